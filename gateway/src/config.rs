@@ -1,0 +1,1 @@
+//! `config.toml`: read whole, checked whole, every mistake at once.

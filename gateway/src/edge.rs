@@ -1,0 +1,1 @@
+//! The edge: connections, hygiene, limits and the reverse proxy.

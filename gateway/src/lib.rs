@@ -1,0 +1,6 @@
+//! The gateway: HTTP, pages, configuration, and the assembly of everything into one binary.
+
+pub mod cli;
+pub mod config;
+pub mod edge;
+pub mod room;

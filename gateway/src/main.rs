@@ -1,0 +1,2 @@
+//! The `doorline` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The waiting room: its pages and what they show.
