@@ -4,3 +4,6 @@ pub mod cli;
 pub mod config;
 pub mod edge;
 pub mod room;
+pub mod supervisor;
+pub mod system;
+pub mod telemetry;

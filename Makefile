@@ -1,0 +1,45 @@
+# `make demo` runs a flash sale, `make test` proves it. Each installs what it needs.
+# Options pass through: make demo ARGS="--shoppers 2000 --stock 200 --exit --report r.json"
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+APT_PACKAGES := nginx-light haproxy chromium
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: help setup setup-browser demo test test-browser bench lint
+
+help:            ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup:           ## install what tests and benches need beside Rust
+	@missing=""; for tool in nginx haproxy chromium; do \
+	  PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	if ! command -v cc >/dev/null; then missing="$$missing cc"; fi; \
+	if [ -n "$$missing" ]; then echo "installing:$$missing"; \
+	  $(SUDO) apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends \
+	    build-essential $(APT_PACKAGES) >/dev/null; fi
+	@command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
+	@command -v npm >/dev/null || { $(SUDO) apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null; }
+
+setup-browser: setup
+	@cd gateway/tests/browser && [ -d node_modules ] || npm ci --silent --no-audit --no-fund
+
+demo:            ## a whole flash sale on this machine; ends with a report
+	cargo build --release --locked --bin doorline
+	$(TARGET)/release/doorline demo $(ARGS)
+
+test: setup setup-browser  ## everything: rules, crashes, real servers, real browser
+	cargo nextest run --workspace --locked --no-fail-fast
+	cargo test --workspace --locked --doc
+	$(MAKE) test-browser
+
+bench: setup     ## ratios on this machine against nginx, haproxy and an empty server
+	cargo bench --locked --bench ratios -- $(ARGS)
+
+lint:            ## format, clippy and docs, all warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
