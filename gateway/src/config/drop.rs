@@ -1,0 +1,123 @@
+//! The effective configuration of one drop: paths, times, limits, checkout and items.
+
+use domain::{Currency, DropId, Money, Sku, Span};
+use http::StatusCode;
+
+use super::moment::Moment;
+use super::pattern::PathPattern;
+
+/// `[[drop]]`: one flash sale.
+#[derive(Clone, PartialEq, Debug)]
+pub struct DropConfig {
+    /// Unique, and for ever the same: it stands in cookies, ledger rows and provider keys.
+    pub id: DropId,
+    /// What shoppers read on the page; the id where none was given.
+    pub title: String,
+    /// A message of the day for the page.
+    pub notice: Option<String>,
+    /// What is protected; at least one. No other drop has the same.
+    pub paths: Vec<PathPattern>,
+    /// From when shoppers may join and wait; before `event_start_time`.
+    pub prequeue_start_time: Option<Moment>,
+    /// From when shoppers are called.
+    pub event_start_time: Moment,
+    /// From when nobody is called any more; after `event_start_time`.
+    pub event_end_time: Option<Moment>,
+    /// How the next shopper is chosen.
+    pub queueing_method: QueueingMethod,
+    /// Whether those who came before the start are shuffled at the start.
+    pub shuffle_at_event_start: bool,
+    /// Whether everybody waits and nobody is called.
+    pub queue_all: bool,
+    /// Sessions at once, at least 1. A hard limit.
+    pub total_active_users: u32,
+    /// Claims in any 60 seconds, at least 1. A hard limit.
+    pub new_users_per_minute: u32,
+    /// How long an admitted shopper counts as active.
+    pub session_duration: Span,
+    /// Whether activity prolongs a session.
+    pub session_renewal: SessionRenewal,
+    /// Whether a paid order ends the session, so that the next shopper gets the slot.
+    pub session_ends_on_completed_order: bool,
+    /// How long a called shopper has to turn up.
+    pub claim_window: Span,
+    /// How long after the claim window a late shopper may still claim, once.
+    pub late_grace: Span,
+    /// Status of the waiting room page: 200, 202 or 429.
+    pub queueing_status_code: StatusCode,
+    /// Selling through Doorline; nothing for a drop that is only a waiting room.
+    pub checkout: Option<CheckoutConfig>,
+}
+
+/// `drop.queueing_method`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum QueueingMethod {
+    /// First come, first served.
+    Fifo,
+    /// A random waiting shopper per slot.
+    Random,
+    /// Count, do not queue.
+    Passthrough,
+    /// Closed: nobody gets in.
+    Reject,
+}
+
+/// What `drop.disable_session_renewal` decides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SessionRenewal {
+    /// Every request starts the session's time anew.
+    Sliding,
+    /// The session ends when its time is over, however busy the shopper is.
+    Fixed,
+}
+
+/// `[drop.checkout]` with the drop's items.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CheckoutConfig {
+    /// How long units are held for an order that was not paid for yet.
+    pub reserve_for: Span,
+    /// Units per shopper, over all orders of the drop; at least 1.
+    pub per_shopper: u32,
+    /// Orders per second that workers take to payment; at least 1.
+    pub drain_per_second: u32,
+    /// Shoppers called per hundred units available; 100 calls one shopper for one unit.
+    pub overbooking_percent: u32,
+    /// How long a shopper has for an extra step of the bank (3-D Secure).
+    pub action_window: Span,
+    /// What every price of the drop is in.
+    pub currency: Currency,
+    /// What is for sale; at least one, each SKU once.
+    pub items: Vec<ItemConfig>,
+}
+
+/// `[[drop.item]]`: one kind of unit for sale.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ItemConfig {
+    /// Unique within the drop.
+    pub sku: Sku,
+    /// What shoppers read; the SKU where none was given.
+    pub title: String,
+    /// For one unit.
+    pub price: Money,
+    /// Units allocated to this drop.
+    pub stock: u32,
+}
+
+impl QueueingMethod {
+    /// The word of the file, of the API and of metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fifo => "fifo",
+            Self::Random => "random",
+            Self::Passthrough => "passthrough",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+impl DropConfig {
+    /// What is for sale; nothing for a drop that is only a waiting room.
+    pub fn items(&self) -> &[ItemConfig] {
+        self.checkout.as_ref().map_or(&[], |c| c.items.as_slice())
+    }
+}
