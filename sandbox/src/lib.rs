@@ -1,1 +1,8 @@
-//! sandbox
+#![doc = include_str!("../README.md")]
+
+pub mod clock;
+mod link;
+mod random;
+mod serve;
+
+pub mod provider;
