@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 extern crate alloc;
 
+pub mod backoff;
 pub mod decision;
 pub mod estimate;
 pub mod health;
@@ -13,7 +14,9 @@ pub mod id;
 pub mod money;
 pub mod outflow;
 pub mod phase;
+pub mod pool;
 pub mod rules;
+pub mod saga;
 pub mod time;
 
 pub use decision::{Decision, Intent, Question, Refusal, RouteClass, Standing};

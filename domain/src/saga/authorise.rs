@@ -1,0 +1,333 @@
+//! AUTHORISING and ACTION_REQUIRED: the provider is asked for the money, not yet given it.
+
+use crate::{Span, Timestamp};
+
+use super::StockMove;
+use super::answer::{Answer, Stall};
+use super::attempt::{Attempt, Operation};
+use super::cancel;
+use super::event::{Asked, Call, Effect, Event, Why};
+use super::next::{Context, Next, Transition, noted, stray};
+use super::payment::{Payment, PaymentStatus, Reason};
+use super::state::{ActionRequired, Authorising, By, Committed, State};
+use super::{ACTION_TIME, Frozen, Parked};
+
+/// How often a payment that the provider or the shopper still works on is read. Webhooks are faster; this is for the
+/// ones that never come.
+const READ_AGAIN: Span = Span::from_secs(15);
+/// How soon a payment that is processing is read: cards settle within a second or two.
+const READ_SOON: Span = Span::from_secs(2);
+
+/// Where a description of a payment came from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// It answers the call that was made for this order just now.
+    Asked,
+    /// It came by itself; most such say nothing new.
+    Told,
+}
+
+pub(super) fn authorising(data: Authorising, event: Event, context: &Context) -> Transition {
+    match event {
+        Event::Drive => Ok(ask(data, context)),
+        Event::Look => {
+            let call = read(&data);
+            Ok(Next::stay(State::Authorising(data), context).call(call, context))
+        }
+        Event::Cancel(by) => Ok(cancel::begin(
+            data.method,
+            data.attempt,
+            data.payment,
+            by,
+            context,
+        )),
+        Event::Retry => Ok(retried(data, context)),
+        Event::Answered(asked, answer) if is_current(&data, asked) => answered(data, asked, answer, context),
+        Event::Seen(payment) => judge(Payer::from(data), &payment, Source::Told, context),
+        Event::Answered(..) => Err(Why::Stale),
+        Event::Accept(_) | Event::Expire | Event::Refund(_) => Err(Why::NotHere),
+    }
+}
+
+pub(super) fn action_required(data: ActionRequired, event: Event, context: &Context) -> Transition {
+    match event {
+        Event::Drive | Event::Look if data.until <= context.now => Ok(cancel::begin(
+            data.method,
+            data.attempt,
+            Some(data.payment),
+            By::Timer,
+            context,
+        )),
+        Event::Drive | Event::Look => {
+            let call = Call::Retrieve {
+                payment: data.payment.clone(),
+            };
+            Ok(Next::stay(State::ActionRequired(data), context).call(call, context))
+        }
+        Event::Cancel(by) => Ok(cancel::begin(
+            data.method,
+            data.attempt,
+            Some(data.payment),
+            by,
+            context,
+        )),
+        Event::Retry => Ok(Next::to(State::ActionRequired(data)).drive(context)),
+        Event::Seen(payment) => judge(Payer::from(data), &payment, Source::Told, context),
+        Event::Answered(Asked::Retrieve, Answer::Payment(payment)) => {
+            judge(Payer::from(data), &payment, Source::Asked, context)
+        }
+        Event::Answered(Asked::Retrieve, Answer::Stalled(stall)) => {
+            Ok(Next::to(State::ActionRequired(data)).stalled(stall, context))
+        }
+        Event::Answered(Asked::Retrieve, Answer::Rejected(reason) | Answer::Declined(reason)) => {
+            Ok(Next::to(State::ActionRequired(data)).park(Parked::Rejected(reason), context))
+        }
+        Event::Answered(..) => Err(Why::Stale),
+        Event::Accept(_) | Event::Expire | Event::Refund(_) => Err(Why::NotHere),
+    }
+}
+
+/// What a worker asks: the payment if it is known, else the same key again, else (a key that is too old, or that has a
+/// saved error) whether the payment exists at all.
+fn ask(data: Authorising, context: &Context) -> Next {
+    let call = if data.payment.is_none() && data.attempt.is_usable(context.now) {
+        let (attempt, method) = (data.attempt, data.method.clone());
+        Call::Authorise {
+            attempt,
+            method,
+            amount: context.total,
+        }
+    } else {
+        read(&data)
+    };
+    Next::stay(State::Authorising(data), context).call(call, context)
+}
+
+fn read(data: &Authorising) -> Call {
+    match &data.payment {
+        Some(payment) => Call::Retrieve {
+            payment: payment.clone(),
+        },
+        None => Call::Find {
+            since: data.attempt.first_sent,
+        },
+    }
+}
+
+fn is_current(data: &Authorising, asked: Asked) -> bool {
+    match asked {
+        Asked::Change(operation, n) => operation == Operation::Authorise && n == data.attempt.n,
+        Asked::Retrieve => data.payment.is_some(),
+        Asked::Find => true,
+    }
+}
+
+/// A definite refusal lets an operator's retry take the next number; everything else is read before it is repeated.
+fn retried(data: Authorising, context: &Context) -> Next {
+    let attempt = if context.was_rejected() {
+        data.attempt.next(context.now)
+    } else {
+        data.attempt.spent()
+    };
+    Next::to(State::Authorising(Authorising { attempt, ..data })).drive(context)
+}
+
+fn answered(data: Authorising, asked: Asked, answer: Answer, context: &Context) -> Transition {
+    match answer {
+        Answer::Payment(payment) => judge(Payer::from(data), &payment, Source::Asked, context),
+        Answer::Declined(reason) => Ok(Next::declined(reason)),
+        Answer::Rejected(reason) => {
+            Ok(Next::to(State::Authorising(data)).park(Parked::Rejected(reason), context))
+        }
+        Answer::KeyMismatch => Ok(Next::to(State::Authorising(data)).freeze(Frozen::KeyMismatch, context)),
+        Answer::Absent if asked == Asked::Find => Ok(absent(data, context)),
+        Answer::Stalled(stall) => Ok(waiting(data, asked, stall, context)),
+        Answer::Absent | Answer::Refunded(_) => Err(Why::Stale),
+    }
+}
+
+/// The provider has no such payment. A key that is still good is repeated, which is safe whatever is still under way;
+/// only a key that can teach nothing more gives way to the next number, this absence being its proof.
+fn absent(data: Authorising, context: &Context) -> Next {
+    let usable = data.attempt.is_usable(context.now);
+    let attempt = if usable {
+        data.attempt
+    } else {
+        data.attempt.next(context.now)
+    };
+    Next::to(State::Authorising(Authorising { attempt, ..data })).drive(context)
+}
+
+fn waiting(data: Authorising, asked: Asked, stall: Stall, context: &Context) -> Next {
+    let attempt = match asked {
+        Asked::Change(..) => noted(data.attempt, stall),
+        Asked::Retrieve | Asked::Find => data.attempt,
+    };
+    Next::to(State::Authorising(Authorising { attempt, ..data })).stalled(stall, context)
+}
+
+/// What AUTHORISING and ACTION_REQUIRED have in common when a payment is judged.
+struct Payer {
+    state: State,
+    attempt: Attempt,
+}
+
+impl From<Authorising> for Payer {
+    fn from(data: Authorising) -> Self {
+        Self {
+            attempt: data.attempt,
+            state: State::Authorising(data),
+        }
+    }
+}
+
+impl From<ActionRequired> for Payer {
+    fn from(data: ActionRequired) -> Self {
+        Self {
+            attempt: data.attempt,
+            state: State::ActionRequired(data),
+        }
+    }
+}
+
+/// Decides by what the payment is now.
+fn judge(payer: Payer, payment: &Payment, source: Source, context: &Context) -> Transition {
+    let another = payer.state.payment().is_some_and(|known| *known != payment.id);
+    if another || payment.n != payer.attempt.n {
+        return stray(payer.state, payment, context);
+    }
+    if !context.matches(payment) {
+        return Ok(Next::to(payer.state).freeze(Frozen::AmountMismatch, context));
+    }
+    match payment.status {
+        PaymentStatus::RequiresCapture if payment.capturable == context.total.amount => {
+            Ok(commit(payment, context))
+        }
+        PaymentStatus::Succeeded if payment.captured == context.total.amount => {
+            Ok(commit_captured(payment, context))
+        }
+        PaymentStatus::RequiresCapture | PaymentStatus::Succeeded => {
+            Ok(Next::to(payer.state).freeze(Frozen::AmountMismatch, context))
+        }
+        PaymentStatus::RequiresAction => action(payer, payment, source, context),
+        PaymentStatus::Processing => processing(payer, payment, source, context),
+        PaymentStatus::RequiresMethod => Ok(refused(&payer, payment, context)),
+        PaymentStatus::Cancelled => Ok(Next::declined(word("cancelled"))),
+        // Created and confirmed in one call, a payment never waits here; somebody else touched it.
+        PaymentStatus::RequiresConfirmation => {
+            Ok(Next::to(payer.state).park(Parked::Rejected(word("requires_confirmation")), context))
+        }
+    }
+}
+
+/// Stock is committed here, and only then captured.
+fn commit(payment: &Payment, context: &Context) -> Next {
+    let capture = Attempt::first(context.now);
+    let id = payment.id.clone();
+    let call = Call::Capture {
+        attempt: capture,
+        payment: id.clone(),
+        amount: context.total,
+    };
+    let state = State::Committed(Committed { payment: id, capture });
+    Next::to(state).stock(StockMove::Sell).call(call, context)
+}
+
+/// The money is there already (a restored ledger meets its own past): commit the stock and read, capture nothing.
+fn commit_captured(payment: &Payment, context: &Context) -> Next {
+    let id = payment.id.clone();
+    let state = State::Committed(Committed {
+        payment: id.clone(),
+        capture: Attempt::first(context.now),
+    });
+    Next::to(state)
+        .stock(StockMove::Sell)
+        .call(Call::Retrieve { payment: id }, context)
+}
+
+fn action(payer: Payer, payment: &Payment, source: Source, context: &Context) -> Transition {
+    let next_read = |until: Timestamp| until.min(context.now + READ_AGAIN);
+    match payer.state {
+        State::ActionRequired(_) if source == Source::Told => Err(Why::Unchanged),
+        State::ActionRequired(data) => {
+            let until = data.until;
+            Ok(Next::to(State::ActionRequired(data)).due(next_read(until)))
+        }
+        State::Authorising(Authorising { method, attempt, .. }) => {
+            let until = context.now + ACTION_TIME;
+            let (id, client_secret) = (payment.id.clone(), payment.client_secret.clone());
+            let data = ActionRequired {
+                method,
+                attempt,
+                payment: id,
+                client_secret,
+                until,
+            };
+            Ok(Next::to(State::ActionRequired(data)).due(next_read(until)))
+        }
+        State::Reserved(_)
+        | State::Accepted(_)
+        | State::Cancelling(_)
+        | State::Committed(_)
+        | State::Paid(_)
+        | State::Declined(_)
+        | State::Released(_)
+        | State::Unwound(_)
+        | State::Refunded(_) => Err(Why::NotHere),
+    }
+}
+
+fn processing(payer: Payer, payment: &Payment, source: Source, context: &Context) -> Transition {
+    let known = payer.state.payment().is_some();
+    match payer.state {
+        State::Authorising(_) if known && source == Source::Told => Err(Why::Unchanged),
+        State::Authorising(Authorising { method, attempt, .. })
+        | State::ActionRequired(ActionRequired { method, attempt, .. }) => {
+            let data = Authorising {
+                method,
+                attempt,
+                payment: Some(payment.id.clone()),
+            };
+            Ok(Next::to(State::Authorising(data)).due(context.now + READ_SOON))
+        }
+        State::Reserved(_)
+        | State::Accepted(_)
+        | State::Cancelling(_)
+        | State::Committed(_)
+        | State::Paid(_)
+        | State::Declined(_)
+        | State::Released(_)
+        | State::Unwound(_)
+        | State::Refunded(_) => Err(Why::NotHere),
+    }
+}
+
+/// The method was refused. Where the shopper's browser was given the payment's secret it could still pay it with another
+/// method, so that payment is given up as well.
+fn refused(payer: &Payer, payment: &Payment, context: &Context) -> Next {
+    let next = Next::declined(payment.decline.clone().unwrap_or_else(|| word("declined")));
+    match &payer.state {
+        State::ActionRequired(_) => {
+            let attempt = Attempt::numbered(payment.n, context.now);
+            next.effect(Effect::Call(Call::CancelStray {
+                attempt,
+                payment: payment.id.clone(),
+            }))
+        }
+        State::Reserved(_)
+        | State::Accepted(_)
+        | State::Authorising(_)
+        | State::Cancelling(_)
+        | State::Committed(_)
+        | State::Paid(_)
+        | State::Declined(_)
+        | State::Released(_)
+        | State::Unwound(_)
+        | State::Refunded(_) => next,
+    }
+}
+
+/// A reason of our own, where the provider gave none.
+pub(super) fn word(text: &'static str) -> Reason {
+    Reason::new(text).expect("our own words are short ASCII without space")
+}

@@ -1,0 +1,16 @@
+//! The ends: DECLINED, RELEASED, UNWOUND, REFUNDED. Nothing moves any more, except that a payment which turns up for such
+//! an order is got rid of: its units may belong to somebody else by now.
+
+use super::event::{Event, Why};
+use super::next::{Context, Transition, stray};
+use super::state::State;
+
+pub(super) fn dead(state: State, event: &Event, context: &Context) -> Transition {
+    match event {
+        Event::Seen(payment) => stray(state, payment, context),
+        Event::Answered(..) => Err(Why::Stale),
+        Event::Cancel(_) => Err(Why::Unchanged),
+        Event::Accept(_) | Event::Expire => Err(Why::TooLate),
+        Event::Drive | Event::Look | Event::Refund(_) | Event::Retry => Err(Why::NotHere),
+    }
+}
