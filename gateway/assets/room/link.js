@@ -1,0 +1,164 @@
+// Keeps the page true: events where they flow, polls where they do not, nothing while offline.
+const api=room.dataset.api,pill=one("[data-link]");
+const done=new Set(["admitted","lapsed","left","sold_out","ended","reject"]);
+let source=null,timer=0,failures=0,polls=0,heardAt=Date.now(),claiming=false,leaving=false;
+
+// Full jitter on the upper half: a thousand pages that lost one server must not return as one.
+const backoff=()=>Math.min(60000,1000*2**Math.min(failures,6))*(0.5+Math.random()/2);
+const around=(ms)=>ms*(0.9+Math.random()/5);
+const retryAfter=(response)=>{const s=Number(response.headers.get("retry-after"));return Number.isFinite(s)&&s>0?Math.min(s,300)*1000:0;};
+const ask=(path,method,body)=>fetch(api+path,{method,cache:"no-store",credentials:"same-origin",redirect:"error",
+  headers:{accept:"application/json",...(body?{"content-type":"application/json"}:{})},
+  body:body?JSON.stringify(body):undefined,signal:AbortSignal.timeout(10000)});
+const later=(run,ms)=>{clearTimeout(timer);timer=setTimeout(run,ms);};
+const hush=()=>{clearTimeout(timer);source?.close();source=null;};
+
+const showLink=()=>{
+  const age=Math.round((Date.now()-heardAt)/1000);
+  let kind="live",text="Live";
+  if(!navigator.onLine){kind="late";text="Offline. Your place is kept.";}
+  else if(failures>0){kind="late";text=age<5?"Reconnecting…":`Reconnecting… last heard ${age<120?`${age} s`:`${Math.round(age/60)} min`} ago`;}
+  else if(live.stale){kind="late";text="Figures may be a little old";}
+  else if(!source){kind="poll";text="Up to date";}
+  pill.hidden=done.has(live.state);
+  pill.dataset.link=kind;
+  write(pill,text);
+  // An estimate nobody has confirmed for a minute is not an estimate any more.
+  const unheard=age>60&&(failures>0||!navigator.onLine);
+  if(Boolean(live.unheard)!==unheard)paint({unheard});
+};
+
+const heard=(update)=>{
+  heardAt=Date.now();failures=0;
+  // Only a claim can tell whether the room is still full.
+  if(update.state==="called"&&live.state==="room_full")update={...update,state:"room_full"};
+  paint({...update,unheard:false});
+  showLink();
+  if(done.has(live.state)){hush();if(live.state==="admitted")go(update.return_to);}
+  else if(live.state==="called")claim();
+};
+
+const poll=async()=>{
+  if(!navigator.onLine)return;
+  let wait=0;
+  try{
+    const answer=live.state==="joining"?await ask("/ticket","POST",{rejoin:false}):await ask(live.state==="scheduled"?"":"/ticket","GET");
+    if(answer.status===404&&live.state!=="scheduled"){paint({state:"joining"});wait=1000;}
+    else if(!answer.ok){wait=retryAfter(answer);throw new Error(answer.status);}
+    else{
+      const body=await answer.json();
+      if(live.state==="scheduled"){
+        // The public answer has no place in it: once joining is open, ask for one.
+        heardAt=Date.now();failures=0;
+        paint({opens_at:body.opens_at??live.opens_at,notice:body.notice??null,now:body.now??null,
+          state:!body.phase||body.phase==="scheduled"?"scheduled":"joining"});
+        wait=live.state==="joining"?around(500):around(20000);
+      }else heard(body);
+    }
+    polls++;
+  }catch{failures++;wait=Math.max(wait,backoff());}
+  showLink();
+  if(done.has(live.state)||leaving)return;
+  if(failures===0&&polls%6===1&&live.state!=="scheduled"&&live.state!=="joining"){listen();return;}
+  if(!source)later(poll,wait||around(Math.max(1000,live.poll_after_ms||5000)));
+};
+
+const listen=()=>{
+  if(source||!window.EventSource){later(poll,around(live.poll_after_ms||5000));return;}
+  const stream=source=new EventSource(`${api}/ticket/events`);
+  const take=(event)=>{let update;try{update=JSON.parse(event.data);}catch{return;}if(stream===source)heard(update);watch();};
+  // Silence on an open stream is not news: after a while ask once, whatever the stream says.
+  const watch=()=>{if(stream===source)later(async()=>{await poll();watch();},around(45000));};
+  stream.onmessage=take;
+  stream.addEventListener("ticket",take);
+  stream.onopen=()=>{failures=0;showLink();watch();};
+  stream.onerror=()=>{
+    if(stream!==source)return;
+    // The browser would reconnect every three seconds for ever; polls with backoff are kinder.
+    hush();polls=1;showLink();later(poll,around(1000));
+  };
+};
+
+const claim=async()=>{
+  if(claiming||leaving)return;
+  claiming=true;
+  let wait=0;
+  try{
+    const answer=await ask("/admission","POST",{return_to:room.dataset.return});
+    const body=await answer.json().catch(()=>({}));
+    if(answer.ok){hush();paint({state:"admitted"});showLink();go(body.return_to);return;}
+    if(answer.status===410){hush();paint({state:"lapsed"});showLink();return;}
+    if(answer.status===409){paint({state:"waiting"});later(poll,around(1000));return;}
+    wait=retryAfter(answer)||around(2000);
+    if(answer.status===429&&/room-full$/.test(body.type??"")){retryAt=Date.now()+wait;paint({state:"room_full"});}
+    else failures++;
+  }catch{failures++;wait=backoff();}
+  finally{claiming=false;}
+  if(wait)setTimeout(()=>{if(live.state==="called"||live.state==="room_full")claim();},wait+Math.random()*300);
+};
+
+// Goes to the shop. A shop that sends the shopper straight back must not become a loop.
+const go=(path)=>{
+  let target;
+  try{target=new URL(path||room.dataset.return,location.href);}catch{return;}
+  if(!/^https?:$/.test(target.protocol))return;
+  one("[data-go]").href=target.href;
+  if(Date.now()-Number(remember("went")??0)<10000)return;
+  remember("went",Date.now());
+  leaving=true;
+  setTimeout(()=>location.replace(target.href),calm.matches?0:900);
+};
+
+document.addEventListener("submit",async(event)=>{
+  const form=event.target,what=form.dataset.do;
+  if(!what)return;
+  event.preventDefault();
+  const button=form.querySelector("button");
+  button.disabled=true;
+  try{
+    if(what==="enter"){retryAt=Date.now();await claim();return;}
+    const answer=what==="leave"?await ask("/ticket","DELETE"):await ask("/ticket","POST",{rejoin:true});
+    if(!answer.ok)throw new Error(answer.status);
+    if(what==="leave"){hush();paint({state:"left",position:null});showLink();one("[data-view=left] h1").scrollIntoView({block:"nearest"});}
+    else{heard(await answer.json());connect();}
+  }catch{leaving=true;form.submit();}
+  finally{button.disabled=false;}
+});
+
+const connect=()=>{
+  if(done.has(live.state)){showLink();if(live.state==="admitted")go();return;}
+  if(live.state==="joining"||live.state==="scheduled"){later(poll,live.state==="joining"?200:around(20000));}
+  else listen();
+  if(live.state==="called")claim();
+  if(live.state==="room_full")later(claim,Math.max(0,retryAt-Date.now()));
+  showLink();
+};
+addEventListener("online",()=>{failures=0;polls=0;later(poll,Math.random()*1500);showLink();});
+addEventListener("offline",()=>{hush();showLink();});
+document.addEventListener("visibilitychange",()=>{if(!document.hidden&&!done.has(live.state)&&Date.now()-heardAt>10000)poll();});
+addEventListener("pagehide",hush);
+addEventListener("pageshow",(event)=>{if(event.persisted)connect();});
+
+// The Refresh header is for browsers without script; with it, a reload would only blink.
+window.navigation?.addEventListener?.("navigate",(event)=>{
+  const own=event.destination.url===location.href&&/^(reload|replace)$/.test(event.navigationType);
+  if(own&&!leaving&&!event.userInitiated&&event.cancelable)event.preventDefault();
+});
+
+let dueAt=0;
+const tick=()=>{
+  const opens=instant(live.opens_at),joins=instant(live.joins_at);
+  if(["scheduled","prequeue","called","room_full"].includes(live.state))paintFace();
+  const gate=live.state==="scheduled"?joins??opens:live.state==="prequeue"?opens:null;
+  // The start: everybody looks again, but not in the same instant.
+  if(gate!==null&&gate<=serverNow()&&Date.now()>dueAt){dueAt=Date.now()+10000;setTimeout(poll,300+Math.random()*2500);}
+  showLink();
+  setTimeout(tick,1000-serverNow()%1000);
+};
+
+localise(document);
+if(live.retry_after)retryAt=Date.now()+live.retry_after*1000;
+paint(live);
+root.classList.add("ready");
+const begin=()=>{window.stop();connect();tick();};
+if(document.readyState==="complete")setTimeout(begin,0);else addEventListener("load",()=>setTimeout(begin,0));

@@ -1,0 +1,158 @@
+//! The small page shown instead of an answer: what happened, whether the place in the queue is
+//! safe, and when to try again. Shares the waiting room's look; runs no script.
+
+use askama::Template;
+use http::StatusCode;
+
+use super::room::STYLE;
+use super::words::span;
+
+/// Why there is no page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// 400: the request could not be understood.
+    BadRequest,
+    /// 403: the request is not allowed, whatever the queue says.
+    Forbidden,
+    /// 404: nothing here.
+    NotFound,
+    /// 429: this client asks too often.
+    TooManyRequests,
+    /// 429: a form or other unsafe request to a protected path without admission.
+    AdmissionRequired,
+    /// 500: our own fault.
+    Internal,
+    /// 502: the shop gave no usable answer.
+    BadGateway,
+    /// 503: closed for now, or shedding load.
+    Unavailable,
+    /// 504: the shop did not answer in time.
+    GatewayTimeout,
+}
+
+impl ErrorKind {
+    /// Every kind, by status.
+    pub const ALL: [Self; 9] = [
+        Self::BadRequest,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::TooManyRequests,
+        Self::AdmissionRequired,
+        Self::Internal,
+        Self::BadGateway,
+        Self::Unavailable,
+        Self::GatewayTimeout,
+    ];
+
+    /// The status this page goes out with.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::TooManyRequests | Self::AdmissionRequired => StatusCode::TOO_MANY_REQUESTS,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::BadGateway => StatusCode::BAD_GATEWAY,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// Word on the door, headline, explanation.
+    const fn words(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::BadRequest => (
+                "Pardon?",
+                "We couldn’t read that request.",
+                "Something in the address or the form was not as it should be. Going back one page usually helps.",
+            ),
+            Self::Forbidden => (
+                "No entry",
+                "This isn’t open to you.",
+                "The shop does not allow this request. Your place in the queue, if you have one, is not affected.",
+            ),
+            Self::NotFound => (
+                "Nothing",
+                "There’s nothing at this address.",
+                "The link may be old, or a letter may be missing.",
+            ),
+            Self::TooManyRequests => (
+                "Slowly",
+                "That was a little fast.",
+                "Many requests came from your connection at once. Your place is safe: refreshing more often does not move it.",
+            ),
+            Self::AdmissionRequired => (
+                "Queue first",
+                "You need your turn before this step.",
+                "Your time in the shop may have ended. Nothing you typed was stored; open the page again to see your place.",
+            ),
+            Self::Internal => (
+                "Our fault",
+                "Something went wrong on our side.",
+                "It has been recorded. Your place in the queue is safe; please try again in a moment.",
+            ),
+            Self::BadGateway => (
+                "A hitch",
+                "The shop gave no usable answer.",
+                "You are still in. Please try again in a moment; orders that were confirmed are not affected.",
+            ),
+            Self::Unavailable => (
+                "Shortly",
+                "We’ll be right back.",
+                "The shop is not taking requests at this moment. Your place in the queue is safe.",
+            ),
+            Self::GatewayTimeout => (
+                "A hitch",
+                "The shop took too long to answer.",
+                "You are still in. If you were placing an order, look at its state before sending it again.",
+            ),
+        }
+    }
+}
+
+/// What an error page says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorView {
+    /// Why.
+    pub kind: ErrorKind,
+    /// The drop's title, where one is concerned; empty otherwise.
+    pub title: String,
+    /// Language tag of the page.
+    pub lang: String,
+    /// When to try again, in seconds; the page then does so by itself if its headers say so.
+    pub retry_after_seconds: Option<u64>,
+    /// A link offered to go on, as a validated return path.
+    pub return_to: Option<String>,
+    /// Reference for support.
+    pub request_id: String,
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage<'a> {
+    view: &'a ErrorView,
+    nonce: &'a str,
+    style: &'static str,
+    status: u16,
+    word: &'static str,
+    headline: &'static str,
+    explanation: &'static str,
+    retry: Option<String>,
+}
+
+/// Renders a whole document, to be sent with [`ErrorKind::status`] and
+/// [`page_headers`](super::page_headers).
+pub fn render_error(view: &ErrorView, nonce: &str) -> String {
+    let (word, headline, explanation) = view.kind.words();
+    let page = ErrorPage {
+        view,
+        nonce,
+        style: STYLE,
+        status: view.kind.status().as_u16(),
+        word,
+        headline,
+        explanation,
+        retry: view.retry_after_seconds.map(span),
+    };
+    page.render().expect("writing to a string cannot fail")
+}
