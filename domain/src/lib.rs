@@ -7,17 +7,24 @@
 extern crate alloc;
 
 pub mod backoff;
+pub mod calls;
 pub mod decision;
+pub mod draw;
 pub mod estimate;
 pub mod health;
 pub mod id;
 pub mod money;
 pub mod outflow;
+pub mod pace;
 pub mod phase;
 pub mod pool;
+pub mod queue;
+pub mod returning;
 pub mod rules;
 pub mod saga;
+pub mod sessions;
 pub mod time;
+pub mod window;
 
 pub use decision::{Decision, Intent, Question, Refusal, RouteClass, Standing};
 pub use estimate::{Chance, StockLevel, Wait};

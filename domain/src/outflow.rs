@@ -5,7 +5,7 @@
 //! called but not claimed yet counts against every bound, for a few seconds only, so that
 //! no-shows and numbers that belong to nobody idle capacity for seconds and not for minutes.
 
-use crate::{DropRules, Phase, StockLevel, StockState};
+use crate::{DropRules, Phase, QueueingMethod, StockLevel, StockState};
 
 /// The show rate is never believed to be below this, so that a run of no-shows cannot make one
 /// free slot call more than twenty shoppers at once.
@@ -148,6 +148,12 @@ impl Outflow {
                     bound: Bound::Phase,
                 };
             }
+        }
+        if rules.method == QueueingMethod::Passthrough {
+            return Self {
+                calls: room.waiting,
+                bound: Bound::QueueEmpty,
+            };
         }
         let allowed = |bound| Self {
             calls: room.calls_within(bound, rules, readings),

@@ -1,0 +1,153 @@
+//! The rolling minute: an exact count of what happened in the last 60 seconds, and nothing else.
+//!
+//! Half-open: what happened at `t` counts from `t` on and no longer at `t + 60 s`. So no interval
+//! `[x, x + 60 s)`, wherever it starts, ever holds more than the limit.
+
+use alloc::collections::VecDeque;
+
+use crate::{Span, Timestamp};
+
+/// The length of the window.
+pub const MINUTE: Span = Span::from_secs(60);
+
+/// The instants of the last minute. At most as many as the greatest limit it was asked under.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct MinuteWindow {
+    stamps: VecDeque<Timestamp>,
+}
+
+impl MinuteWindow {
+    /// A window that remembers `stamps`, in any order; what is older than a minute is forgotten.
+    pub fn restore(stamps: impl IntoIterator<Item = Timestamp>, now: Timestamp) -> Self {
+        let mut sorted: alloc::vec::Vec<Timestamp> = stamps.into_iter().collect();
+        sorted.sort_unstable();
+        let mut window = Self {
+            stamps: sorted.into(),
+        };
+        window.forget(now);
+        window
+    }
+
+    /// How many count at `now`.
+    pub fn count(&self, now: Timestamp) -> u64 {
+        let gone = self.stamps.partition_point(|stamp| *stamp + MINUTE <= now);
+        self.stamps.len().saturating_sub(gone) as u64
+    }
+
+    /// Counts one at `now`, unless `limit` already count.
+    #[must_use]
+    pub fn admit(&mut self, now: Timestamp, limit: u32) -> bool {
+        self.forget(now);
+        if self.stamps.len() as u64 >= u64::from(limit) {
+            return false;
+        }
+        // A clock that stepped back must not put a stamp before its elders: order is what
+        // `forget` and `count` rely on, and a later stamp only counts longer.
+        let stamp = self.stamps.back().map_or(now, |last| now.max(*last));
+        self.stamps.push_back(stamp);
+        true
+    }
+
+    /// When at least `free` may be counted again under `limit`; none where never.
+    pub fn room_for(&self, free: u64, limit: u32, now: Timestamp) -> Option<Timestamp> {
+        let keep = u64::from(limit).checked_sub(free)?;
+        let counting = self.count(now);
+        let Some(must_leave) = counting.checked_sub(keep).filter(|n| *n > 0) else {
+            return Some(now);
+        };
+        let gone = (self.stamps.len() as u64).saturating_sub(counting);
+        let last = usize::try_from(gone.saturating_add(must_leave).saturating_sub(1)).ok()?;
+        self.stamps.get(last).map(|stamp| *stamp + MINUTE)
+    }
+
+    /// The instants that are remembered, oldest first.
+    pub fn stamps(&self) -> impl Iterator<Item = Timestamp> {
+        self.stamps.iter().copied()
+    }
+
+    fn forget(&mut self, now: Timestamp) {
+        while self.stamps.front().is_some_and(|stamp| *stamp + MINUTE <= now) {
+            self.stamps.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    #[test]
+    fn a_stamp_leaves_exactly_after_sixty_seconds() {
+        let mut window = MinuteWindow::default();
+        assert!(window.admit(at(1_000), 1));
+        assert!(!window.admit(at(60_999), 1));
+        assert_eq!(window.room_for(1, 1, at(60_999)), Some(at(61_000)));
+        assert!(window.admit(at(61_000), 1));
+    }
+
+    #[test]
+    fn a_limit_of_nothing_admits_nobody_and_never_will() {
+        let mut window = MinuteWindow::default();
+        assert!(!window.admit(at(0), 0));
+        assert_eq!(window.room_for(1, 0, at(0)), None);
+    }
+
+    #[test]
+    fn a_lowered_limit_holds_at_once() {
+        let mut window = MinuteWindow::default();
+        for t in 0..10 {
+            assert!(window.admit(at(t), 10));
+        }
+        assert!(!window.admit(at(59_999), 5));
+        assert_eq!(window.room_for(1, 5, at(59_999)), Some(at(60_005)));
+    }
+
+    #[test]
+    fn a_restored_window_counts_on() {
+        let window = MinuteWindow::restore([at(50_000), at(1), at(30_000)], at(60_500));
+        assert_eq!(window.count(at(60_500)), 2);
+        assert_eq!(window.stamps.len(), 2);
+    }
+
+    proptest! {
+        /// The naive model keeps every stamp for ever and counts.
+        #[test]
+        fn it_counts_as_the_naive_model_and_no_interval_holds_more_than_the_limit(
+            steps in proptest::collection::vec(0u64..9_000, 1..200), limit in 1u32..20,
+        ) {
+            let mut window = MinuteWindow::default();
+            let (mut now, mut admitted) = (0u64, Vec::<u64>::new());
+            for step in steps {
+                now += step;
+                let naive = admitted.iter().filter(|t| **t + 60_000 > now).count() as u64;
+                prop_assert_eq!(window.count(at(now)), naive);
+                let granted = window.admit(at(now), limit);
+                prop_assert_eq!(granted, naive < u64::from(limit));
+                if granted { admitted.push(now); }
+                prop_assert!(window.stamps.len() <= limit as usize);
+            }
+            for start in &admitted {
+                let inside = admitted.iter().filter(|t| **t >= *start && **t < start + 60_000).count();
+                prop_assert!(inside <= limit as usize);
+            }
+        }
+
+        #[test]
+        fn room_for_is_the_first_moment_with_room(stamps in proptest::collection::vec(0u64..50_000, 1..30), free in 1u64..10, limit in 1u32..20) {
+            let window = MinuteWindow::restore(stamps.into_iter().map(at), at(50_000));
+            if let Some(when) = window.room_for(free, limit, at(50_000)) {
+                let room = |t| u64::from(limit).saturating_sub(window.count(t)) >= free;
+                prop_assert!(room(when));
+                prop_assert!(when == at(50_000) || !room(when - Span::from_millis(1)));
+            } else {
+                prop_assert!(free > u64::from(limit));
+            }
+        }
+    }
+}
