@@ -5,4 +5,6 @@ mod link;
 mod random;
 mod serve;
 
+pub mod crowd;
 pub mod provider;
+pub mod shop;
