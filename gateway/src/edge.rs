@@ -1,1 +1,23 @@
 //! The edge: connections, hygiene, limits and the reverse proxy.
+//!
+//! A connection is accepted by a [`listener::Listener`] and its requests pass the stages of
+//! [`stack::Stack`], top to bottom. What decides about admission and what answers our own paths
+//! plugs in through [`door::Door`] and [`door::Handler`]; what counts, through
+//! [`observe::Observer`]. Nothing here knows a queue, a store or a page.
+
+pub mod address;
+pub mod body;
+pub mod checks;
+pub mod connection;
+pub mod door;
+pub mod headers;
+pub mod ids;
+pub mod limits;
+pub mod listener;
+pub mod observe;
+pub mod path;
+pub mod problem;
+pub mod proxy;
+pub mod shed;
+pub mod stack;
+pub mod visit;

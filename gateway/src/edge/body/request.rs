@@ -1,0 +1,180 @@
+//! A request's body with its limits: bytes in all, time between two frames, time in all.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+use super::super::headers;
+
+/// What a request's body may cost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BodyLimits {
+    /// Bytes at most.
+    pub bytes_max: u64,
+    /// Time without a single byte at most.
+    pub idle: Duration,
+    /// Time from the first look at the body to its end at most.
+    pub total: Duration,
+}
+
+/// A client's body broke a limit or the connection.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// More bytes than the route takes.
+    #[error("the request body is larger than {bytes_max} bytes")]
+    TooLarge {
+        /// The limit.
+        bytes_max: u64,
+    },
+    /// Too slow.
+    #[error("the request body did not arrive in time")]
+    TimedOut,
+    /// The client broke off, or its framing was wrong.
+    #[error("the request body could not be read")]
+    Broken(#[source] hyper::Error),
+}
+
+/// The body of a request, as it streams from the client.
+#[derive(Debug)]
+pub struct RequestBody(Option<Box<Limited>>);
+
+#[derive(Debug)]
+struct Limited {
+    incoming: Incoming,
+    limits: BodyLimits,
+    bytes_left: u64,
+    /// Made only once the client lets us wait: most bodies arrive with their head.
+    waiting: Option<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    sleep: Pin<Box<Sleep>>,
+    ends: Instant,
+    armed: bool,
+}
+
+impl RequestBody {
+    /// No body.
+    pub const fn empty() -> Self {
+        Self(None)
+    }
+
+    /// Puts `incoming` under `limits`. Costs nothing where there is no body.
+    pub fn new(incoming: Incoming, limits: BodyLimits) -> Self {
+        if incoming.is_end_stream() {
+            return Self(None);
+        }
+        let bytes_left = limits.bytes_max;
+        Self(Some(Box::new(Limited {
+            incoming,
+            limits,
+            bytes_left,
+            waiting: None,
+        })))
+    }
+
+    /// Whether there is nothing to send, so that the request may be sent twice.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The limits replaced, for a route that takes more or less than the rest.
+    #[must_use]
+    pub fn with_bytes_max(mut self, bytes_max: u64) -> Self {
+        if let Some(limited) = &mut self.0 {
+            limited.limits.bytes_max = bytes_max;
+            limited.bytes_left = bytes_max;
+        }
+        self
+    }
+
+    /// Refuses at once what announces itself as too large.
+    pub fn check_announced(&self) -> Result<(), BodyError> {
+        match &self.0 {
+            Some(body) if body.incoming.size_hint().lower() > body.bytes_left => Err(BodyError::TooLarge {
+                bytes_max: body.limits.bytes_max,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Limited {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        let Poll::Ready(frame) = polled else {
+            ready!(self.poll_deadline(cx));
+            return Poll::Ready(Some(Err(BodyError::TimedOut)));
+        };
+        if let Some(waiting) = &mut self.waiting {
+            waiting.armed = false;
+        }
+        Poll::Ready(match frame {
+            None => None,
+            Some(Err(error)) => Some(Err(BodyError::Broken(error))),
+            Some(Ok(frame)) => Some(self.admit(frame)),
+        })
+    }
+
+    fn admit(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
+        if let Some(data) = frame.data_ref() {
+            let left = self.bytes_left.checked_sub(data.len() as u64);
+            self.bytes_left = left.ok_or(BodyError::TooLarge {
+                bytes_max: self.limits.bytes_max,
+            })?;
+        }
+        if let Some(trailers) = frame.trailers_mut() {
+            headers::clean_trailers(trailers);
+        }
+        Ok(frame)
+    }
+
+    /// Ready when the client has let us wait too long.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        let (idle, total) = (self.limits.idle, self.limits.total);
+        let waiting = self.waiting.get_or_insert_with(|| Waiting {
+            sleep: Box::pin(tokio::time::sleep(idle)),
+            ends: now + total,
+            armed: false,
+        });
+        if !waiting.armed {
+            waiting.armed = true;
+            waiting.sleep.as_mut().reset((now + idle).min(waiting.ends));
+        }
+        waiting.sleep.as_mut().poll(cx)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.get_mut().0 {
+            None => Poll::Ready(None),
+            Some(limited) => limited.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_none_or(|limited| limited.incoming.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), |limited| limited.incoming.size_hint())
+    }
+}

@@ -1,0 +1,186 @@
+//! Refuses what two parsers could read differently, before anything else looks at a request.
+//!
+//! hyper has already refused broken framing (two lengths, obs-fold, spaces before colons, odd
+//! chunk sizes). What it lets through and a proxy must not is here: missing, doubled or
+//! contradicting hosts, transfer codings besides `chunked`, `Connection` naming headers that
+//! carry meaning, and methods that talk to the proxy instead of the shop.
+
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
+
+use super::problem::Problem;
+
+/// Longest request target, in bytes.
+pub const URI_BYTES_MAX: usize = 8 * 1_024;
+/// Most header lines of a request.
+pub const HEADER_LINES_MAX: usize = 64;
+/// Longest `Host`: a DNS name (253), a colon and a port.
+const HOST_BYTES_MAX: usize = 260;
+
+/// Checks the head of a request; on success exactly one well-formed `Host` stands in its headers.
+pub fn check(parts: &mut Parts) -> Result<(), Problem> {
+    check_sizes(parts)?;
+    check_method(&parts.method)?;
+    check_framing(parts)?;
+    check_connection(&parts.headers)?;
+    check_host(parts)
+}
+
+fn check_sizes(parts: &Parts) -> Result<(), Problem> {
+    let uri = &parts.uri;
+    let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if target > URI_BYTES_MAX {
+        return Err(Problem::uri_too_long(URI_BYTES_MAX));
+    }
+    if parts.headers.len() > HEADER_LINES_MAX {
+        return Err(Problem::too_many_headers(HEADER_LINES_MAX));
+    }
+    Ok(())
+}
+
+/// `CONNECT` would open a tunnel, `TRACE` and `TRACK` would read cookies back to scripts.
+fn check_method(method: &Method) -> Result<(), Problem> {
+    if matches!(*method, Method::CONNECT | Method::TRACE) || method.as_str().eq_ignore_ascii_case("track") {
+        return Err(Problem::method_not_allowed(None).closing());
+    }
+    Ok(())
+}
+
+fn check_framing(parts: &Parts) -> Result<(), Problem> {
+    let headers = &parts.headers;
+    if headers.contains_key(TRANSFER_ENCODING) {
+        let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+        let chunked = codings
+            .next()
+            .is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+        if !chunked || codings.next().is_some() {
+            return Err(Problem::malformed(
+                "`chunked` is the only transfer coding taken, once",
+            ));
+        }
+        if headers.contains_key(CONTENT_LENGTH) {
+            return Err(Problem::malformed(
+                "both Content-Length and Transfer-Encoding are given",
+            ));
+        }
+        if parts.version != Version::HTTP_11 {
+            return Err(Problem::malformed("only HTTP/1.1 has transfer codings"));
+        }
+    }
+    if headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
+        return Err(Problem::malformed("more than one Content-Length is given"));
+    }
+    match headers.get(EXPECT) {
+        Some(expected) if !expected.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+            Err(Problem::expectation_failed())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A header named by `Connection` is dropped on the way; naming one that carries meaning is an
+/// attempt to make us drop what the upstream decides by.
+fn check_connection(headers: &HeaderMap) -> Result<(), Problem> {
+    for value in headers.get_all(CONNECTION) {
+        let named = |token: &[u8]| {
+            [
+                &b"host"[..],
+                b"content-length",
+                b"transfer-encoding",
+                b"cookie",
+                b"authorization",
+            ]
+            .iter()
+            .any(|name| token.trim_ascii().eq_ignore_ascii_case(name))
+        };
+        if value.as_bytes().split(|byte| *byte == b',').any(named) {
+            return Err(Problem::malformed(
+                "`Connection` names a header that is not its own",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_host(parts: &mut Parts) -> Result<(), Problem> {
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    if second.is_some() {
+        return Err(Problem::malformed("more than one Host is given"));
+    }
+    match (first, parts.uri.authority()) {
+        (None, None) => Err(Problem::malformed("no Host is given")),
+        (Some(host), None) => check_host_text(host),
+        (Some(host), Some(authority)) => {
+            check_host_text(host)?;
+            check_scheme(&parts.uri)?;
+            if same_host(host, authority, &parts.uri) {
+                Ok(())
+            } else {
+                Err(Problem::malformed(
+                    "Host differs from the authority of the request target",
+                ))
+            }
+        }
+        // HTTP/2 names the host in `:authority`; in HTTP/1 the Host line may not be missing.
+        (None, Some(_)) if parts.version < Version::HTTP_2 => Err(Problem::malformed("no Host is given")),
+        (None, Some(authority)) => {
+            let host = HeaderValue::from_str(authority.as_str())
+                .map_err(|_| Problem::malformed("the authority is no host"))?;
+            check_host_text(&host)?;
+            parts.headers.insert(HOST, host);
+            Ok(())
+        }
+    }
+}
+
+fn check_scheme(uri: &Uri) -> Result<(), Problem> {
+    match uri.scheme_str() {
+        Some("http" | "https") => Ok(()),
+        _ => Err(Problem::malformed("the request target has no scheme of ours")),
+    }
+}
+
+/// `name`, `name:port`, `192.0.2.1:80`, `[2001:db8::1]:80`; no user, no path, no list.
+fn check_host_text(host: &HeaderValue) -> Result<(), Problem> {
+    let bytes = host.as_bytes();
+    let fits =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']');
+    if bytes.is_empty() || bytes.len() > HOST_BYTES_MAX || !bytes.iter().all(fits) {
+        return Err(Problem::malformed("the Host is not a host"));
+    }
+    if bytes.iter().any(|byte| matches!(byte, b'[' | b']'))
+        || bytes.split(|byte| *byte == b':').nth(2).is_some()
+    {
+        // The rare form is left to the library.
+        let parsed = std::str::from_utf8(bytes)
+            .ok()
+            .and_then(|text| text.parse::<Authority>().ok());
+        return parsed
+            .map(|_| ())
+            .ok_or_else(|| Problem::malformed("the Host is not a host"));
+    }
+    match bytes.split(|byte| *byte == b':').nth(1) {
+        Some(port) if port.is_empty() || !port.iter().all(u8::is_ascii_digit) => {
+            Err(Problem::malformed("the Host has no valid port"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Compares without regard to case and to a default port that only one side writes out.
+fn same_host(host: &HeaderValue, authority: &Authority, uri: &Uri) -> bool {
+    let default = if uri.scheme_str() == Some("https") {
+        ":443"
+    } else {
+        ":80"
+    };
+    let bare = |text: &str| text.strip_suffix(default).unwrap_or(text).to_ascii_lowercase();
+    host.to_str()
+        .is_ok_and(|host| bare(host) == bare(authority.as_str()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! The seams at which the rest of the gateway plugs in: the door that decides about protected
+//! paths, and the handler that answers our own paths.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use domain::DropId;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response};
+use tower::ServiceExt;
+
+use super::body::{EdgeBody, RequestBody};
+use super::headers::{Command, Proof};
+use super::problem::{Form, explain_rejection};
+use super::visit::Visit;
+
+/// An answer in the making.
+pub type AnswerFuture = Pin<Box<dyn Future<Output = Response<EdgeBody>> + Send>>;
+
+/// Decides who passes on a protected path. Called for every such request: no store, no wait.
+pub trait Door: Send + Sync {
+    /// Decides about one request to a path that `drop` protects. Whatever cannot be decided is
+    /// held: the door fails closed.
+    fn decide(&self, drop: &DropId, request: &Parts, visit: &Visit) -> Decision;
+
+    /// Carries out what the upstream asked in its answer to an admitted request.
+    fn obey(&self, drop: &DropId, command: Command, admitted: &Admitted, visit: &Visit) -> Vec<HeaderValue>;
+}
+
+/// What the door says.
+#[derive(Debug)]
+pub enum Decision {
+    /// Let it pass to the upstream.
+    Admit(Admitted),
+    /// Answer in the upstream's place: the waiting room, or a refusal.
+    Hold(Response<EdgeBody>),
+}
+
+/// An admitted request.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// Names the admission to the door again, in [`Door::obey`].
+    pub admission: [u8; 16],
+    /// What the upstream is told.
+    pub proof: Proof,
+    /// `Set-Cookie` lines for the shopper, such as a renewed admission; usually none.
+    pub set_cookies: Vec<HeaderValue>,
+}
+
+/// Answers requests to our own paths.
+pub trait Handler: Send + Sync {
+    /// Answers one request. Its path is in normal form.
+    fn answer(&self, request: Request<RequestBody>, visit: Visit) -> AnswerFuture;
+}
+
+/// Answers with an axum router. Handlers find the [`Visit`] in the request's extensions; what
+/// axum rejects in plain text leaves as a problem.
+#[derive(Clone, Debug)]
+pub struct RouterHandler {
+    router: axum::Router,
+}
+
+impl RouterHandler {
+    /// Serves `router`, whose state is filled in already.
+    pub const fn new(router: axum::Router) -> Self {
+        Self { router }
+    }
+}
+
+impl Handler for RouterHandler {
+    fn answer(&self, request: Request<RequestBody>, visit: Visit) -> AnswerFuture {
+        let router = self.router.clone();
+        Box::pin(async move {
+            let id = visit.id().clone();
+            let (mut parts, body) = request.into_parts();
+            let form = match Form::wanted_by(&parts.headers) {
+                // Programs speak to the API; a browser that follows a link into it gets a page.
+                Form::Page if parts.method == http::Method::GET => Form::Page,
+                Form::Page | Form::Json => Form::Json,
+            };
+            parts.extensions.insert(visit);
+            let request = Request::from_parts(parts, axum::body::Body::new(body));
+            match router.oneshot(request).await {
+                Ok(response) => explain_rejection(response, &id, form).await,
+                Err(never) => match never {},
+            }
+        })
+    }
+}
+
+impl<H: Handler + ?Sized> Handler for Arc<H> {
+    fn answer(&self, request: Request<RequestBody>, visit: Visit) -> AnswerFuture {
+        (**self).answer(request, visit)
+    }
+}

@@ -1,0 +1,75 @@
+//! Request ids and trace contexts: taken over when well-formed, made when not.
+
+use std::collections::HashSet;
+
+use http::{HeaderMap, HeaderValue};
+
+use super::*;
+
+struct Fixed;
+impl Entropy for Fixed {
+    fn fill(&self, buffer: &mut [u8]) {
+        buffer.fill(7);
+    }
+}
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    pairs
+        .iter()
+        .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+        .collect()
+}
+
+#[test]
+fn made_ids_are_well_formed_and_differ() {
+    let source = IdSource::new(&Fixed);
+    let mut seen = HashSet::new();
+    for _ in 0..10_000 {
+        let made = source.make();
+        assert!(is_request_id(made.id.as_str().as_bytes()));
+        assert!(is_traceparent(made.traceparent.as_bytes()));
+        assert_eq!(made.id.as_str(), &made.traceparent.to_str().unwrap()[3..35]);
+        assert!(seen.insert(made.id.as_str().to_owned()));
+    }
+}
+
+#[test]
+fn well_formed_ids_are_kept() {
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let given = headers(&[("x-request-id", "order-42.retry_1"), ("traceparent", trace)]);
+    let identity = IdSource::new(&Fixed).identify(&given);
+    assert_eq!(identity.id.as_str(), "order-42.retry_1");
+    assert_eq!(identity.traceparent, trace);
+}
+
+#[test]
+fn malformed_ids_are_replaced() {
+    let too_long = "a".repeat(65);
+    for id in [
+        "short",
+        "has space in it",
+        "<script>alert(1)</script>",
+        "",
+        too_long.as_str(),
+    ] {
+        let identity = IdSource::new(&Fixed).identify(&headers(&[("x-request-id", id)]));
+        assert_ne!(identity.id.as_str(), id);
+        assert_eq!(identity.id.as_str().len(), 32);
+    }
+}
+
+#[test]
+fn malformed_trace_contexts_are_replaced() {
+    for trace in [
+        "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+        "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+        "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+        "junk",
+    ] {
+        let identity = IdSource::new(&Fixed).identify(&headers(&[("traceparent", trace)]));
+        assert_ne!(identity.traceparent, HeaderValue::from_str(trace).unwrap());
+        assert!(is_traceparent(identity.traceparent.as_bytes()));
+    }
+}

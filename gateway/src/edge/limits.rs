@@ -1,0 +1,150 @@
+//! Rate limits per client address: governor's GCRA over a store of our own that cannot grow
+//! without bound.
+
+use std::num::NonZeroU32;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::Span;
+use governor::middleware::NoOpMiddleware;
+use governor::{Quota, RateLimiter};
+use tokio::time::Instant;
+
+use super::address::AddressKey;
+
+mod store;
+
+use store::BoundedStore;
+
+/// How many addresses one limit keeps apart, by default: about 40 MB at most.
+pub const ADDRESSES_MAX: usize = 1 << 20;
+
+/// A rate as merchants write it: `20/s`, `30/min`, `1000/h`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rate {
+    /// How many.
+    pub count: NonZeroU32,
+    /// Per how long.
+    pub per: Span,
+}
+
+/// A text that is no rate.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0:?} is not a rate: write a number from 1, a slash, and s, min or h, such as \"20/s\"")]
+pub struct InvalidRate(pub String);
+
+/// One rate limit, kept apart per address. A burst of twice the count is allowed.
+///
+/// At most `addresses_max` addresses are kept. An address whose allowance is whole again is
+/// forgotten without loss. When even so the store is full, addresses it does not know share one
+/// allowance per shard (1/64 of the store): newcomers are limited together, known clients
+/// keep their own, and memory does not grow.
+#[derive(Debug)]
+pub struct AddressLimit {
+    limiter: RateLimiter<AddressKey, BoundedStore, Monotonic, NoOpMiddleware<Duration>>,
+    clock: Monotonic,
+}
+
+/// Tells the time since some fixed moment, never running backwards.
+pub type Elapsed = Arc<dyn Fn() -> Duration + Send + Sync>;
+
+#[derive(Clone)]
+struct Monotonic(Elapsed);
+
+impl std::fmt::Debug for Monotonic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Monotonic")
+    }
+}
+
+impl governor::clock::Clock for Monotonic {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        (self.0)()
+    }
+}
+
+impl AddressLimit {
+    /// Allows each address `rate`, with bursts of twice its count, and keeps at most
+    /// `addresses_max` of them apart.
+    ///
+    /// Time is monotonic on purpose: were the wall clock stepped back by an hour, every client
+    /// known by then would be refused for that hour.
+    pub fn new(rate: Rate, addresses_max: usize) -> Self {
+        let base = Instant::now();
+        Self::with_clock(rate, addresses_max, Arc::new(move || base.elapsed()))
+    }
+
+    /// The same on a clock of the caller's.
+    pub fn with_clock(rate: Rate, addresses_max: usize, elapsed: Elapsed) -> Self {
+        let clock = Monotonic(elapsed);
+        let burst = rate.count.saturating_mul(NonZeroU32::MIN.saturating_add(1));
+        let interval = rate.interval();
+        let quota = Quota::with_period(interval)
+            .unwrap_or(Quota::per_second(rate.count))
+            .allow_burst(burst);
+        let store = BoundedStore::new(addresses_max, interval);
+        Self {
+            limiter: RateLimiter::new(quota, store, clock.clone()),
+            clock,
+        }
+    }
+
+    /// Takes one from the allowance of `address`, or says how long to wait for the next.
+    pub fn check(&self, address: AddressKey) -> Result<(), Span> {
+        self.limiter.check_key(&address).map_err(|not_until| {
+            use governor::clock::Clock as _;
+            let wait = not_until.wait_time_from(self.clock.now());
+            Span::from_millis(
+                u64::try_from(wait.as_millis())
+                    .unwrap_or(u64::MAX)
+                    .saturating_add(1),
+            )
+        })
+    }
+
+    /// Forgets every address whose allowance is whole again. Call it every few seconds.
+    pub fn prune(&self) {
+        self.limiter.retain_recent();
+        self.limiter.shrink_to_fit();
+    }
+
+    /// How many addresses are kept apart right now.
+    pub fn len(&self) -> usize {
+        self.limiter.len()
+    }
+
+    /// Whether no address is kept.
+    pub fn is_empty(&self) -> bool {
+        self.limiter.is_empty()
+    }
+}
+
+impl Rate {
+    /// The time in which one is allowed; at least a nanosecond.
+    fn interval(self) -> Duration {
+        (self.per.as_duration() / self.count.get()).max(Duration::from_nanos(1))
+    }
+}
+
+impl FromStr for Rate {
+    type Err = InvalidRate;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRate> {
+        let invalid = || InvalidRate(text.to_owned());
+        let (count, unit) = text.split_once('/').ok_or_else(invalid)?;
+        let count = count.trim().parse().map_err(|_| invalid())?;
+        let per = match unit.trim() {
+            "s" | "sec" | "second" => Span::from_secs(1),
+            "m" | "min" | "minute" => Span::from_mins(1),
+            "h" | "hour" => Span::from_mins(60),
+            _ => return Err(invalid()),
+        };
+        Ok(Self { count, per })
+    }
+}
+
+#[cfg(test)]
+mod tests;

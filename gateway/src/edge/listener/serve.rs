@@ -1,0 +1,225 @@
+//! One connection from its first byte to its end.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
+
+use super::super::body::{BoxError, EdgeBody};
+use super::super::checks::HEADER_LINES_MAX;
+use super::super::connection::{Connection, Scheme};
+use super::super::observe::{ConnectionEnd, Observer};
+use super::supervise::{Finish, Supervised};
+use super::watched::Watched;
+use super::{Serve, Shared};
+
+/// Largest request head, in bytes.
+const HEAD_BYTES_MAX: usize = 32 * 1_024;
+/// Largest read buffer of a connection; it starts small and grows as bodies come fast.
+const BUFFER_BYTES_MAX: usize = 64 * 1_024;
+/// Requests at once on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 100;
+/// Streams reset by the client before we look at them, before the connection is closed as an
+/// attack ("rapid reset").
+const PENDING_RESETS_MAX: usize = 20;
+/// Streams we reset because of the client's mistakes, before the connection is closed.
+const LOCAL_RESETS_MAX: usize = 64;
+/// Bytes a client may send on one stream before we take them.
+const STREAM_WINDOW: u32 = 64 * 1_024;
+/// The same for all streams of a connection.
+const CONNECTION_WINDOW: u32 = 256 * 1_024;
+/// Largest frame of HTTP/2, the least the protocol allows.
+const FRAME_BYTES_MAX: u32 = 16 * 1_024;
+
+/// Serves one accepted connection. Says why it was cut, or nothing where it ended well.
+pub(super) async fn connection<S: Serve>(
+    shared: &Arc<Shared<S>>,
+    stream: TcpStream,
+    peer: SocketAddr,
+) -> Option<ConnectionEnd> {
+    let Some(tls) = shared.config.tls.clone() else {
+        // Nothing is allocated for HTTP until there is a byte to read.
+        let spoke = timeout(shared.config.deadlines.first_byte, stream.readable());
+        let spoke = tokio::select! {
+            biased;
+            spoke = spoke => spoke,
+            () = shared.drain.begun() => return None,
+        };
+        return match spoke {
+            Ok(Ok(())) => http1(shared, stream, connection_of(shared, peer, Scheme::Http)).await,
+            Ok(Err(_)) => Some(ConnectionEnd::Broken),
+            Err(_) => Some(ConnectionEnd::FirstByte),
+        };
+    };
+    let handshake = timeout(
+        shared.config.deadlines.first_byte,
+        TlsAcceptor::from(tls).accept(stream),
+    );
+    let stream = match handshake.await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(_)) => return Some(ConnectionEnd::Broken),
+        Err(_) => return Some(ConnectionEnd::FirstByte),
+    };
+    let connection = connection_of(shared, peer, Scheme::Https);
+    // Bytes may sit decrypted in the session already, so readiness of the socket is not waited
+    // for: hyper looks at the session first, and the watch keeps the first-byte deadline.
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        http2(shared, stream, connection).await
+    } else {
+        http1(shared, stream, connection).await
+    }
+}
+
+fn connection_of<S>(shared: &Shared<S>, peer: SocketAddr, scheme: Scheme) -> Arc<Connection> {
+    Arc::new(Connection::new(peer, scheme, shared.entropy.as_ref()))
+}
+
+async fn http1<S: Serve, I>(
+    shared: &Arc<Shared<S>>,
+    stream: I,
+    connection: Arc<Connection>,
+) -> Option<ConnectionEnd>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = TokioIo::new(Watched::new(stream, Arc::clone(&connection)));
+    let conn = http1::Builder::new()
+        .max_headers(HEADER_LINES_MAX)
+        .max_header_size(HEAD_BYTES_MAX)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .timer(TokioTimer::new())
+        .header_read_timeout(None) // ours covers it, see `supervise`
+        .serve_connection(io, service(shared, &connection))
+        .with_upgrades();
+    supervise(shared, conn, connection).await
+}
+
+async fn http2<S: Serve, I>(
+    shared: &Arc<Shared<S>>,
+    stream: I,
+    connection: Arc<Connection>,
+) -> Option<ConnectionEnd>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    connection.watch.set_multiplexed();
+    let io = TokioIo::new(Watched::new(stream, Arc::clone(&connection)));
+    let executor = Streams {
+        tasks: shared.tasks.clone(),
+        observer: Arc::clone(&shared.observer),
+    };
+    let idle = shared.config.deadlines.idle;
+    let conn = http2::Builder::new(executor)
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+        .max_local_error_reset_streams(LOCAL_RESETS_MAX)
+        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+        .max_frame_size(FRAME_BYTES_MAX)
+        .max_send_buf_size(BUFFER_BYTES_MAX)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .keep_alive_interval(idle / 2)
+        .keep_alive_timeout(idle / 2)
+        .serve_connection(io, service(shared, &connection));
+    supervise(shared, conn, connection).await
+}
+
+async fn supervise<S: Serve, C: Finish>(
+    shared: &Arc<Shared<S>>,
+    conn: C,
+    connection: Arc<Connection>,
+) -> Option<ConnectionEnd> {
+    Supervised::new(
+        conn,
+        connection,
+        shared.config.deadlines,
+        Arc::clone(&shared.drain),
+    )
+    .await
+}
+
+fn service<S: Serve>(
+    shared: &Arc<Shared<S>>,
+    connection: &Arc<Connection>,
+) -> impl HttpService<
+    Incoming,
+    ResBody = EdgeBody,
+    Error = Infallible,
+    Future = impl Future<Output = Result<Response<EdgeBody>, Infallible>> + Send + 'static,
+> + Send
++ 'static {
+    let (service, connection) = (Arc::clone(&shared.service), Arc::clone(connection));
+    service_fn(move |request: Request<Incoming>| {
+        let (service, connection) = (Arc::clone(&service), Arc::clone(&connection));
+        let in_flight = connection.begin_request();
+        async move {
+            let mut response = service.serve(request, &connection).await;
+            response.body_mut().set_in_flight(in_flight);
+            Ok(response)
+        }
+    })
+}
+
+/// Runs the streams of HTTP/2 connections; a panic ends one stream and is counted.
+#[derive(Clone)]
+struct Streams {
+    tasks: TaskTracker,
+    observer: Arc<dyn Observer>,
+}
+
+struct PanicGuard(Arc<dyn Observer>);
+
+impl Drop for PanicGuard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.panicked();
+        }
+    }
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        let guard = PanicGuard(Arc::clone(&self.observer));
+        self.tasks.spawn(async move {
+            stream.await;
+            drop(guard);
+        });
+    }
+}
+
+impl<I, S> Finish for http1::UpgradeableConnection<I, S>
+where
+    S: HttpService<Incoming, ResBody = EdgeBody>,
+    S::Error: Into<BoxError>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<I, S> Finish for http2::Connection<I, S, Streams>
+where
+    S: HttpService<Incoming, ResBody = EdgeBody>,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}

@@ -1,0 +1,173 @@
+//! One connection to the upstream, driven by whoever holds it.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, Connection, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::time::{Instant, Sleep};
+
+use super::super::body::RequestBody;
+use super::connect::Socket;
+use super::error::{Failure, ProxyError, body_fault};
+use super::pool::Slot;
+
+/// Largest head of an answer, in bytes.
+const HEAD_BYTES_MAX: usize = 64 * 1_024;
+/// Most header lines of an answer.
+const HEADER_LINES_MAX: usize = 100;
+/// Largest buffer of a connection; it starts small and grows as the upstream sends fast.
+const BUFFER_BYTES_MAX: usize = 128 * 1_024;
+
+type Driver = Connection<TokioIo<Socket>, RequestBody>;
+
+/// A connection with hyper's state for it. It moves only when it is polled here.
+#[derive(Debug)]
+pub(super) struct Link {
+    sender: SendRequest<RequestBody>,
+    driver: Box<Driver>,
+    /// The driver is done and must not be polled again.
+    ended: bool,
+    /// Set by the socket when the upstream says anything.
+    heard: Arc<AtomicBool>,
+    /// Set once and then only pushed back, which costs no lock of the timer's.
+    timer: Pin<Box<Sleep>>,
+    exchanges: u32,
+    idle_since: Instant,
+    /// Last, so that the socket is closed before the slot is free for another one.
+    slot: Slot,
+}
+
+impl Link {
+    /// Puts HTTP/1.1 on `socket`.
+    pub(super) async fn new(socket: Socket, slot: Slot) -> hyper::Result<Self> {
+        let heard = socket.heard();
+        let (sender, driver) = http1::Builder::new()
+            .max_headers(HEADER_LINES_MAX)
+            .max_header_size(HEAD_BYTES_MAX)
+            .max_buf_size(BUFFER_BYTES_MAX)
+            .handshake(TokioIo::new(socket))
+            .await?;
+        Ok(Self {
+            sender,
+            driver: Box::new(driver),
+            ended: false,
+            heard,
+            timer: Box::pin(tokio::time::sleep(Duration::from_secs(1))),
+            exchanges: 0,
+            idle_since: Instant::now(),
+            slot,
+        })
+    }
+
+    /// Whether it carried an exchange before the present one.
+    pub(super) const fn is_reused(&self) -> bool {
+        self.exchanges > 1
+    }
+
+    pub(super) const fn idle_since(&self) -> Instant {
+        self.idle_since
+    }
+
+    pub(super) fn begin_idle(&mut self) {
+        self.idle_since = Instant::now();
+    }
+
+    pub(super) const fn begin_exchange(&mut self) {
+        self.exchanges = self.exchanges.saturating_add(1);
+    }
+
+    /// Whether it can carry another exchange: looks at the socket, so that a connection the
+    /// upstream closed meanwhile is noticed.
+    pub(super) fn is_ready(&mut self) -> bool {
+        self.poll_driver(&mut Context::from_waker(Waker::noop()));
+        !self.ended && self.sender.is_ready()
+    }
+
+    /// Moves the connection as far as it goes.
+    pub(super) fn poll_driver(&mut self, cx: &mut Context<'_>) {
+        if self.ended {
+            return;
+        }
+        if let Poll::Ready(ended) = Pin::new(&mut self.driver).poll(cx) {
+            self.ended = true;
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection to the upstream ended");
+            }
+        }
+    }
+
+    pub(super) const fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Sets the timer to `after` from now.
+    pub(super) fn set_timer(&mut self, after: Duration) {
+        self.timer.as_mut().reset(Instant::now() + after);
+    }
+
+    pub(super) fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.timer.as_mut().poll(cx)
+    }
+
+    /// Sends `request` and waits for the head of its answer for at most `deadline`.
+    pub(super) async fn exchange(
+        &mut self,
+        request: Request<RequestBody>,
+        deadline: Duration,
+    ) -> Result<Response<Incoming>, Failure> {
+        self.heard.store(false, Ordering::Relaxed);
+        let mut answer = pin!(self.sender.try_send_request(request));
+        self.set_timer(deadline);
+        poll_fn(|cx| {
+            self.poll_driver(cx);
+            // Only the driver can complete the answer, and it just ran: no waker is needed, and
+            // none means that this task is not woken by itself.
+            if let Poll::Ready(result) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                return Poll::Ready(result.map_err(|mut error| match error.take_message() {
+                    Some(request) => Failure::NotSent(Box::new(request)),
+                    None => self.failure(error.into_error()),
+                }));
+            }
+            if self.ended {
+                return Poll::Ready(Err(Failure::Final(ProxyError::Broken(None))));
+            }
+            self.poll_timer(cx)
+                .map(|()| Err(Failure::Final(ProxyError::AnswerTimedOut)))
+        })
+        .await
+    }
+
+    /// Takes the socket out, with what was read from it beyond the head of a 101.
+    pub(super) fn into_socket(self) -> Option<(Socket, Bytes, Slot)> {
+        if !self.ended {
+            return None; // the driver still speaks HTTP: there was no upgrade
+        }
+        let parts = self.driver.into_parts();
+        Some((parts.io.into_inner(), parts.read_buf, self.slot))
+    }
+
+    /// Closes the socket and keeps the slot for another one.
+    pub(super) fn into_slot(self) -> Slot {
+        self.slot
+    }
+
+    /// Tells a connection that died in silence, after which another one may be tried, from one
+    /// that broke in the middle of an answer.
+    fn failure(&self, error: hyper::Error) -> Failure {
+        if let Some(fault) = body_fault(&error) {
+            return Failure::Final(ProxyError::Body(error, fault));
+        }
+        if self.heard.load(Ordering::Relaxed) {
+            return Failure::Final(ProxyError::Broken(Some(error)));
+        }
+        Failure::Died(error)
+    }
+}
