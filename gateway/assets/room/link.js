@@ -44,6 +44,10 @@ const poll=async()=>{
   try{
     const answer=live.state==="joining"?await ask("/ticket","POST",{rejoin:false}):await ask(live.state==="scheduled"?"":"/ticket","GET");
     if(answer.status===404&&live.state!=="scheduled"){paint({state:"joining"});wait=1000;}
+    // First contact sets a cookie; the number comes with the next request.
+    else if(answer.status===428&&polls<3)wait=300;
+    // Joining is closed or not open: the server knows how to say it.
+    else if(live.state==="joining"&&(answer.status===409||answer.status===403)){wait=30000;again();}
     else if(!answer.ok){wait=retryAfter(answer);throw new Error(answer.status);}
     else{
       const body=await answer.json();
@@ -87,14 +91,26 @@ const claim=async()=>{
     const answer=await ask("/admission","POST",{return_to:room.dataset.return});
     const body=await answer.json().catch(()=>({}));
     if(answer.ok){hush();paint({state:"admitted"});showLink();go(body.return_to);return;}
-    if(answer.status===410){hush();paint({state:"lapsed"});showLink();return;}
-    if(answer.status===409){paint({state:"waiting"});later(poll,around(1000));return;}
+    const why=/[a-z-]+$/.exec(body.type??"")?.[0];
+    if(answer.status===410){
+      hush();paint({state:{"sold-out":"sold_out",ended:"ended",left:"left","admission-used":"left"}[why]??"lapsed"});showLink();
+      return;
+    }
+    if(answer.status===409){paint({state:why==="paused"?"paused":"waiting"});later(poll,around(1000));return;}
     wait=retryAfter(answer)||around(2000);
-    if(answer.status===429&&/room-full$/.test(body.type??"")){retryAt=Date.now()+wait;paint({state:"room_full"});}
+    if(answer.status===429&&why==="room-full"){retryAt=Date.now()+wait;paint({state:"room_full"});}
     else failures++;
   }catch{failures++;wait=backoff();}
   finally{claiming=false;}
   if(wait)setTimeout(()=>{if(live.state==="called"||live.state==="room_full")claim();},wait+Math.random()*300);
+};
+
+// Lets the server say what this page cannot know, at most every half minute.
+const again=()=>{
+  if(Date.now()-Number(remember("again")??0)<30000)return;
+  remember("again",Date.now());
+  leaving=true;
+  location.reload();
 };
 
 // Goes to the shop. A shop that sends the shopper straight back must not become a loop.
@@ -127,7 +143,7 @@ document.addEventListener("submit",async(event)=>{
 
 const connect=()=>{
   if(done.has(live.state)){showLink();if(live.state==="admitted")go();return;}
-  if(live.state==="joining"||live.state==="scheduled"){later(poll,live.state==="joining"?200:around(20000));}
+  if(live.state==="joining"||live.state==="scheduled"){later(poll,live.state==="joining"?Math.max(200,retryAt-Date.now()):around(20000));}
   else listen();
   if(live.state==="called")claim();
   if(live.state==="room_full")later(claim,Math.max(0,retryAt-Date.now()));
@@ -153,7 +169,7 @@ const tick=()=>{
   // The start: everybody looks again, but not in the same instant.
   if(gate!==null&&gate<=serverNow()&&Date.now()>dueAt){dueAt=Date.now()+10000;setTimeout(poll,300+Math.random()*2500);}
   showLink();
-  setTimeout(tick,1000-serverNow()%1000);
+  setTimeout(tick,1000-Math.floor(serverNow())%1000);
 };
 
 localise(document);

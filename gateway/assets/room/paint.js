@@ -4,10 +4,11 @@ const one=(selector)=>document.querySelector(selector);
 const face={label:one("[data-face=label]"),word:one("[data-face=word]"),sub:one("[data-face=sub]")};
 const calm=matchMedia("(prefers-reduced-motion: reduce)");
 let live=JSON.parse(room.dataset.live);
-// The server's clock decides what a countdown shows, not the device's.
-let skew=0;
+// The server's clock decides what a countdown shows, not the device's. Whatever delays an answer
+// makes its time look too early, so the latest guess is the best one.
+let base=-Infinity;
 let retryAt=0;
-const serverNow=()=>Date.now()+skew;
+const serverNow=()=>Number.isFinite(base)?base+performance.now():Date.now();
 const remember=(key,value)=>{
   try{const name=`doorline:${live.drop}:${key}`;if(value!==undefined)sessionStorage.setItem(name,value);return sessionStorage.getItem(name);}
   catch{return null;}
@@ -104,7 +105,7 @@ const paint=(update)=>{
   // Own properties only, and never a state this page has no words for.
   const state=update.state!==undefined&&one(`[data-view="${CSS.escape(update.state)}"]`)?update.state:live.state;
   live={...live,...update,state};
-  if(update.now){const at=instant(update.now);if(Number.isFinite(at))skew=at-Date.now();}
+  if(update.now){const at=instant(update.now);if(Number.isFinite(at))base=Math.max(base,at-performance.now());}
   for(const view of document.querySelectorAll("[data-view]"))view.hidden=view.dataset.view!==live.state;
   root.dataset.state=live.state;
   const notice=one("[data-notice]");

@@ -16,12 +16,17 @@ const waitOf=(wait)=>{
   return minutes<=90?say(Math.floor(low/60),minutes,"minutes"):say(Math.floor(low/3600),Math.ceil(high/3600),"hours");
 };
 const aheadOf=(n)=>n===0?"Nobody is ahead of you.":n===1?"1 person is ahead of you.":`${grouped(n)} people are ahead of you.`;
-const chances={likely:"Likely",possible:"Possible",unlikely:"Unlikely",gone:"None left"};
+const chances={likely:"Likely",possible:"Possible",unlikely:"Unlikely",gone:"None"};
 const stockOf=(t)=>t.available>0?`${grouped(t.available)} of ${grouped(t.available+t.reserved+t.sold)}`
-  :t.reserved>0?`All at checkout, ${grouped(t.reserved)} may come back`:"Sold out";
+  :t.reserved>0?`None free, ${grouped(t.reserved)} at checkout`:"Sold out";
 // An instant as it comes: RFC 3339 text or milliseconds.
 const instant=(at)=>at==null||at===""?null:typeof at==="number"?at:Date.parse(at);
-const local=(ms,short)=>new Intl.DateTimeFormat(undefined,
+// The page's language in the shopper's own region, the shopper's own time zone.
+const tongue=(()=>{
+  const lang=document.documentElement.lang,tag=navigator.languages?.find((t)=>t.split("-")[0]===lang.split("-")[0])??lang;
+  try{return Intl.DateTimeFormat.supportedLocalesOf([tag]);}catch{return undefined;}
+})();
+const local=(ms,short)=>new Intl.DateTimeFormat(tongue,
   short||new Date(ms).toDateString()===new Date().toDateString()
     ?{hour:"numeric",minute:"2-digit",...(short?{second:"2-digit"}:{timeZoneName:"short"})}
     :{weekday:"long",day:"numeric",month:"long",hour:"numeric",minute:"2-digit",timeZoneName:"short"}).format(ms);

@@ -4,7 +4,7 @@
 use askama::Template;
 use http::StatusCode;
 
-use super::room::STYLE;
+use super::room::{STYLE, harmless};
 use super::words::span;
 
 /// Why there is no page.
@@ -55,6 +55,21 @@ impl ErrorKind {
             Self::BadGateway => StatusCode::BAD_GATEWAY,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// The page for a status, whoever decided on it; a status without words of its own gets those
+    /// of its class.
+    pub fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => Self::Forbidden,
+            StatusCode::NOT_FOUND | StatusCode::GONE => Self::NotFound,
+            StatusCode::TOO_MANY_REQUESTS => Self::TooManyRequests,
+            StatusCode::BAD_GATEWAY => Self::BadGateway,
+            StatusCode::SERVICE_UNAVAILABLE => Self::Unavailable,
+            StatusCode::GATEWAY_TIMEOUT => Self::GatewayTimeout,
+            status if status.is_server_error() => Self::Internal,
+            _ => Self::BadRequest,
         }
     }
 
@@ -138,6 +153,7 @@ struct ErrorPage<'a> {
     headline: &'static str,
     explanation: &'static str,
     retry: Option<String>,
+    return_to: Option<&'a str>,
 }
 
 /// Renders a whole document, to be sent with [`ErrorKind::status`] and
@@ -152,6 +168,7 @@ pub fn render_error(view: &ErrorView, nonce: &str) -> String {
         word,
         headline,
         explanation,
+        return_to: view.return_to.as_deref().map(harmless),
         retry: view.retry_after_seconds.map(span),
     };
     page.render().expect("writing to a string cannot fail")

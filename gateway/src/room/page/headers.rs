@@ -33,7 +33,12 @@ pub fn refresh_seconds(view: &PageView) -> Option<u64> {
         .div_ceil(1_000)
         .clamp(REFRESH_SECONDS_MIN, REFRESH_SECONDS_MAX);
     match view.state {
-        PageState::Joining | PageState::Admitted => Some(2),
+        PageState::Joining => Some(
+            view.retry_after_seconds
+                .unwrap_or(2)
+                .clamp(2, REFRESH_SECONDS_MAX),
+        ),
+        PageState::Admitted => Some(2),
         PageState::Prequeue | PageState::Waiting | PageState::Called | PageState::Paused => Some(steady),
         PageState::RoomFull => Some(
             view.retry_after_seconds

@@ -32,6 +32,7 @@ struct RoomPage<'a> {
     nonce: &'a str,
     style: &'static str,
     script: &'static str,
+    return_to: &'a str,
     live: String,
     tab_title: String,
     face: Face,
@@ -100,6 +101,7 @@ pub fn render(view: &PageView, nonce: &str) -> String {
         nonce,
         style: STYLE,
         script: SCRIPT,
+        return_to: harmless(&view.return_to),
         live: serde_json::to_string(&Live::of_page(view)).expect("a struct of strings and numbers"),
         tab_title: words::tab_title(view),
         face_length: face.word.chars().count().min(12),
@@ -115,6 +117,15 @@ pub fn render(view: &PageView, nonce: &str) -> String {
         claim_window: words::span(view.claim_window_seconds),
     };
     page.render().expect("writing to a string cannot fail")
+}
+
+/// The second lock: [`ReturnPath`](crate::room::return_path::ReturnPath) decides where a shopper
+/// may go, this keeps anything that is not even an address for a browser out of the markup.
+pub(super) fn harmless(path: &str) -> &str {
+    let address = ["/", "https://", "http://"]
+        .iter()
+        .any(|start| path.starts_with(start));
+    if address { path } else { "/" }
 }
 
 fn wait_words(view: &PageView) -> String {

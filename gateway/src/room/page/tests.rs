@@ -198,3 +198,37 @@ fn ticket_json_has_the_fields_of_the_contract_and_calls_a_full_room_called() {
     assert_eq!(json["now"], "2026-11-27T09:00:00Z");
     assert_eq!(Live::of_page(&view).state, "room_full");
 }
+
+#[test]
+fn what_is_no_address_never_becomes_a_link() {
+    let page = |return_to: &str| {
+        let view = PageView::new("aurora", "Aurora", PageState::Admitted, NOW);
+        render(
+            &PageView {
+                return_to: return_to.to_owned(),
+                ..view
+            },
+            "abc",
+        )
+    };
+    assert!(page("/drops/aurora").contains("data-go href=\"/drops/aurora\""));
+    assert!(page("javascript:alert(1)").contains("data-go href=\"/\""));
+}
+
+#[test]
+fn every_error_page_is_found_by_its_status() {
+    for kind in ErrorKind::ALL {
+        // Two pages share 429: the ordinary one is the one that a bare status stands for.
+        let found = ErrorKind::of_status(kind.status());
+        assert_eq!(found.status(), kind.status());
+        assert!(found == kind || kind == ErrorKind::AdmissionRequired);
+    }
+    assert_eq!(
+        ErrorKind::of_status(http::StatusCode::LENGTH_REQUIRED),
+        ErrorKind::BadRequest
+    );
+    assert_eq!(
+        ErrorKind::of_status(http::StatusCode::HTTP_VERSION_NOT_SUPPORTED),
+        ErrorKind::Internal
+    );
+}

@@ -85,7 +85,7 @@ pub(super) const fn chance_word(chance: Chance) -> &'static str {
         Chance::Likely => "Likely",
         Chance::Possible => "Possible",
         Chance::Unlikely => "Unlikely",
-        Chance::Gone => "None left",
+        Chance::Gone => "None",
     }
 }
 
@@ -93,7 +93,7 @@ pub(super) const fn chance_word(chance: Chance) -> &'static str {
 pub(super) fn stock_phrase(stock: StockTotal) -> String {
     match (stock.available, stock.reserved) {
         (0, 0) => "Sold out".to_owned(),
-        (0, reserved) => format!("All at checkout, {} may come back", grouped(reserved)),
+        (0, reserved) => format!("None free, {} at checkout", grouped(reserved)),
         (available, _) => format!("{} of {}", grouped(available), grouped(stock.all())),
     }
 }

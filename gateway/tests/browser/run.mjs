@@ -1,0 +1,37 @@
+// The browser tests, by one command:
+//   node run.mjs --gallery DIR   pages from the gallery, behaviour against a scripted API
+//   node run.mjs --base URL [--path /drops/aurora]   a running gateway or demo, end to end
+// Both may be given. CHROMIUM names the browser, else /usr/bin/chromium.
+import { parseArgs } from "node:util";
+import { after } from "node:test";
+import { launch } from "./browser.mjs";
+import { Mock } from "./mock.mjs";
+import { gallery } from "./suites/gallery.mjs";
+import { gateway } from "./suites/gateway.mjs";
+import { live } from "./suites/live.mjs";
+
+const { values } = parseArgs({
+  options: {
+    gallery: { type: "string" },
+    base: { type: "string" },
+    path: { type: "string", default: "/drops/aurora" },
+    assets: { type: "string" },
+  },
+});
+if (!values.gallery && !values.base) {
+  process.stderr.write("nothing to test: give --gallery DIR, --base URL, or both\n");
+  process.exit(2);
+}
+const browser = await launch();
+let mock = null;
+if (values.gallery) {
+  mock = new Mock(values.gallery, values.assets);
+  await mock.listen();
+  gallery(browser, mock, values.gallery);
+  live(browser, mock);
+}
+if (values.base) gateway(browser, values.base, values.path);
+after(async () => {
+  mock?.close();
+  await browser.close();
+});

@@ -1,0 +1,283 @@
+// What the page does over time, against an API whose every answer the test decides.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import test from "node:test";
+import { shopper } from "../browser.mjs";
+
+const words = JSON.parse(readFileSync(new URL("../words.json", import.meta.url)));
+const soon = { timeout: 8000 };
+const problem = (name) => ({ type: `https://doorline.dev/problems/${name}`, title: name });
+
+const visit = async (browser, mock, room, options = {}) => {
+  mock.room = room;
+  const session = await shopper(browser, options);
+  await session.page.goto(`${mock.base}/drops/aurora`);
+  return session;
+};
+const shows = (page, selector, text) =>
+  page.waitForFunction(([s, t]) => document.querySelector(s)?.textContent.includes(t), [selector, text], soon);
+const state = (page, name) => page.waitForFunction((n) => document.documentElement.dataset.state === n, name, soon);
+const until = async (what, check) => {
+  const end = Date.now() + soon.timeout;
+  while (!(await check())) {
+    assert.ok(Date.now() < end, `timed out: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+};
+
+export const live = (browser, mock) => {
+  const scenario = (name, run) => test(name, async () => {
+    mock.reset();
+    const opened = [];
+    const go = async (...args) => {
+      const session = await visit(browser, mock, ...args);
+      opened.push(session);
+      return session;
+    };
+    try {
+      await run(go);
+      for (const { faults } of opened) assert.deepEqual(faults, []);
+    } finally {
+      for (const { context } of opened) await context.close();
+    }
+  });
+
+  scenario("position falls live, in the number, the sentence and the tab", async (go) => {
+    const { page } = await go("waiting");
+    await until("stream", () => mock.streams.size === 1);
+    await shows(page, "title", "#42 · Aurora");
+    mock.push({ position: 7, wait: { min_seconds: 0, max_seconds: 61 } });
+    await shows(page, "[data-ahead]", "6 people are ahead of you.");
+    assert.equal(await page.title(), "#7 · Aurora, first edition");
+    assert.equal(await page.locator("[data-face=word] .unseen").textContent(), "7");
+    assert.equal(await page.locator("[data-wait]").textContent(), "up to 2 minutes");
+    const done = await page.locator(".frame-done").getAttribute("stroke-dasharray");
+    assert.equal(done, `${(1.5 + (98.5 * 35) / 41).toFixed(2)} 100`);
+  });
+
+  scenario("script words every figure as the server does", async (go) => {
+    const { page } = await go("waiting");
+    await until("stream", () => mock.streams.size === 1);
+    for (const [min_seconds, max_seconds, text] of words.wait) {
+      mock.push({ wait: { min_seconds, max_seconds } });
+      await page.waitForFunction((t) => document.querySelector("[data-wait]").textContent === t, text, soon);
+    }
+    for (const [position, text] of words.ahead) {
+      mock.push({ position });
+      await page.waitForFunction((t) => document.querySelector("[data-ahead]").textContent === t, text, soon);
+    }
+    for (const [available, reserved, sold, text] of words.stock) {
+      mock.push({ stock: { a: { available, reserved, sold } } });
+      await page.waitForFunction((t) => document.querySelector("[data-stock]").textContent === t, text, soon);
+    }
+  });
+
+  scenario("countdown ticks by the server's clock and names the shopper's own time", async (go) => {
+    mock.ticket.body = { state: "prequeue", poll_after_ms: 60000 };
+    const { page } = await go("prequeue", { timezoneId: "America/New_York", locale: "en-GB" });
+    const shown = () => page.locator("[data-face=word]").textContent();
+    const first = await shown();
+    assert.match(first, /^12:3\d$/);
+    await until("tick", async () => (await shown()) < first);
+    assert.match(await page.locator("[data-view=prequeue] time").textContent(), /27 November.*04:12/);
+  });
+
+  scenario("at the start the page looks again by itself and shows the place", async (go) => {
+    mock.ticket.body = { state: "prequeue", opens_at: "2026-11-27T09:00:01Z", now: "2026-11-27T09:00:00Z", poll_after_ms: 60000 };
+    const { page } = await go("prequeue");
+    await until("stream", () => mock.streams.size === 1);
+    mock.ticket.body = { state: "waiting", position: 311, number: 1284, poll_after_ms: 60000 };
+    await state(page, "waiting");
+    await shows(page, "[data-ahead]", "310 people");
+  });
+
+  scenario("a called shopper is let in without touching anything", async (go) => {
+    mock.admission = { status: 200, body: { return_to: "/shop" } };
+    const { page } = await go("waiting");
+    await until("stream", () => mock.streams.size === 1);
+    mock.push({ state: "called" });
+    await page.waitForURL("**/shop", soon);
+    assert.equal(mock.count("POST", "/.doorline/v1/drops/aurora/admission"), 1);
+    assert.deepEqual(JSON.parse(mock.log.find((l) => l.path.endsWith("/admission")).body), { return_to: "/drops/aurora" });
+  });
+
+  scenario("a full room says next, waits as told, and goes in", async (go) => {
+    mock.admission = { status: 429, headers: { "retry-after": "1" }, body: problem("room-full") };
+    const { page } = await go("called");
+    await state(page, "room_full");
+    assert.equal(await page.title(), "You are next · Aurora, first edition");
+    mock.push({ state: "called" });
+    mock.admission = { status: 200, body: { return_to: "/shop" } };
+    await page.waitForURL("**/shop", soon);
+  });
+
+  scenario("a missed turn is said at once, and joining again gives a new place", async (go) => {
+    mock.admission = { status: 410, body: problem("lapsed") };
+    mock.ticket.body = { state: "called" };
+    const { page } = await go("called");
+    await state(page, "lapsed");
+    const polls = mock.log.length;
+    await page.waitForTimeout(1500);
+    assert.equal(mock.log.length, polls, "a page that has nothing to wait for asks nothing");
+    mock.ticket.body = { state: "waiting", position: 900, number: 2001, poll_after_ms: 1000 };
+    await page.getByRole("button", { name: "Join again" }).click();
+    await shows(page, "[data-ahead]", "899 people");
+    assert.deepEqual(JSON.parse(mock.log.find((l) => l.method === "POST" && l.path.endsWith("/ticket")).body), { rejoin: true });
+  });
+
+  scenario("leaving takes two steps and ends the connection", async (go) => {
+    const { page } = await go("waiting");
+    await until("stream", () => mock.streams.size === 1);
+    assert.equal(await page.getByRole("button", { name: /give up my place/ }).isVisible(), false);
+    await page.getByText("Leave the queue").click();
+    await page.getByRole("button", { name: /give up my place/ }).click();
+    await state(page, "left");
+    assert.equal(mock.count("DELETE", "/.doorline/v1/drops/aurora/ticket"), 1);
+    await until("stream closed", () => mock.streams.size === 0);
+  });
+
+  scenario("without events the page polls", async (go) => {
+    mock.streaming = false;
+    const { page } = await go("waiting");
+    await until("polls", () => mock.count("GET", "/.doorline/v1/drops/aurora/ticket") >= 2);
+    mock.push({ position: 5 });
+    await shows(page, "[data-ahead]", "4 people");
+    await shows(page, "[data-link]", "Up to date");
+  });
+
+  scenario("a lost server is admitted to, asked ever more rarely, and found again", async (go) => {
+    const { page } = await go("waiting");
+    await until("stream", () => mock.streams.size === 1);
+    mock.streaming = false;
+    mock.ticket = { status: 500 };
+    const since = Date.now();
+    mock.cutStreams();
+    await shows(page, "[data-link]", "Reconnecting");
+    await until("three failures", () => mock.log.filter((l) => l.at >= since && l.path.endsWith("/ticket")).length >= 3);
+    const asked = mock.log.filter((l) => l.at >= since && l.path.endsWith("/ticket")).map((l) => l.at);
+    assert.ok(asked[2] - asked[1] >= 1000, `asked again after ${asked[2] - asked[1]} ms`);
+    assert.equal(await page.locator("[data-ahead]").textContent(), "41 people are ahead of you.");
+    mock.streaming = true;
+    mock.ticket = { status: 200, body: { state: "waiting", position: 12, number: 1284, poll_after_ms: 500 } };
+    await page.waitForFunction(() => document.querySelector("[data-ahead]").textContent.startsWith("11 "), null, { timeout: 15000 });
+    await until("stream again", () => mock.streams.size === 1);
+    await shows(page, "[data-link]", "Live");
+  });
+
+  scenario("offline asks nothing, says so, and recovers", async (go) => {
+    const session = await go("waiting");
+    const { page, context } = session;
+    await until("stream", () => mock.streams.size === 1);
+    await context.setOffline(true);
+    await shows(page, "[data-link]", "Offline");
+    const asked = mock.log.length;
+    await page.waitForTimeout(1200);
+    assert.equal(mock.log.length, asked);
+    mock.ticket.body.position = 3;
+    await context.setOffline(false);
+    await shows(page, "[data-ahead]", "2 people");
+    await shows(page, "[data-link]", "Live");
+  });
+
+  scenario("paused, sold out and ended arrive without a reload", async (go) => {
+    const { page } = await go("waiting");
+    await until("stream", () => mock.streams.size === 1);
+    mock.push({ state: "paused", wait: null });
+    await state(page, "paused");
+    await shows(page, "[data-wait]", "Unknown while paused");
+    await shows(page, "[data-face=sub]", "position 42 is kept");
+    mock.push({ state: "waiting", position: 40 });
+    await shows(page, "[data-ahead]", "39 people");
+    mock.push({ stock: { a: { available: 0, reserved: 14, sold: 186 } } });
+    await page.waitForFunction(() => !document.querySelector("[data-checkout]").hidden, null, soon);
+    await shows(page, "[data-reserved]", "14");
+    mock.push({ state: "sold_out", stock: { a: { available: 0, reserved: 0, sold: 200 } } });
+    await state(page, "sold_out");
+    await until("stream closed", () => mock.streams.size === 0);
+  });
+
+  scenario("news are announced, and not with every step", async (go) => {
+    const { page } = await go("waiting");
+    await until("stream", () => mock.streams.size === 1);
+    await page.evaluate(() => {
+      window.said = [];
+      new MutationObserver(() => window.said.push(document.querySelector("[data-announce]").textContent))
+        .observe(document.querySelector("[data-announce]"), { childList: true, characterData: true, subtree: true });
+    });
+    for (let position = 40; position > 20; position--) mock.push({ position });
+    mock.push({ state: "paused" });
+    await state(page, "paused");
+    const said = await page.evaluate(() => window.said);
+    assert.ok(said.length <= 2, said.join("; "));
+    assert.match(said.at(-1), /The queue is paused/);
+  });
+
+  scenario("a shop that sends the shopper back does not make a loop", async (go) => {
+    mock.admission = { status: 200, body: { return_to: "/drops/aurora" } };
+    mock.ticket.body = { state: "called" };
+    const { page } = await go("called");
+    await until("went once", () => mock.count("GET", "/drops/aurora") === 2);
+    await page.waitForTimeout(2500);
+    assert.equal(mock.count("GET", "/drops/aurora"), 2);
+    assert.equal(await page.getByRole("link", { name: /Continue/ }).isVisible(), true);
+  });
+
+  scenario("an answer can neither run script nor name an unknown state", async (go) => {
+    mock.admission = { status: 200, body: { return_to: "javascript:window.pwned=1" } };
+    const { page } = await go("waiting");
+    await until("stream", () => mock.streams.size === 1);
+    mock.push({ state: '"] , *', notice: "<img src=x onerror=window.pwned=2>", title: "<script>window.pwned=3</script>" });
+    await shows(page, "[data-notice]", "<img");
+    assert.equal(await page.evaluate(() => document.documentElement.dataset.state), "waiting");
+    mock.push({ state: "called" });
+    await state(page, "admitted");
+    await page.waitForTimeout(1200);
+    assert.equal(await page.evaluate(() => window.pwned), undefined);
+  });
+
+  scenario("the Refresh header reloads for browsers without script only", async (go) => {
+    mock.refresh = 1;
+    const { page } = await go("waiting");
+    await until("stream", () => mock.streams.size === 1);
+    await page.waitForTimeout(2600);
+    assert.equal(mock.count("GET", "/drops/aurora"), 1);
+    await go("waiting", { javaScriptEnabled: false });
+    await until("reloads", () => mock.count("GET", "/drops/aurora") >= 4);
+  });
+
+  scenario("without script: the place is shown, forms work, leaving is confirmed", async (go) => {
+    const { page } = await go("waiting", { javaScriptEnabled: false });
+    assert.equal(await page.locator("[data-face=word]").textContent(), "42");
+    await page.getByText("Leave the queue").click();
+    await page.getByRole("button", { name: /give up my place/ }).click();
+    await page.getByRole("heading", { name: "You left the queue." }).waitFor(soon);
+    const called = await go("called", { javaScriptEnabled: false });
+    await called.page.getByRole("button", { name: "Enter now" }).click();
+    await called.page.waitForURL("**/shop", soon);
+    assert.match(mock.log.find((l) => l.path.endsWith("/admission")).body, /^return_to=%2Fdrops%2Faurora$/);
+  });
+
+  scenario("first contact joins by itself", async (go) => {
+    const { page } = await go("joining");
+    await state(page, "waiting");
+    assert.equal(mock.count("POST", "/.doorline/v1/drops/aurora/ticket"), 1);
+    await until("stream", () => mock.streams.size === 1);
+  });
+
+  scenario("before joining opens the page asks the public answer and joins when it may", async (go) => {
+    const { page } = await go("scheduled");
+    await page.waitForTimeout(400);
+    assert.equal(mock.count("GET", "/.doorline/v1/drops/aurora/ticket"), 0);
+    mock.publicState = { status: 200, body: { phase: "prequeue" } };
+    await page.evaluate(() => { window.dispatchEvent(new Event("online")); });
+    await state(page, "waiting");
+    assert.equal(mock.count("POST", "/.doorline/v1/drops/aurora/ticket"), 1);
+  });
+
+  scenario("with reduced motion nothing moves", async (go) => {
+    const { page } = await go("waiting", { reducedMotion: "reduce" });
+    await until("stream", () => mock.streams.size === 1);
+    const running = await page.evaluate(() => document.getAnimations().filter((a) => a.playState === "running").length);
+    assert.equal(running, 0);
+  });
+};
