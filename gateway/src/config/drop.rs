@@ -1,6 +1,9 @@
 //! The effective configuration of one drop: paths, times, limits, checkout and items.
 
-use domain::{Currency, DropId, Money, Sku, Span};
+use domain::{
+    AfterOrder, Currency, DropId, DropRules, Limits, Money, QueueingMethod, Renewal, Schedule, Shuffle, Sku,
+    Span,
+};
 use http::StatusCode;
 
 use super::moment::Moment;
@@ -26,19 +29,19 @@ pub struct DropConfig {
     /// How the next shopper is chosen.
     pub queueing_method: QueueingMethod,
     /// Whether those who came before the start are shuffled at the start.
-    pub shuffle_at_event_start: bool,
+    pub shuffle: Shuffle,
     /// Whether everybody waits and nobody is called.
     pub queue_all: bool,
-    /// Sessions at once, at least 1. A hard limit.
-    pub total_active_users: u32,
-    /// Claims in any 60 seconds, at least 1. A hard limit.
-    pub new_users_per_minute: u32,
+    /// Sessions at once, and claims in any 60 seconds; each at least 1, never exceeded.
+    pub limits: Limits,
+    /// Most shoppers the queue remembers.
+    pub queue_capacity: u32,
     /// How long an admitted shopper counts as active.
     pub session_duration: Span,
     /// Whether activity prolongs a session.
-    pub session_renewal: SessionRenewal,
-    /// Whether a paid order ends the session, so that the next shopper gets the slot.
-    pub session_ends_on_completed_order: bool,
+    pub renewal: Renewal,
+    /// What a paid order means for the session it was made in.
+    pub after_order: AfterOrder,
     /// How long a called shopper has to turn up.
     pub claim_window: Span,
     /// How long after the claim window a late shopper may still claim, once.
@@ -47,28 +50,6 @@ pub struct DropConfig {
     pub queueing_status_code: StatusCode,
     /// Selling through Doorline; nothing for a drop that is only a waiting room.
     pub checkout: Option<CheckoutConfig>,
-}
-
-/// `drop.queueing_method`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum QueueingMethod {
-    /// First come, first served.
-    Fifo,
-    /// A random waiting shopper per slot.
-    Random,
-    /// Count, do not queue.
-    Passthrough,
-    /// Closed: nobody gets in.
-    Reject,
-}
-
-/// What `drop.disable_session_renewal` decides.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SessionRenewal {
-    /// Every request starts the session's time anew.
-    Sliding,
-    /// The session ends when its time is over, however busy the shopper is.
-    Fixed,
 }
 
 /// `[drop.checkout]` with the drop's items.
@@ -103,21 +84,44 @@ pub struct ItemConfig {
     pub stock: u32,
 }
 
-impl QueueingMethod {
-    /// The word of the file, of the API and of metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Fifo => "fifo",
-            Self::Random => "random",
-            Self::Passthrough => "passthrough",
-            Self::Reject => "reject",
-        }
-    }
-}
+/// The words of `drop.queueing_method` and what they stand for.
+pub const QUEUEING_METHODS: [(&str, QueueingMethod); 4] = [
+    ("fifo", QueueingMethod::Fifo),
+    ("random", QueueingMethod::Random),
+    ("passthrough", QueueingMethod::Passthrough),
+    ("reject", QueueingMethod::Reject),
+];
 
 impl DropConfig {
     /// What is for sale; nothing for a drop that is only a waiting room.
     pub fn items(&self) -> &[ItemConfig] {
         self.checkout.as_ref().map_or(&[], |c| c.items.as_slice())
+    }
+
+    /// The same as the queue reads it. What the file does not say is as the domain has it.
+    pub fn rules(&self) -> DropRules {
+        let start = self.event_start_time.at();
+        let mut rules = DropRules {
+            schedule: Schedule {
+                prequeue_start: self.prequeue_start_time.as_ref().map_or(start, Moment::at),
+                event_start: start,
+                event_end: self.event_end_time.as_ref().map(Moment::at),
+            },
+            method: self.queueing_method,
+            shuffle: self.shuffle,
+            limits: self.limits,
+            session_duration: self.session_duration,
+            renewal: self.renewal,
+            after_order: self.after_order,
+            claim_window: self.claim_window,
+            late_grace: self.late_grace,
+            queue_capacity: self.queue_capacity,
+            ..DropRules::new(self.id.clone())
+        };
+        if let Some(checkout) = &self.checkout {
+            rules.reserve_for = checkout.reserve_for;
+            rules.overbooking_per_mille = checkout.overbooking_percent.saturating_mul(10);
+        }
+        rules
     }
 }

@@ -93,8 +93,10 @@ pub struct UpstreamConfig {
     pub response_timeout: Span,
     /// How long an unused connection is kept; below the upstream's own keep-alive.
     pub idle_timeout: Span,
-    /// Unused connections kept for the next request.
-    pub max_idle_connections: u32,
+    /// Longest pause while its answer is being sent.
+    pub body_timeout: Span,
+    /// Connections to it at once; further requests wait for one of them.
+    pub max_connections: u32,
     /// Whether `Upgrade` (WebSocket) is passed through.
     pub allow_upgrade: bool,
     /// Whether the upstream sees the shopper's `Host`; otherwise its own from `url`.
@@ -198,6 +200,9 @@ pub enum LogFormat {
 }
 
 impl LogLevel {
+    /// All of them, the most severe first.
+    pub const ALL: [Self; 5] = [Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
+
     /// The word of the file, which is also a directive of the log filter.
     pub const fn as_str(self) -> &'static str {
         match self {

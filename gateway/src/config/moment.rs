@@ -146,10 +146,11 @@ fn annotation_name(pieces: &Pieces<'_>) -> String {
 /// or without the bracket where it was written with an offset only.
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.zoned.time_zone().iana_name().is_some() {
-            write!(f, "{}", self.zoned)
-        } else {
-            write!(f, "{}{}", self.zoned.datetime(), self.zoned.offset())
+        let datetime = self.zoned.datetime();
+        match self.zoned.time_zone().iana_name() {
+            Some("UTC") => write!(f, "{datetime}Z"),
+            Some(_) => write!(f, "{}", self.zoned),
+            None => write!(f, "{datetime}{}", self.zoned.offset()),
         }
     }
 }

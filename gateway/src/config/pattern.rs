@@ -19,7 +19,7 @@ pub struct PathPattern {
 }
 
 /// How far a pattern reaches.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Reach {
     /// The path and everything below it.
     Below,

@@ -1,0 +1,164 @@
+//! Contradictions between and within the sections that are not drops.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::Uri;
+use ipnet::IpNet;
+
+use crate::config::fields::Fields;
+use crate::config::report::Report;
+use crate::config::value::FromValue as _;
+
+pub(super) fn check(root: &Fields, report: &mut Report) {
+    let section = |name| root.table(name);
+    if let (Some(server), Some(admin)) = (section("server"), section("admin")) {
+        listeners(server, admin, report);
+    }
+    if let Some(server) = section("server") {
+        public_side(server, report);
+    }
+    if let (Some(server), Some(upstream)) = (section("server"), section("upstream")) {
+        no_loop(server, upstream, report);
+    }
+    if let Some(backend) = section("backend") {
+        backend_mode(backend, report);
+    }
+    if let Some(payment) = section("payment") {
+        payment_address(payment, report);
+    }
+    for name in ["admin", "backend", "payment"] {
+        if let Some(fields) = section(name) {
+            one_source_per_secret(fields, report);
+        }
+    }
+}
+
+/// Two sockets clash on the same port of the same address, or of all addresses. Port 0 takes any.
+fn listeners(server: &Fields, admin: &Fields, report: &mut Report) {
+    let (Some(public), Some(private)) = (
+        server.get::<SocketAddr>("listen"),
+        admin.get::<SocketAddr>("listen"),
+    ) else {
+        return;
+    };
+    let same_address =
+        public.ip() == private.ip() || public.ip().is_unspecified() || private.ip().is_unspecified();
+    let clash = public.port() == private.port() && public.port() != 0 && same_address;
+    let written = if admin.is_written("listen") { admin } else { server };
+    if clash {
+        report.mistake(
+            &written.place_of("listen"),
+            format!("`listen` of [server] ({public}) and of [admin] ({private}) are the same port"),
+        );
+    } else if !private.ip().is_loopback() {
+        report.warning(
+            &admin.place_of("listen"),
+            "the admin side listens beyond this machine: be sure that only your own network reaches it",
+        );
+    }
+}
+
+fn public_side(server: &Fields, report: &mut Report) {
+    let https = server
+        .get::<Uri>("public_url")
+        .map(|url| url.scheme_str() == Some("https"));
+    if server.table("tls").is_some() && https == Some(false) {
+        report.mistake(
+            &server.place_of("public_url"),
+            "`tls` is on, but `public_url` begins with http: shoppers would be sent to the wrong place",
+        );
+    }
+    let (all, each) = (
+        server.get::<u64>("max_connections"),
+        server.get::<u64>("max_connections_per_address"),
+    );
+    if let (Some(all), Some(each)) = (all, each)
+        && each > all
+    {
+        report.mistake(
+            &server.place_of("max_connections_per_address"),
+            format!("`max_connections_per_address` ({each}) is more than `max_connections` ({all})"),
+        );
+    }
+    for (place, value) in server.list("trusted_proxies") {
+        if IpNet::from_value(value).is_some_and(|network| network.prefix_len() == 0) {
+            report.warning(
+                place,
+                "this trusts everybody: any client can claim any address and dodge every limit",
+            );
+        }
+    }
+}
+
+/// The gateway must not be its own upstream: every request would go round until something breaks.
+fn no_loop(server: &Fields, upstream: &Fields, report: &mut Report) {
+    let (Some(listen), Some(url)) = (server.get::<SocketAddr>("listen"), upstream.get::<Uri>("url")) else {
+        return;
+    };
+    let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") {
+        443
+    } else {
+        80
+    });
+    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+    let address: Option<IpAddr> = if host == "localhost" {
+        Some(IpAddr::from([127, 0, 0, 1]))
+    } else {
+        host.parse().ok()
+    };
+    let here =
+        address.is_some_and(|ip| ip == listen.ip() || (listen.ip().is_unspecified() && ip.is_loopback()));
+    if here && port == listen.port() {
+        let written = if upstream.is_written("url") {
+            upstream.place_of("url")
+        } else {
+            server.place_of("listen")
+        };
+        report.mistake(
+            &written,
+            format!("`url` of [upstream] leads back to Doorline itself ({listen})"),
+        );
+    }
+}
+
+fn backend_mode(backend: &Fields, report: &mut Report) {
+    if backend.get::<String>("mode").as_deref() == Some("distributed") {
+        report.mistake(
+            &backend.place_of("mode"),
+            "`mode`: \"distributed\" is not part of this version yet; use \"embedded\"",
+        );
+    }
+}
+
+/// A secret key may cross a network only under TLS.
+fn payment_address(payment: &Fields, report: &mut Report) {
+    let Some(url) = payment.get::<Uri>("api_url") else {
+        return;
+    };
+    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+    let local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if url.scheme_str() == Some("http") && !local {
+        report.mistake(
+            &payment.place_of("api_url"),
+            "`api_url`: the secret key would cross the network in the clear; use https",
+        );
+    }
+}
+
+fn one_source_per_secret(fields: &Fields, report: &mut Report) {
+    for key in fields.section.keys {
+        let Some(base) = key.name.strip_suffix("_env") else {
+            continue;
+        };
+        let file = format!("{base}_file");
+        if fields.is_written(key.name) && fields.is_written(&file) {
+            report.mistake(
+                &fields.place_of(&file),
+                format!(
+                    "`{}` and `{file}` both say where the secret is: keep one",
+                    key.name
+                ),
+            );
+        }
+    }
+}
