@@ -65,7 +65,7 @@ pub(crate) fn unknown_key(section: &Section, name: &str) -> String {
 /// The value that holds where a key is left out.
 fn default_value(key: &Key, literal: &str) -> Value {
     let node = tree::parse_value(literal, &Place::Default);
-    let mut report = Report::new(Source::nameless());
+    let mut report = Report::new(Source::new("", String::new()));
     let value = node.and_then(|node| value(key, &key.kind, &node, &mut report));
     value.unwrap_or_else(|| unreachable!("the default of `{}` is not valid: {report}", key.name))
 }

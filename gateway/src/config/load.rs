@@ -83,10 +83,7 @@ fn decoded<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, Report> {
     std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();
         let text = String::from_utf8_lossy(bytes).into_owned();
-        let mut report = Report::new(Source {
-            name: name.to_owned(),
-            text,
-        });
+        let mut report = Report::new(Source::new(name, text));
         report.mistake(
             &Place::File(at, at + 1),
             "this is not UTF-8 text: save the file as UTF-8",
@@ -102,10 +99,7 @@ pub fn parse(
     flags: &[Override],
     environment: &Environment,
 ) -> Result<Loaded, Report> {
-    let mut report = Report::new(Source {
-        name: name.to_owned(),
-        text: text.to_owned(),
-    });
+    let mut report = Report::new(Source::new(name, text.to_owned()));
     let (mut table, syntax) = tree::parse(text);
     let overrides = [Override::from_environment(environment), flags.to_vec()].concat();
     overlay::apply(&mut table, &overrides, &mut report);

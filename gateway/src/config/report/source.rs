@@ -9,8 +9,9 @@ use super::{Place, mask};
 pub(crate) struct Source {
     /// As the user named it.
     pub name: String,
-    /// What it holds.
-    pub text: String,
+    text: String,
+    /// Where each line begins: looked up for every finding, and a file may have very many.
+    lines: Vec<usize>,
 }
 
 /// One line of the source with the part to underline.
@@ -24,23 +25,27 @@ pub(super) struct Excerpt<'a> {
 }
 
 impl Source {
-    /// For values that stand in no file.
-    pub(crate) const fn nameless() -> Self {
+    /// Takes the text of the file that the user calls `name`.
+    pub(crate) fn new(name: &str, text: String) -> Self {
+        let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(breaks).collect();
         Self {
-            name: String::new(),
-            text: String::new(),
+            name: name.to_owned(),
+            text,
+            lines,
         }
     }
 
     pub(super) fn excerpt(&self, start: usize, end: usize) -> Excerpt<'_> {
         let text = self.text.as_str();
         let start = text.floor_char_boundary(start.min(text.len()));
-        let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let line_number = self.lines.partition_point(|line| *line <= start);
+        let line_start = self.lines[line_number - 1];
         let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
         let end = text.floor_char_boundary(end.clamp(start, line_end));
         let line = text[line_start..line_end].trim_end_matches('\r');
         Excerpt {
-            line_number: text[..start].matches('\n').count() + 1,
+            line_number,
             line,
             before: text[line_start..start].chars().count(),
             width: text[start..end].trim_end().chars().count().max(1),
@@ -50,7 +55,7 @@ impl Source {
     /// The line, from 1; nothing for what was not written in the file.
     pub(super) fn line_of(&self, place: &Place) -> Option<usize> {
         match place {
-            Place::File(start, _) => Some(self.excerpt(*start, *start).line_number),
+            Place::File(start, _) => Some(self.lines.partition_point(|line| line <= start)),
             Place::Given(..) | Place::Default => None,
         }
     }

@@ -1,0 +1,254 @@
+//! Everything that can be typed after `doorline`: commands, options, their help and examples.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use domain::DropId;
+
+use crate::config::Override;
+
+/// Version and commit.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("DOORLINE_COMMIT"), ")");
+
+const EXAMPLES: &str = "\
+Examples:
+  doorline demo                            watch a whole flash sale on this machine
+  doorline config example > config.toml    begin with a commented configuration
+  doorline check                           find every mistake in it
+  doorline serve                           hold the door of the shop at [upstream]
+  doorline status --watch                  see what a running gateway does
+  doorline pause aurora                    call nobody for now
+
+Exit codes: 0 done, 1 ran and failed, 2 wrong usage or configuration.";
+
+/// The command line.
+#[derive(Parser, Clone, Debug)]
+#[command(
+    name = "doorline",
+    version = VERSION,
+    about = "A flash-sale gateway: holds the door, keeps places, sells exactly what there is",
+    after_help = EXAMPLES,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: GlobalOptions,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Debug, Default)]
+pub struct GlobalOptions {
+    /// Configuration file [default: ./config.toml if there is one]
+    #[arg(long, global = true, value_name = "FILE", env = "DOORLINE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Override one key of the configuration, such as `server.listen=0.0.0.0:8080`; may be repeated
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = Override::from_flag)]
+    pub overrides: Vec<Override>,
+    /// How results are written
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
+    pub output: OutputForm,
+}
+
+/// How results are written.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum OutputForm {
+    /// For people
+    #[default]
+    Table,
+    /// For programs
+    Json,
+}
+
+/// What to do.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Run a whole flash sale on this machine: shop, payment and a crowd of simulated shoppers
+    #[command(
+        after_help = "Example:\n  doorline demo --shoppers 2000 --stock 200 --exit --report report.json"
+    )]
+    Demo(DemoOptions),
+    /// Run the gateway in front of the shop
+    #[command(after_help = "Example:\n  doorline serve --config shop.toml --set log.format=json")]
+    Serve(ServeOptions),
+    /// Check the configuration and show all mistakes at once
+    #[command(after_help = "Example:\n  doorline check --config shop.toml --output json")]
+    Check,
+    /// Show an example, the effective configuration, or its JSON Schema
+    #[command(subcommand, after_help = "Example:\n  doorline config example > config.toml")]
+    Config(ConfigCommand),
+    /// Show the drops of a running gateway
+    #[command(after_help = "Examples:\n  doorline status\n  doorline status aurora --watch")]
+    Status(StatusOptions),
+    /// Call nobody until `resume`; places are kept
+    Pause(DropArgument),
+    /// Go on calling
+    Resume(DropArgument),
+    /// Let nobody join any more; those who wait are still served
+    Drain(DropArgument),
+    /// End a drop for everybody
+    End(DropArgument),
+    /// Hold everybody in the queue
+    QueueAll(DropArgument),
+    /// Set how many shoppers are let in per minute
+    #[command(after_help = "Example:\n  doorline rate aurora 300")]
+    Rate(RateOptions),
+    /// Look into orders and mend them
+    #[command(
+        subcommand,
+        after_help = "Example:\n  doorline orders list --drop aurora --state paid"
+    )]
+    Orders(OrdersCommand),
+    /// Look into orders that need a person
+    #[command(
+        subcommand,
+        after_help = "Example:\n  doorline parked retry 01890a5d-ac96-774b-bcce-b302099a8057"
+    )]
+    Parked(ParkedCommand),
+    /// Count whether every unit and every charge adds up; exit 1 where not
+    Audit,
+    /// Compare all open orders with the payment provider, and mend; exit 1 where something is left
+    Reconcile,
+    /// Write completions for a shell
+    #[command(after_help = "Example:\n  doorline completions bash > /etc/bash_completion.d/doorline")]
+    Completions(CompletionsOptions),
+}
+
+/// `doorline demo`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub struct DemoOptions {
+    /// Simulated shoppers
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=200_000))]
+    pub shoppers: u32,
+    /// Units for sale
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub stock: u32,
+    /// Repeat the same crowd [default: another each time]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Leave when the drop is over; otherwise keep serving
+    #[arg(long)]
+    pub exit: bool,
+    /// Write the report as JSON
+    #[arg(long, value_name = "FILE.json")]
+    pub report: Option<PathBuf>,
+    /// No progress bars
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// `doorline serve`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub struct ServeOptions {
+    /// Which part to run; embedded backends need `all`
+    #[arg(long, value_enum, default_value_t)]
+    pub role: Role,
+}
+
+/// Which part of the program runs in this process.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Role {
+    /// Gateway and workers
+    #[default]
+    All,
+    /// What shoppers reach
+    Gateway,
+    /// What takes orders to payment
+    Worker,
+}
+
+/// `doorline config …`.
+#[derive(Subcommand, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConfigCommand {
+    /// Every key, with its meaning
+    Example,
+    /// What is in force: defaults, file, environment and flags; secrets are not shown
+    Print,
+    /// JSON Schema, for editors
+    Schema,
+}
+
+/// `doorline status`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub struct StatusOptions {
+    /// Only this drop
+    #[arg(value_parser = DropId::new)]
+    pub drop: Option<DropId>,
+    /// Keep showing it
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// Names a drop.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub struct DropArgument {
+    /// The drop's id
+    #[arg(value_parser = DropId::new)]
+    pub drop: DropId,
+}
+
+/// `doorline rate`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub struct RateOptions {
+    /// The drop's id
+    #[arg(value_parser = DropId::new)]
+    pub drop: DropId,
+    /// Shoppers per minute
+    #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub new_users_per_minute: u32,
+}
+
+/// `doorline orders …`.
+#[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
+pub enum OrdersCommand {
+    /// List orders, the newest first
+    List(OrderFilter),
+    /// Show one order with its history
+    Show(OrderArgument),
+    /// Cancel an order, where still possible
+    Cancel(OrderArgument),
+}
+
+/// Which orders to list.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub struct OrderFilter {
+    /// Only of this drop
+    #[arg(long, value_parser = DropId::new)]
+    pub drop: Option<DropId>,
+    /// Only in this state, such as `paid`
+    #[arg(long)]
+    pub state: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub limit: u32,
+}
+
+/// Names an order.
+#[derive(Args, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OrderArgument {
+    /// The order's id
+    pub order: uuid::Uuid,
+}
+
+/// `doorline parked …`.
+#[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
+pub enum ParkedCommand {
+    /// List them with their reasons
+    List,
+    /// Show one
+    Show(OrderArgument),
+    /// Try again, with the same keys
+    Retry(OrderArgument),
+}
+
+/// `doorline completions`.
+#[derive(Args, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CompletionsOptions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}

@@ -1,0 +1,24 @@
+//! How a command ended, as the shell sees it.
+
+use std::process::ExitCode;
+
+/// The three exit codes of every command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// Done.
+    Done,
+    /// It ran, and failed or found something wrong.
+    Failed,
+    /// Wrong usage or configuration: nothing was done.
+    Usage,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+        })
+    }
+}
