@@ -39,9 +39,8 @@ const JOIN_RETRY: Duration = Duration::from_millis(300);
 /// Joins refused in a row before the shopper gives up.
 const JOIN_TRIES: u32 = 20;
 
-/// How a wait or a claim ended.
+/// How a claim ended.
 enum Turn {
-    Called,
     NotYet,
     LetIn,
 }
@@ -162,7 +161,11 @@ impl Shopper {
                     tokio::time::sleep(Duration::from_millis(POLL_MS_DEFAULT / 4)).await;
                     return ControlFlow::Continue(Turn::NotYet);
                 }
-                _ => return self.turned_away(&answer).map_continue(|()| Turn::Called),
+                (StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND, _) => {
+                    self.violated(&format!("was called and lost its place: {kind}"));
+                    return ControlFlow::Break(WentHome);
+                }
+                _ => return self.turned_away(&answer).map_continue(|()| Turn::NotYet),
             }
         }
     }

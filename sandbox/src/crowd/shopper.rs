@@ -62,7 +62,9 @@ impl Shopper {
         let ask = Ask::page(&self.config.entry_path);
         for _ in 0..PAGE_TRIES {
             let answer = self.client.ask(&ask).await;
-            if !answer.status.is_server_error() {
+            // To somebody outside, 429 may be the waiting room's own status; inside it is a limit.
+            let is_limit = self.active && answer.status == http::StatusCode::TOO_MANY_REQUESTS;
+            if !answer.status.is_server_error() && !is_limit {
                 let marker = self.config.shop_marker.as_bytes();
                 return answer
                     .body
@@ -70,7 +72,7 @@ impl Shopper {
                     .any(|window| window == marker);
             }
             self.observer.problem(&format!("page-{}", answer.status.as_u16()));
-            tokio::time::sleep(PAGE_RETRY).await;
+            tokio::time::sleep(super::client::retry_after(&answer).unwrap_or(PAGE_RETRY)).await;
         }
         false
     }
