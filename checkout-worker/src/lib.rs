@@ -1,1 +1,17 @@
-//! checkout-worker
+#![doc = include_str!("../README.md")]
+
+pub mod audit;
+pub mod breaker;
+pub mod broker;
+pub mod checkout;
+pub mod driver;
+pub mod hub;
+pub mod jobs;
+pub mod ledger;
+pub mod observe;
+pub mod pace;
+pub mod provider;
+pub mod sqlite;
+pub mod webhook;
+
+pub use checkout::{Checkout, CheckoutConfig, DropTerms, OrderView, Placed, Ports, PublicState, Purchase};

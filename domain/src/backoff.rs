@@ -10,6 +10,9 @@ pub const WAIT_MAX: Span = Span::from_secs(60);
 /// Tries in a row without an answer after which an order is parked for somebody to look at.
 pub const TRIES_MAX: u32 = 3;
 
+/// The greatest [`Jitter`].
+const JITTER_MAX: u64 = 65_535;
+
 /// A number drawn by the caller, 0 to 65,535, that places a wait within its spread.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct Jitter(pub u16);
@@ -32,7 +35,9 @@ pub fn wait(tries: u32, jitter: Jitter) -> Span {
     let doublings = tries.saturating_sub(1).min(16);
     let scheduled = WAIT_MIN.as_millis().saturating_mul(1_u64 << doublings);
     let scheduled = scheduled.min(WAIT_MAX.as_millis());
-    let spread = (scheduled / 2).saturating_mul(u64::from(jitter.0)) / u64::from(u16::MAX);
+    let spread = (scheduled / 2)
+        .saturating_mul(u64::from(jitter.0))
+        .div_euclid(JITTER_MAX);
     Span::from_millis(scheduled.saturating_add(spread).min(WAIT_MAX.as_millis()))
 }
 

@@ -38,7 +38,8 @@ use next::{Context, Facts};
 /// How long a worker keeps an order to itself while it calls the provider: the call's own deadline (20 s) and its wait
 /// for a permit, with room. A courtesy that saves calls; correctness rests on versions and keys.
 pub const LEASE: Span = Span::from_secs(60);
-/// How long a shopper may take to confirm with their bank. Banks' own pages give up after about ten minutes.
+/// How long a shopper may take to confirm with their bank, unless the drop says otherwise. Banks' own pages give up after
+/// about ten minutes.
 pub const ACTION_TIME: Span = Span::from_mins(10);
 
 /// One purchase, as far as the saga is concerned. The ledger keeps the items and who asked.
@@ -100,13 +101,26 @@ pub enum Frozen {
     AmountMismatch,
 }
 
-/// The instant of a step, and the jitter for any wait it sets.
+/// The instant of a step, and what bears on the waits it sets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Moment {
     /// Now, by the ledger's clock where a deadline is compared.
     pub now: Timestamp,
     /// Drawn by the caller.
     pub jitter: Jitter,
+    /// How long a shopper may take to confirm with their bank.
+    pub action_time: Span,
+}
+
+impl Moment {
+    /// The instant `now` with no jitter and the usual [`ACTION_TIME`].
+    pub const fn at(now: Timestamp) -> Self {
+        Self {
+            now,
+            jitter: Jitter::NONE,
+            action_time: ACTION_TIME,
+        }
+    }
 }
 
 /// How an order's units move, all of them together.

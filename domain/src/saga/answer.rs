@@ -105,6 +105,7 @@ pub fn classify(outcome: Outcome<'_>) -> Class {
         409 => Class::Stalled(Stall::InFlight),
         400..=499 if again == Some(true) => Class::Stalled(Stall::InFlight),
         400..=499 => Class::Rejected,
+        // 502 to 504 come from something in front of the provider, behind which the request may still be under way.
         // Neither informational nor redirect answers belong to this API: something else answered in its place.
         _ => Class::Stalled(Stall::Lost),
     }

@@ -1,4 +1,4 @@
-//! AUTHORISING and ACTION_REQUIRED: the provider is asked for the money, not yet given it.
+//! `AUTHORISING` and `ACTION_REQUIRED`: the provider is asked for the money, not yet given it.
 
 use crate::{Span, Timestamp};
 
@@ -10,7 +10,7 @@ use super::event::{Asked, Call, Effect, Event, Why};
 use super::next::{Context, Next, Transition, noted, stray};
 use super::payment::{Payment, PaymentStatus, Reason};
 use super::state::{ActionRequired, Authorising, By, Committed, State};
-use super::{ACTION_TIME, Frozen, Parked};
+use super::{Flag, Frozen, Parked};
 
 /// How often a payment that the provider or the shopper still works on is read. Webhooks are faster; this is for the
 /// ones that never come.
@@ -122,12 +122,13 @@ fn is_current(data: &Authorising, asked: Asked) -> bool {
     }
 }
 
-/// A definite refusal lets an operator's retry take the next number; everything else is read before it is repeated.
+/// A definite refusal lets an operator's retry take the next number. A frozen key is read before anything else. After
+/// mere silence the same key goes on: a request may still be under way, and only its own key would find it.
 fn retried(data: Authorising, context: &Context) -> Next {
-    let attempt = if context.was_rejected() {
-        data.attempt.next(context.now)
-    } else {
-        data.attempt.spent()
+    let attempt = match &context.flag {
+        Some(Flag::Parked(Parked::Rejected(_))) if data.payment.is_none() => data.attempt.next(context.now),
+        Some(Flag::Frozen(_)) => data.attempt.spent(),
+        Some(Flag::Parked(_)) | None => data.attempt,
     };
     Next::to(State::Authorising(Authorising { attempt, ..data })).drive(context)
 }
@@ -166,7 +167,7 @@ fn waiting(data: Authorising, asked: Asked, stall: Stall, context: &Context) -> 
     Next::to(State::Authorising(Authorising { attempt, ..data })).stalled(stall, context)
 }
 
-/// What AUTHORISING and ACTION_REQUIRED have in common when a payment is judged.
+/// What `AUTHORISING` and `ACTION_REQUIRED` have in common when a payment is judged.
 struct Payer {
     state: State,
     attempt: Attempt,
@@ -254,7 +255,7 @@ fn action(payer: Payer, payment: &Payment, source: Source, context: &Context) ->
             Ok(Next::to(State::ActionRequired(data)).due(next_read(until)))
         }
         State::Authorising(Authorising { method, attempt, .. }) => {
-            let until = context.now + ACTION_TIME;
+            let until = context.now + context.action_time;
             let (id, client_secret) = (payment.id.clone(), payment.client_secret.clone());
             let data = ActionRequired {
                 method,

@@ -60,8 +60,9 @@ pub(super) fn paid(data: Paid, event: Event, context: &Context) -> Transition {
         (Event::Seen(payment), _) => seen_paid(data, &payment, context),
         (Event::Answered(..), None) => Err(Why::Stale),
         (Event::Cancel(_), _) => Err(Why::TooLate),
-        (Event::Drive | Event::Look | Event::Retry, None) => Err(Why::NotHere),
-        (Event::Accept(_) | Event::Expire, _) => Err(Why::NotHere),
+        (Event::Drive | Event::Look | Event::Retry, None) | (Event::Accept(_) | Event::Expire, _) => {
+            Err(Why::NotHere)
+        }
     }
 }
 

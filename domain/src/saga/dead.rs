@@ -7,6 +7,10 @@ use super::state::State;
 
 pub(super) fn dead(state: State, event: &Event, context: &Context) -> Transition {
     match event {
+        // Its own captured payment is what a refunded order is made of.
+        Event::Seen(payment) if matches!(&state, State::Refunded(data) if data.payment == payment.id) => {
+            Err(Why::Unchanged)
+        }
         Event::Seen(payment) => stray(state, payment, context),
         Event::Answered(..) => Err(Why::Stale),
         Event::Cancel(_) => Err(Why::Unchanged),

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::backoff::{self, Jitter};
-use crate::{DropId, Money, OrderId, ShopperKey, Timestamp};
+use crate::{DropId, Money, OrderId, ShopperKey, Span, Timestamp};
 
 use super::answer::{Repeat, Stall};
 use super::attempt::Attempt;
@@ -19,6 +19,7 @@ pub(super) struct Context {
     pub(super) now: Timestamp,
     pub(super) pace: Pace,
     pub(super) flag: Option<Flag>,
+    pub(super) action_time: Span,
     jitter: Jitter,
 }
 
@@ -46,13 +47,19 @@ pub(super) type Transition = Result<Next, Why>;
 impl Context {
     pub(super) fn new(order: &Order, moment: Moment) -> Self {
         let (pace, flag) = (order.pace, order.flag.clone());
+        let Moment {
+            now,
+            jitter,
+            action_time,
+        } = moment;
         Self {
             id: order.id,
             total: order.total,
-            now: moment.now,
+            now,
             pace,
             flag,
-            jitter: moment.jitter,
+            action_time,
+            jitter,
         }
     }
 
@@ -64,8 +71,11 @@ impl Context {
             Event::Drive if self.flag.is_some() => Err(Why::Flagged),
             Event::Drive | Event::Look if leased => Err(Why::Leased),
             Event::Drive if self.pace.due > self.now => Err(Why::NotYet),
-            Event::Look | Event::Answered(..) | Event::Seen(_) if frozen => Err(Why::Flagged),
-            Event::Cancel(By::Shopper | By::Timer) if frozen => Err(Why::Flagged),
+            Event::Look | Event::Answered(..) | Event::Seen(_) | Event::Cancel(By::Shopper | By::Timer)
+                if frozen =>
+            {
+                Err(Why::Flagged)
+            }
             Event::Retry if self.flag.is_none() => Err(Why::NotHere),
             Event::Accept(_)
             | Event::Expire

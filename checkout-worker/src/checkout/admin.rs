@@ -1,0 +1,230 @@
+//! What operators do: look, mend, pause, pace, count.
+
+use domain::pool::Level;
+use domain::saga::{By, Event, Refusal, Restock};
+use domain::{DropId, OrderId, Sku};
+
+use crate::audit::AuditReport;
+use crate::driver::{DriveError, Fed, Shut};
+use crate::jobs::{JobError, Reconciled};
+use crate::ledger::{AuditEntry, Gauges, LedgerError, OrderFilter, StockChange, StockChanged};
+
+use super::{Checkout, OrderView, PAYMENTS_PAUSED};
+
+/// Figures for metrics and for the outflow, read at about one moment.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Figures {
+    /// Orders per drop and state, flags, outbox.
+    pub gauges: Gauges,
+    /// Units per drop and SKU.
+    pub stock: Vec<(DropId, Sku, Level)>,
+    /// Orders per second taken to payment now, per drop.
+    pub drain: Vec<(DropId, u32)>,
+    /// Why no payment is made, if so.
+    pub shut: Option<Shut>,
+    /// Whether the circuit breaker towards the provider holds calls back.
+    pub breaker_open: bool,
+    /// Orders that somebody watches.
+    pub watched: usize,
+}
+
+/// Why an order was not mended.
+#[derive(Debug, thiserror::Error)]
+pub enum MendError {
+    /// There is no such order.
+    #[error("there is no order {0}")]
+    Unknown(OrderId),
+    /// The saga refuses.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// It did not come to its end; the ledger remembers what is owed.
+    #[error("mending did not come to its end")]
+    Drive(#[from] DriveError),
+    /// The ledger failed.
+    #[error("mending met a failing ledger")]
+    Ledger(#[from] LedgerError),
+}
+
+/// Why stock was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StockChangeError {
+    /// Fewer units are free.
+    #[error("only {free} units of {sku} are free")]
+    NotFree {
+        /// The SKU.
+        sku: Sku,
+        /// Units neither held nor sold.
+        free: u32,
+    },
+    /// The drop does not sell it.
+    #[error("drop {drop} has no SKU {sku}")]
+    UnknownSku {
+        /// The drop.
+        drop: DropId,
+        /// The SKU.
+        sku: Sku,
+    },
+    /// The ledger failed.
+    #[error("changing stock met a failing ledger")]
+    Ledger(#[from] LedgerError),
+}
+
+impl Checkout {
+    /// Lists orders, oldest first.
+    pub async fn orders(&self, filter: OrderFilter) -> Result<Vec<OrderView>, LedgerError> {
+        let records = self.driver().ledger.list(filter).await?;
+        Ok(records.into_iter().map(OrderView::from).collect())
+    }
+
+    /// Lists orders that are parked or frozen.
+    pub async fn parked(&self, limit: u32) -> Result<Vec<OrderView>, LedgerError> {
+        self.orders(OrderFilter {
+            flagged: true,
+            limit,
+            ..OrderFilter::default()
+        })
+        .await
+    }
+
+    /// Lets a parked or frozen order go on.
+    pub async fn retry(&self, order: OrderId, by: &str) -> Result<OrderView, MendError> {
+        self.mend(order, Event::Retry, "order.retry", by).await
+    }
+
+    /// Gives the money of a paid order back.
+    pub async fn refund(&self, order: OrderId, restock: Restock, by: &str) -> Result<OrderView, MendError> {
+        self.mend(order, Event::Refund(restock), "order.refund", by).await
+    }
+
+    /// Gives an order up on the merchant's behalf.
+    pub async fn cancel_by_operator(&self, order: OrderId, by: &str) -> Result<OrderView, MendError> {
+        self.mend(order, Event::Cancel(By::Operator), "order.cancel", by)
+            .await
+    }
+
+    /// Stops taking orders to payment. Orders keep being accepted and wait; authorisations can still be given up. Holds
+    /// over a restart.
+    pub async fn pause_payments(&self, by: &str) -> Result<(), LedgerError> {
+        self.driver().valve.pause();
+        let entry = entry("payments.pause", "payments", by);
+        self.driver()
+            .ledger
+            .set_switch(PAYMENTS_PAUSED, true, entry)
+            .await
+    }
+
+    /// Takes orders to payment again, also after a stop for refused credentials.
+    pub async fn resume_payments(&self, by: &str) -> Result<(), LedgerError> {
+        let entry = entry("payments.resume", "payments", by);
+        self.driver()
+            .ledger
+            .set_switch(PAYMENTS_PAUSED, false, entry)
+            .await?;
+        self.driver().valve.resume();
+        Ok(())
+    }
+
+    /// Sets how many orders per second a drop takes to payment. Says whether the drop is known.
+    pub fn set_drain_rate(&self, drop: &DropId, per_second: u32) -> bool {
+        self.driver().drain.set_rate(drop, per_second)
+    }
+
+    /// The stock of a drop, by SKU.
+    pub async fn stock(&self, drop: &DropId) -> Result<Vec<(Sku, Level)>, LedgerError> {
+        self.driver().ledger.stock(drop.clone()).await
+    }
+
+    /// Adds or withdraws units.
+    pub async fn change_stock(
+        &self,
+        drop: &DropId,
+        sku: &Sku,
+        change: StockChange,
+        by: &str,
+    ) -> Result<Level, StockChangeError> {
+        let ledger = &self.driver().ledger;
+        match ledger.change_stock(drop.clone(), sku.clone(), change).await? {
+            StockChanged::Done(level) => {
+                ledger
+                    .note(entry("stock.change", &format!("{drop} {sku} {change:?}"), by))
+                    .await?;
+                Ok(level)
+            }
+            StockChanged::NotFree { free } => Err(StockChangeError::NotFree {
+                sku: sku.clone(),
+                free,
+            }),
+            StockChanged::UnknownSku => Err(StockChangeError::UnknownSku {
+                drop: drop.clone(),
+                sku: sku.clone(),
+            }),
+        }
+    }
+
+    /// Counts every unit and every charge from both sides.
+    pub async fn audit(&self) -> Result<AuditReport, LedgerError> {
+        let sums = self.driver().ledger.audit().await?;
+        Ok(AuditReport::of(sums, self.driver().clock.now()))
+    }
+
+    /// Asks the provider about every payment of the usual window, now.
+    pub async fn reconcile(&self) -> Result<Reconciled, JobError> {
+        self.jobs().reconcile_with_provider().await
+    }
+
+    /// Figures for metrics and for the outflow.
+    pub async fn figures(&self) -> Result<Figures, LedgerError> {
+        let driver = self.driver();
+        let gauges = driver.ledger.gauges().await?;
+        let mut stock = Vec::new();
+        for terms in self.all_terms() {
+            let levels = driver.ledger.stock(terms.drop.clone()).await?;
+            stock.extend(
+                levels
+                    .into_iter()
+                    .map(|(sku, level)| (terms.drop.clone(), sku, level)),
+            );
+        }
+        Ok(Figures {
+            gauges,
+            stock,
+            drain: driver.drain.rates(),
+            shut: driver.valve.shut(),
+            breaker_open: driver.breaker.is_open(),
+            watched: driver.hub.watched(),
+        })
+    }
+
+    /// Why no payment is made, if so. Shoppers are told that their order waits.
+    pub fn payments_shut(&self) -> Option<Shut> {
+        self.driver().valve.shut()
+    }
+
+    async fn mend(
+        &self,
+        order: OrderId,
+        event: Event,
+        action: &'static str,
+        by: &str,
+    ) -> Result<OrderView, MendError> {
+        self.driver()
+            .ledger
+            .note(entry(action, &order.to_string(), by))
+            .await?;
+        let fed = self.driver().feed(order, event).await?;
+        self.jobs().wake();
+        match fed {
+            Fed::Unknown => Err(MendError::Unknown(order)),
+            Fed::Refused(refusal) => Err(MendError::Refused(refusal)),
+            Fed::Rested(_) | Fed::Deferred(_) => self.view(order).await?.ok_or(MendError::Unknown(order)),
+        }
+    }
+}
+
+fn entry(action: &'static str, subject: &str, by: &str) -> AuditEntry {
+    AuditEntry {
+        action,
+        subject: subject.to_owned(),
+        by: by.to_owned(),
+    }
+}

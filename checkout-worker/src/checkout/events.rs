@@ -1,0 +1,132 @@
+//! Webhooks: verified, taken once, and believed for nothing but the name of a payment worth reading.
+
+use domain::saga::{Answer, Event, StateName};
+use domain::{OrderId, Timestamp};
+use tokio::time::Instant;
+
+use crate::driver::{DriveError, Fed};
+use crate::ledger::LedgerError;
+use crate::webhook::{WebhookError, WebhookEvent};
+
+use super::Checkout;
+
+/// Webhooks handled at once; more are told to come again. Each may wait for its turn at the provider.
+pub(super) const WEBHOOKS_MAX: usize = 32;
+
+/// What came of a believed webhook. Answer 200 to each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WebhookDone {
+    /// Its payment was read and fed to the order.
+    Applied,
+    /// It was handled before.
+    Repeated,
+    /// It says nothing that the ledger does not know, or is not about an order of ours.
+    Ignored,
+}
+
+/// Why a webhook was not handled.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookFailure {
+    /// Not believed: answer 400.
+    #[error("the webhook is not believed")]
+    Refused(#[from] WebhookError),
+    /// Believed, but it cannot be handled just now: answer 503, the provider sends it again.
+    #[error("the webhook cannot be handled just now")]
+    NotNow,
+    /// Believed, but the ledger failed: answer 503.
+    #[error("handling a webhook met a failing ledger")]
+    Ledger(#[from] LedgerError),
+    /// Believed, but the order did not come to rest: answer 503.
+    #[error("a webhook's order did not come to rest")]
+    Drive(#[from] DriveError),
+}
+
+impl Checkout {
+    /// Handles one webhook: `body` is the raw bytes as received, `header` the `Stripe-Signature`.
+    pub async fn webhook(&self, body: &[u8], header: &str) -> Result<WebhookDone, WebhookFailure> {
+        let now = self.driver().clock.now();
+        let done = match self.inner.signing.verify(body, header, now) {
+            Ok(event) => self.handle(event, now).await,
+            Err(refused) => Err(refused.into()),
+        };
+        self.driver().observer.webhook(match &done {
+            Ok(WebhookDone::Applied) => "applied",
+            Ok(WebhookDone::Repeated) => "repeated",
+            Ok(WebhookDone::Ignored) => "ignored",
+            Err(WebhookFailure::Refused(refused)) => refused.as_str(),
+            Err(WebhookFailure::NotNow) => "not_now",
+            Err(WebhookFailure::Ledger(_) | WebhookFailure::Drive(_)) => "failed",
+        });
+        done
+    }
+
+    async fn handle(&self, event: WebhookEvent, now: Timestamp) -> Result<WebhookDone, WebhookFailure> {
+        let ledger = &self.driver().ledger;
+        if ledger.event_known(event.id.clone()).await? {
+            return Ok(WebhookDone::Repeated);
+        }
+        let _room = self
+            .inner
+            .webhooks
+            .try_acquire()
+            .map_err(|_| WebhookFailure::NotNow)?;
+        let done = self.learn(&event, now).await?;
+        // Recorded after it was handled: an event lost between the two comes again, and says nothing new.
+        ledger.record_event(event.id, event.kind).await?;
+        Ok(done)
+    }
+
+    async fn learn(&self, event: &WebhookEvent, now: Timestamp) -> Result<WebhookDone, WebhookFailure> {
+        let Some(payment) = &event.payment else {
+            return Ok(WebhookDone::Ignored);
+        };
+        if let Some(order) = event.order
+            && self.knows_already(order, event, now).await?
+        {
+            return Ok(WebhookDone::Ignored);
+        }
+        let driver = self.driver();
+        if !driver.breaker.admits() {
+            return Err(WebhookFailure::NotNow);
+        }
+        let start = Instant::now();
+        let answer = driver.provider.retrieve(payment).await;
+        driver.took_note("retrieve", &answer, start.elapsed());
+        match answer {
+            Answer::Payment(payment) => match driver.feed(payment.order, Event::Seen(payment)).await? {
+                Fed::Rested(_) | Fed::Deferred(_) => Ok(WebhookDone::Applied),
+                Fed::Refused(_) | Fed::Unknown => Ok(WebhookDone::Ignored),
+            },
+            Answer::Stalled(_) => Err(WebhookFailure::NotNow),
+            Answer::Refunded(_)
+            | Answer::Absent
+            | Answer::Declined(_)
+            | Answer::Rejected(_)
+            | Answer::KeyMismatch => Ok(WebhookDone::Ignored),
+        }
+    }
+
+    /// Whether reading would teach nothing: the order has ended as the event says, or a worker waits for the very same
+    /// answer. Most webhooks of a busy sale are such, and reads share the provider's rate limit.
+    async fn knows_already(
+        &self,
+        order: OrderId,
+        event: &WebhookEvent,
+        now: Timestamp,
+    ) -> Result<bool, LedgerError> {
+        let Some(record) = self.driver().ledger.load(order).await? else {
+            return Ok(false);
+        };
+        let in_hand = record.order.pace.leased_until > now;
+        Ok(match record.order.state.name() {
+            StateName::Paid => event.kind.starts_with("payment_intent."),
+            StateName::Authorising | StateName::Committed => in_hand,
+            StateName::Declined => event.kind == "payment_intent.payment_failed",
+            StateName::Released | StateName::Unwound => event.kind == "payment_intent.canceled",
+            StateName::Refunded => true,
+            StateName::Reserved | StateName::Accepted | StateName::ActionRequired | StateName::Cancelling => {
+                event.kind == "payment_intent.created"
+            }
+        })
+    }
+}

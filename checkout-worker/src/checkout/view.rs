@@ -1,0 +1,172 @@
+//! An order as a shopper or an operator sees it.
+
+use domain::saga::{By, ClientSecret, PaymentId, State, StateName};
+use domain::{DropId, Money, OrderId, ShopperKey, Timestamp};
+
+use crate::ledger::{Item, LedgerError, OrderRecord};
+
+use super::Checkout;
+
+/// The states that shoppers are told.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum PublicState {
+    /// Units are held; a payment method is awaited.
+    Reserved,
+    /// Taken; waiting for its turn at the provider.
+    Accepted,
+    /// The provider has it. Also while an order is being given up: until that is sure, nothing else is true.
+    Paying,
+    /// The shopper has to confirm with their bank.
+    ActionRequired,
+    /// Paid.
+    Paid,
+    /// Refused by the provider; nothing was charged.
+    Declined,
+    /// Given up; nothing was charged.
+    Released,
+    /// Paid and given back.
+    Refunded,
+}
+
+/// An order as it is told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OrderView {
+    /// Its name.
+    pub order: OrderId,
+    /// Its drop.
+    pub drop: DropId,
+    /// Whose it is. Compare before showing it to anybody.
+    pub shopper: ShopperKey,
+    /// What a shopper is told.
+    pub state: PublicState,
+    /// What was bought, at which prices.
+    pub items: Vec<Item>,
+    /// What it costs in all.
+    pub total: Money,
+    /// Until when the units are held, while the order is only reserved.
+    pub reserved_until: Option<Timestamp>,
+    /// What the shopper's browser needs to confirm, while it has to. For the shopper's own eyes.
+    pub action: Option<ClientSecret>,
+    /// Why it came to nothing, or what it waits for: a short stable word.
+    pub reason: Option<String>,
+    /// Rises with every change.
+    pub version: u64,
+    /// The state in the ledger, for operators.
+    pub ledger_state: StateName,
+    /// Why it is parked or frozen, for operators.
+    pub flag: Option<&'static str>,
+    /// The payment at the provider, for operators.
+    pub payment: Option<PaymentId>,
+    /// When it was reserved.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub changed_at: Timestamp,
+}
+
+impl Checkout {
+    /// Reads one order; nothing where there is none.
+    pub async fn view(&self, order: OrderId) -> Result<Option<OrderView>, LedgerError> {
+        Ok(self.driver().ledger.load(order).await?.map(OrderView::from))
+    }
+}
+
+impl PublicState {
+    /// The word of the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reserved => "reserved",
+            Self::Accepted => "accepted",
+            Self::Paying => "paying",
+            Self::ActionRequired => "action_required",
+            Self::Paid => "paid",
+            Self::Declined => "declined",
+            Self::Released => "released",
+            Self::Refunded => "refunded",
+        }
+    }
+
+    /// Whether nothing more will happen by itself: a stream of events may end here.
+    pub const fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::Paid | Self::Declined | Self::Released | Self::Refunded
+        )
+    }
+}
+
+impl From<StateName> for PublicState {
+    fn from(state: StateName) -> Self {
+        match state {
+            StateName::Reserved => Self::Reserved,
+            StateName::Accepted => Self::Accepted,
+            StateName::Authorising | StateName::Cancelling | StateName::Committed => Self::Paying,
+            StateName::ActionRequired => Self::ActionRequired,
+            StateName::Paid => Self::Paid,
+            StateName::Declined => Self::Declined,
+            StateName::Released | StateName::Unwound => Self::Released,
+            StateName::Refunded => Self::Refunded,
+        }
+    }
+}
+
+impl From<OrderRecord> for OrderView {
+    fn from(record: OrderRecord) -> Self {
+        let order = record.order;
+        let ledger_state = order.state.name();
+        let reserved_until = (ledger_state == StateName::Reserved).then_some(record.reserved_until);
+        Self {
+            order: order.id,
+            drop: order.drop,
+            shopper: order.shopper,
+            state: ledger_state.into(),
+            items: record.items,
+            total: order.total,
+            reserved_until,
+            reason: reason(&order.state),
+            payment: order.state.payment().cloned(),
+            action: action(&order.state),
+            version: order.version,
+            ledger_state,
+            flag: order.flag.as_ref().map(domain::saga::Flag::as_str),
+            created_at: record.created_at,
+            changed_at: record.changed_at,
+        }
+    }
+}
+
+fn action(state: &State) -> Option<ClientSecret> {
+    match state {
+        State::ActionRequired(data) => data.client_secret.clone(),
+        State::Reserved(_)
+        | State::Accepted(_)
+        | State::Authorising(_)
+        | State::Cancelling(_)
+        | State::Committed(_)
+        | State::Paid(_)
+        | State::Declined(_)
+        | State::Released(_)
+        | State::Unwound(_)
+        | State::Refunded(_) => None,
+    }
+}
+
+fn reason(state: &State) -> Option<String> {
+    let word = match state {
+        State::Declined(data) => data.reason.as_str(),
+        State::Released(data) => match data.by {
+            By::Shopper => "cancelled",
+            By::Timer => "expired",
+            By::Operator => "cancelled_by_shop",
+        },
+        State::Cancelling(_) => "cancelling",
+        State::Unwound(_) => "authorisation_lost",
+        State::Reserved(_)
+        | State::Accepted(_)
+        | State::Authorising(_)
+        | State::ActionRequired(_)
+        | State::Committed(_)
+        | State::Paid(_)
+        | State::Refunded(_) => return None,
+    };
+    Some(word.to_owned())
+}

@@ -1,0 +1,236 @@
+//! The workers and the recovery jobs. Each is idempotent and safe to run twice at once: they all end in a
+//! compare-and-set on the order, and in calls under derived keys.
+
+mod reconcile;
+mod recover;
+mod relay;
+mod work;
+
+pub use reconcile::Reconciled;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use domain::Timestamp;
+use domain::saga::Stall;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::Broker;
+use crate::driver::{DriveError, Driver};
+use crate::ledger::LedgerError;
+
+/// How often each job runs. The defaults are those of the protocol, except that due orders are looked for every second:
+/// the query is one index look-up, and a one-second backoff should not last five.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timing {
+    /// Outbox relay: the poll that covers for a lost wake-up.
+    pub relay: Duration,
+    /// Due orders → outbox.
+    pub redrive: Duration,
+    /// Reservations past their time → released.
+    pub sweep: Duration,
+    /// Orders to be given up at the provider.
+    pub cancel: Duration,
+    /// Orders that stand still → ask the provider.
+    pub reconcile_orders: Duration,
+    /// How long an order may stand still before it is asked about.
+    pub stale_after: Duration,
+    /// The provider's payments → compare with the ledger.
+    pub reconcile_provider: Duration,
+    /// How far back the first look at the provider's payments reaches.
+    pub reconcile_window: Duration,
+    /// All books.
+    pub audit: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            relay: Duration::from_millis(50),
+            redrive: Duration::from_secs(1),
+            sweep: Duration::from_secs(1),
+            cancel: Duration::from_secs(1),
+            reconcile_orders: Duration::from_secs(30),
+            stale_after: Duration::from_mins(1),
+            reconcile_provider: Duration::from_mins(5),
+            reconcile_window: Duration::from_hours(24),
+            audit: Duration::from_mins(1),
+        }
+    }
+}
+
+/// A recovery job.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Job {
+    /// Orders that are due, without a live lease → outbox.
+    Redrive,
+    /// Reservations past their time → released.
+    Sweep,
+    /// CANCELLING → given up at the provider → released.
+    Cancel,
+    /// Orders that stand still, and parked ones → ask the provider.
+    ReconcileOrders,
+    /// The provider's payments → compare with the ledger.
+    ReconcileProvider,
+    /// All books.
+    Audit,
+}
+
+impl Job {
+    /// Every job there is.
+    pub const ALL: [Self; 6] = [
+        Self::Redrive,
+        Self::Sweep,
+        Self::Cancel,
+        Self::ReconcileOrders,
+        Self::ReconcileProvider,
+        Self::Audit,
+    ];
+}
+
+/// A job could not do its round. The next round tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The ledger failed.
+    #[error("a job met a failing ledger")]
+    Ledger(#[from] LedgerError),
+    /// An order did not come to rest.
+    #[error("a job could not bring an order to rest")]
+    Drive(#[from] DriveError),
+    /// The provider did not list its payments.
+    #[error("the provider did not list its payments: {0:?}")]
+    Provider(Stall),
+    /// The provider has more payments than one round looks at.
+    #[error("the provider's list did not end within {0} pages")]
+    Endless(u32),
+}
+
+/// Workers and recovery jobs over one driver.
+pub struct Jobs {
+    driver: Arc<Driver>,
+    broker: Arc<dyn Broker>,
+    timing: Timing,
+    /// Orders at the provider at once, over workers and jobs.
+    hands: Arc<Semaphore>,
+    /// Tells the relay that there may be something to carry.
+    news: Notify,
+    /// Until when the provider's payments were compared.
+    compared_until: Mutex<Option<Timestamp>>,
+}
+
+impl Jobs {
+    /// Jobs that use `driver` and `broker`, with at most `concurrency` orders at the provider at once.
+    pub(crate) fn new(
+        driver: Arc<Driver>,
+        broker: Arc<dyn Broker>,
+        timing: Timing,
+        concurrency: usize,
+    ) -> Self {
+        let hands = Arc::new(Semaphore::new(concurrency.max(1)));
+        Self {
+            driver,
+            broker,
+            timing,
+            hands,
+            news: Notify::new(),
+            compared_until: Mutex::new(None),
+        }
+    }
+
+    /// Tells the relay that the outbox may have something to carry.
+    pub fn wake(&self) {
+        self.news.notify_one();
+    }
+
+    /// Runs everything until `stop`, then waits for what is under way.
+    pub(crate) async fn run(self: &Arc<Self>, stop: CancellationToken) {
+        let mut running = JoinSet::new();
+        for job in Job::ALL {
+            running.spawn(Arc::clone(self).rounds(job, stop.clone()));
+        }
+        let this = Arc::clone(self);
+        let until = stop.clone();
+        running.spawn(async move { this.relay(until).await });
+        let this = Arc::clone(self);
+        running.spawn(async move { this.work(stop).await });
+        while let Some(ended) = running.join_next().await {
+            if let Err(died) = ended {
+                tracing::error!(cause = %died, "a checkout job died and stays dead until the next start");
+            }
+        }
+    }
+
+    /// Does one round of `job` now.
+    pub async fn round(&self, job: Job) -> Result<(), JobError> {
+        match job {
+            Job::Redrive => drop(self.redrive().await?),
+            Job::Sweep => drop(self.sweep().await?),
+            Job::Cancel => drop(self.cancel().await?),
+            Job::ReconcileOrders => drop(self.reconcile_orders().await?),
+            Job::ReconcileProvider => drop(self.reconcile_with_provider().await?),
+            Job::Audit => drop(self.audit().await?),
+        }
+        Ok(())
+    }
+
+    /// Round after round. One that fails or panics is reported, and the next one comes all the same.
+    async fn rounds(self: Arc<Self>, job: Job, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(self.timing.of(job));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            let this = Arc::clone(&self);
+            let mut round = JoinSet::new();
+            round.spawn(async move { this.round(job).await });
+            match round.join_next().await {
+                Some(Ok(Ok(()))) | None => {}
+                Some(Ok(Err(failed))) => {
+                    tracing::warn!(job = ?job, cause = %Causes(&failed), "a round failed");
+                }
+                Some(Err(died)) => tracing::error!(job = ?job, cause = %died, "a round died"),
+            }
+        }
+    }
+}
+
+impl Timing {
+    const fn of(&self, job: Job) -> Duration {
+        match job {
+            Job::Redrive => self.redrive,
+            Job::Sweep => self.sweep,
+            Job::Cancel => self.cancel,
+            Job::ReconcileOrders => self.reconcile_orders,
+            Job::ReconcileProvider => self.reconcile_provider,
+            Job::Audit => self.audit,
+        }
+    }
+}
+
+/// An error with all its causes, for one log line.
+pub(crate) struct Causes<'a>(pub(crate) &'a dyn std::error::Error);
+
+impl std::fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Jobs")
+            .field("timing", &self.timing)
+            .finish_non_exhaustive()
+    }
+}

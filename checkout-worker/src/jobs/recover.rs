@@ -1,0 +1,128 @@
+//! Re-drive, sweeper, canceller, auditor.
+
+use std::sync::Arc;
+
+use domain::saga::{Event, StateName};
+
+use crate::audit::AuditReport;
+use crate::driver::{DriveError, Fed};
+use crate::ledger::{LedgerError, OrderFilter, OrderRecord};
+
+use super::{Causes, Jobs};
+
+/// Orders taken per round and query; a round goes on until it finds fewer.
+const BATCH: u32 = 256;
+/// Rounds of one query within one tick: bounded, so that a job never starves the others.
+const BATCHES_MAX: u32 = 64;
+/// Orders at the provider at once for one recovery job.
+const AT_ONCE: usize = 8;
+
+impl Jobs {
+    /// Writes a message for every order that is due and that nobody has in hand. Says how many.
+    pub async fn redrive(&self) -> Result<u32, LedgerError> {
+        let written = self.driver.ledger.redrive(BATCH).await?;
+        if written > 0 {
+            self.wake();
+        }
+        Ok(written)
+    }
+
+    /// Releases reservations past their time. Says how many.
+    pub async fn sweep(&self) -> Result<u32, LedgerError> {
+        let mut swept = 0;
+        for _ in 0..BATCHES_MAX {
+            let released = self.driver.ledger.expire(BATCH).await?;
+            for record in &released {
+                self.tell_released(record);
+            }
+            let count = u32::try_from(released.len()).unwrap_or(BATCH);
+            swept += count;
+            if count < BATCH {
+                break;
+            }
+        }
+        if swept > 0 {
+            self.wake();
+        }
+        Ok(swept)
+    }
+
+    /// Gives up at the provider what was given up here. Says how many orders were looked at.
+    pub async fn cancel(&self) -> Result<usize, LedgerError> {
+        let due_by = Some(self.driver.clock.now());
+        let states = vec![StateName::Cancelling];
+        let filter = OrderFilter {
+            states,
+            due_by,
+            limit: BATCH,
+            ..OrderFilter::default()
+        };
+        let orders = self.driver.ledger.list(filter).await?;
+        let unflagged: Vec<OrderRecord> = orders.into_iter().filter(|r| r.order.flag.is_none()).collect();
+        let count = unflagged.len();
+        self.feed_all(unflagged, &Event::Drive).await;
+        Ok(count)
+    }
+
+    /// Compares all books and tells the house.
+    pub async fn audit(&self) -> Result<AuditReport, LedgerError> {
+        let report = AuditReport::of(self.driver.ledger.audit().await?, self.driver.clock.now());
+        for difference in &report.differences {
+            tracing::error!(
+                what = difference.what,
+                subject = %difference.subject,
+                expected = difference.expected,
+                found = difference.found,
+                "the books differ"
+            );
+        }
+        self.driver.observer.audited(&report);
+        Ok(report)
+    }
+
+    /// Feeds one event to many orders, a few at a time. While the breaker is open they are left for the next round.
+    pub(super) async fn feed_all(&self, orders: Vec<OrderRecord>, event: &Event) -> usize {
+        let mut running = tokio::task::JoinSet::new();
+        let mut moved = 0;
+        let count = |ended: Option<Result<Result<Fed, DriveError>, tokio::task::JoinError>>| match ended {
+            Some(Ok(Ok(Fed::Rested(_) | Fed::Deferred(_)))) => 1,
+            Some(Ok(Ok(Fed::Refused(_) | Fed::Unknown))) | None => 0,
+            Some(Ok(Err(failed))) => {
+                tracing::warn!(cause = %Causes(&failed), "an order waits for the next round");
+                0
+            }
+            Some(Err(died)) => {
+                tracing::error!(cause = %died, "driving an order died");
+                0
+            }
+        };
+        for record in orders {
+            if !self.driver.breaker.admits() {
+                break;
+            }
+            if running.len() >= AT_ONCE {
+                moved += count(running.join_next().await);
+            }
+            let (driver, event) = (Arc::clone(&self.driver), event.clone());
+            running.spawn(async move { driver.feed(record.order.id, event).await });
+        }
+        while let Some(ended) = running.join_next().await {
+            moved += count(Some(ended));
+        }
+        if moved > 0 {
+            self.wake();
+        }
+        moved
+    }
+
+    fn tell_released(&self, record: &OrderRecord) {
+        let (drop, observer) = (&record.order.drop, &self.driver.observer);
+        observer.transition(drop, Some(StateName::Reserved), StateName::Released);
+        observer.finished(
+            drop,
+            StateName::Released,
+            self.driver.clock.now().since(record.created_at),
+        );
+        self.driver.hub.wake(record.order.id);
+    }
+}

@@ -1,0 +1,93 @@
+//! The worker: takes orders from the broker to the provider, at the drop's drain rate.
+
+use std::sync::Arc;
+
+use domain::saga::{Event, StateName};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::broker::Delivery;
+use crate::driver::DriveError;
+use crate::ledger::LedgerError;
+
+use super::{Causes, Jobs};
+
+impl Jobs {
+    /// Works until `stop`, then lets the orders in hand come to rest. How many messages wait here is the broker's to
+    /// bound (its window of unacknowledged messages); how many are at the provider is [`Jobs::hands`].
+    pub(super) async fn work(self: &Arc<Self>, stop: CancellationToken) {
+        let tasks = TaskTracker::new();
+        loop {
+            let delivery = tokio::select! {
+                () = stop.cancelled() => break,
+                delivery = self.broker.consume() => delivery,
+            };
+            let Some(delivery) = delivery else { break };
+            let (this, stop) = (Arc::clone(self), stop.clone());
+            tasks.spawn(async move {
+                tokio::select! {
+                    // An order that waits for its turn is dropped at once: it keeps its message. One that is being
+                    // driven is not: `drive` below runs to its end.
+                    turn = this.turn(&delivery) => this.drive(delivery, turn).await,
+                    () = stop.cancelled() => {}
+                }
+            });
+        }
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    /// Waits for everything that stands between a message and the provider. Says whether there is anything to do.
+    async fn turn(&self, delivery: &Delivery) -> Result<Turn<'_>, LedgerError> {
+        let Some(record) = self.driver.ledger.load(delivery.order).await? else {
+            return Ok(Turn::Unknown);
+        };
+        let state = record.order.state.name();
+        let idle = state.is_dead() || matches!(state, StateName::Reserved | StateName::Refunded);
+        if idle || record.order.flag.is_some() {
+            return Ok(Turn::Nothing);
+        }
+        self.driver.drain.turn(&record.order.drop).await;
+        let Ok(hand) = self.hands.acquire().await else {
+            return Ok(Turn::Nothing);
+        };
+        self.driver.valve.opened().await;
+        self.driver.breaker.ready().await;
+        Ok(Turn::Go(hand))
+    }
+
+    async fn drive(&self, delivery: Delivery, turn: Result<Turn<'_>, LedgerError>) {
+        let order = delivery.order;
+        let driven = match turn {
+            Ok(Turn::Go(_hand)) => {
+                let driven = self.driver.feed(order, Event::Drive).await;
+                self.driver.breaker.unused();
+                self.wake();
+                driven.map(drop)
+            }
+            Ok(Turn::Nothing) => Ok(()),
+            Ok(Turn::Unknown) => {
+                // Never create an order from a message: it says nothing that could be believed.
+                tracing::error!(order.id = %order, "a message names an order that the ledger does not have");
+                Ok(())
+            }
+            Err(cause) => Err(DriveError::Ledger { order, cause }),
+        };
+        match driven {
+            Ok(()) => delivery.ack.done(),
+            Err(failed) => {
+                tracing::warn!(order.id = %order, cause = %Causes(&failed), "an order keeps its message");
+            }
+        }
+    }
+}
+
+/// What a message came to when its turn was there.
+enum Turn<'a> {
+    /// Drive it; the permit is held meanwhile.
+    Go(tokio::sync::SemaphorePermit<'a>),
+    /// The order needs no driving.
+    Nothing,
+    /// There is no such order.
+    Unknown,
+}

@@ -1,0 +1,478 @@
+//! The ledger port: the only truth for stock, orders, attempts and messages.
+//!
+//! Every method is one transaction and durable when it returns. Wrong answers that are harmless: [`Ledger::load`] and the
+//! lists may be a moment old (every change compares versions); [`Ledger::pending`] may show a message that is being
+//! marked (handling it twice changes nothing). Everything else must be exact.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use domain::pool::{Level, Line};
+use domain::saga::{IdempotencyKey, Notice, Operation, Order, PaymentMethod, Refusal, StateName, Step};
+use domain::{AdmissionId, DropId, Money, OrderId, ShopperKey, Sku, Span, Timestamp};
+
+/// What an object-safe asynchronous method returns.
+pub type Reply<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// What a ledger method returns.
+pub type LedgerReply<'a, T> = Reply<'a, Result<T, LedgerError>>;
+
+/// The ledger could not do its work. Nothing was changed, except where `Unsure` says so.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The store refused or failed; the cause is the store's own error.
+    #[error("the ledger failed at {doing}")]
+    Failed {
+        /// What was attempted.
+        doing: &'static str,
+        /// The store's own error.
+        #[source]
+        cause: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// The ledger is closed, or too busy to take another command. Worth trying again.
+    #[error("the ledger takes no more work just now ({doing})")]
+    Unavailable {
+        /// What was attempted.
+        doing: &'static str,
+    },
+    /// A row cannot be what we wrote.
+    #[error("the ledger holds a row of order {order} that cannot be: {what}")]
+    Corrupt {
+        /// Whose row.
+        order: OrderId,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// An attempt is on record under this key with other parameters: a bug, caught before it reached the provider.
+    #[error("key {key} was used with other parameters")]
+    AttemptChanged {
+        /// The key.
+        key: IdempotencyKey,
+    },
+}
+
+/// A drop's stock and prices as configured.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DropPlan {
+    /// The drop.
+    pub drop: DropId,
+    /// What it sells.
+    pub items: Vec<ItemPlan>,
+}
+
+/// One SKU of a drop as configured.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ItemPlan {
+    /// Its name.
+    pub sku: Sku,
+    /// Price of one unit.
+    pub price: Money,
+    /// Units allocated.
+    pub stock: u32,
+    /// Buckets to spread them over; counts only when the SKU is new.
+    pub buckets: u32,
+}
+
+/// What came of opening a drop.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Opened {
+    /// Stock is as configured.
+    Done,
+    /// The configured stock cannot be: units are held or sold that it does not contain. Nothing was changed.
+    TooFew {
+        /// Which SKU.
+        sku: Sku,
+        /// Units configured.
+        configured: u32,
+        /// Units held or sold already.
+        taken: u32,
+    },
+    /// A drop's currency cannot change once orders exist in another. Nothing was changed.
+    OtherCurrency {
+        /// Which SKU.
+        sku: Sku,
+    },
+}
+
+/// A change to the stock of one SKU by an operator.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StockChange {
+    /// Allocate so many units more.
+    Add(u32),
+    /// Take so many free units out.
+    Withdraw(u32),
+}
+
+/// What came of a stock change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StockChanged {
+    /// The stock is now this.
+    Done(Level),
+    /// Fewer units are free. Nothing was changed.
+    NotFree {
+        /// Units neither held nor sold.
+        free: u32,
+    },
+    /// The drop has no such SKU.
+    UnknownSku,
+}
+
+/// A purchase to be reserved. Prices and total come from the configuration, never from the client.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewOrder {
+    /// The order's name.
+    pub id: OrderId,
+    /// Its drop.
+    pub drop: DropId,
+    /// Who buys.
+    pub shopper: ShopperKey,
+    /// The admission that pays for it; holds one order that is not dead.
+    pub admission: AdmissionId,
+    /// The client's `Idempotency-Key`.
+    pub client_key: ClientKey,
+    /// SHA-256 of what was asked, to tell a repetition from another request under the same key.
+    pub request_hash: [u8; 32],
+    /// What is bought.
+    pub items: Vec<Item>,
+    /// What it costs in all.
+    pub total: Money,
+    /// Where present, the order is accepted in the same step.
+    pub method: Option<PaymentMethod>,
+    /// Where the provider may send a receipt.
+    pub email: Option<Email>,
+    /// How long the units are held.
+    pub reserve_for: Span,
+    /// Most units one shopper may have over all orders of the drop that are alive.
+    pub per_shopper: u32,
+}
+
+/// One line of an order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Item {
+    /// What.
+    pub line: Line,
+    /// Price of one unit.
+    pub price: Money,
+}
+
+/// The client's own name for a request: 1 to 255 printable ASCII characters.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ClientKey(Arc<str>);
+
+/// An e-mail address as the shopper typed it; checked for length and shape only, never logged.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Email(Arc<str>);
+
+/// What came of a reservation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reservation {
+    /// Units are held (and, with a payment method, the order is accepted).
+    Placed(OrderRecord),
+    /// This very request was answered before.
+    Repeated(OrderRecord),
+    /// The key was used for another request.
+    KeyMismatch {
+        /// The order of that request.
+        order: OrderId,
+    },
+    /// Too little is left.
+    SoldOut {
+        /// Units left of each SKU asked for.
+        left: Vec<Line>,
+    },
+    /// The shopper would have more units than one shopper may.
+    LimitExceeded {
+        /// Units one shopper may have.
+        limit: u32,
+        /// Units this shopper has.
+        has: u32,
+    },
+    /// The admission holds another order that is not dead.
+    AdmissionSpent {
+        /// That order.
+        order: OrderId,
+    },
+    /// The drop has no such SKU.
+    UnknownSku(Sku),
+}
+
+/// An order as the ledger keeps it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OrderRecord {
+    /// The saga's part.
+    pub order: Order,
+    /// What was bought.
+    pub items: Vec<Item>,
+    /// Where a receipt may go.
+    pub email: Option<Email>,
+    /// When it was reserved.
+    pub created_at: Timestamp,
+    /// Until when its units were or are reserved.
+    pub reserved_until: Timestamp,
+    /// When it last changed.
+    pub changed_at: Timestamp,
+}
+
+/// What came of accepting an order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Acceptance {
+    /// It is accepted: an answer is owed.
+    Accepted(Box<OrderRecord>),
+    /// The saga refuses.
+    Refused(Refusal),
+    /// There is no such order.
+    Unknown,
+}
+
+/// A step to be stored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Transition {
+    /// The step: its `from` and `order.version - 1` are the compare-and-set's expectation.
+    pub step: Step,
+    /// The attempt that its call makes, to be on record before the call is made.
+    pub attempt: Option<AttemptRow>,
+    /// How the attempt before it ended, where this step follows an answer.
+    pub outcome: Option<(Operation, u32, &'static str)>,
+}
+
+/// One attempt as recorded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AttemptRow {
+    /// What is attempted.
+    pub operation: Operation,
+    /// Its number.
+    pub n: u32,
+    /// The key it is sent under.
+    pub key: IdempotencyKey,
+    /// SHA-256 over everything sent under the key.
+    pub params: [u8; 32],
+    /// When it was first committed to.
+    pub first_sent: Timestamp,
+}
+
+/// What came of storing a step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Applied {
+    /// It is stored.
+    Done,
+    /// The order has changed since it was read: read it again, decide again.
+    Conflict,
+}
+
+/// Which orders to list; every condition that is present must hold. Oldest first.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct OrderFilter {
+    /// Of this drop.
+    pub drop: Option<DropId>,
+    /// In one of these states; empty means any.
+    pub states: Vec<StateName>,
+    /// Only those with a flag.
+    pub flagged: bool,
+    /// Last changed before this instant.
+    pub changed_before: Option<Timestamp>,
+    /// Due at or before this instant.
+    pub due_by: Option<Timestamp>,
+    /// After this order, for the next page.
+    pub after: Option<OrderId>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// A message that waits in the outbox.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pending {
+    /// Rises with every message.
+    pub id: i64,
+    /// Which order it is about.
+    pub order: OrderId,
+    /// What it says.
+    pub message: Message,
+    /// When it was written.
+    pub at: Timestamp,
+}
+
+/// To whom an outbox message goes. Two channels, so that a backlog of work does not delay the news.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Channel {
+    /// To the workers, through the broker.
+    Workers,
+    /// To the merchant's systems and the rest of the house.
+    Notices,
+}
+
+/// What an outbox message says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Message {
+    /// To a worker: this order is due.
+    Drive,
+    /// To the merchant's systems.
+    Notice(OrderNotice),
+}
+
+/// Something that the merchant's systems, and the rest of the house, are told about an order. At least once each;
+/// `(order, version)` tells repetitions apart and puts them in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OrderNotice {
+    /// What happened.
+    pub notice: Notice,
+    /// To which order.
+    pub order: OrderId,
+    /// Of which drop.
+    pub drop: DropId,
+    /// Whose order.
+    pub shopper: ShopperKey,
+    /// Which admission it was bought with.
+    pub admission: AdmissionId,
+    /// The order's version when it happened.
+    pub version: u64,
+    /// Units that went back to the pool with it.
+    pub returned: u32,
+}
+
+/// Figures of the ledger for metrics and for the outflow.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Gauges {
+    /// Orders per drop and state.
+    pub orders: Vec<(DropId, StateName, u64)>,
+    /// Orders per kind of flag.
+    pub flagged: Vec<(String, u64)>,
+    /// Messages waiting in the outbox.
+    pub outbox_pending: u64,
+    /// When the oldest of them was written.
+    pub outbox_oldest: Option<Timestamp>,
+}
+
+/// The ledger's books, each kept in two ways that must agree.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct AuditSums {
+    /// Stock rows against stock entries and live orders.
+    pub stock: Vec<StockSums>,
+    /// Orders that are PAID or REFUNDED.
+    pub paid_orders: u64,
+    /// Sum of their totals, in minor units.
+    pub paid_total: u64,
+    /// Sum of what the payment rows say was captured, in minor units.
+    pub captured_total: u64,
+    /// Payments captured whose order is not PAID or REFUNDED.
+    pub captured_without_paid: u64,
+    /// Orders PAID or REFUNDED without a captured payment of exactly their total.
+    pub paid_without_capture: u64,
+    /// Accepted orders (not final, not flagged) that nobody will ever look at: neither due, nor leased, nor in the outbox.
+    pub forgotten: u64,
+}
+
+/// One SKU's stock, counted in several ways.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StockSums {
+    /// The drop.
+    pub drop: DropId,
+    /// The SKU.
+    pub sku: Sku,
+    /// What the stock rows say.
+    pub level: Level,
+    /// Units held by the entries: hold − void − sell.
+    pub held_by_entries: i64,
+    /// Units sold by the entries: sell − unsell.
+    pub sold_by_entries: i64,
+    /// Units of orders that are alive and not sold.
+    pub held_by_orders: i64,
+    /// Units of orders that are COMMITTED or PAID, or REFUNDED without restocking.
+    pub sold_by_orders: i64,
+}
+
+/// A line in the operators' log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AuditEntry {
+    /// What was done (`order.cancel`, `payments.pause`, …).
+    pub action: &'static str,
+    /// To what.
+    pub subject: String,
+    /// By whom: a role or a token's name, never a secret.
+    pub by: String,
+}
+
+/// The port. See the [module](self) for what may be a moment old.
+pub trait Ledger: Send + Sync {
+    /// Creates or adjusts a drop's stock rows as configured.
+    fn open_drop(&self, plan: DropPlan) -> LedgerReply<'_, Opened>;
+    /// Adds or withdraws units of one SKU.
+    fn change_stock(&self, drop: DropId, sku: Sku, change: StockChange) -> LedgerReply<'_, StockChanged>;
+    /// Reserves, and accepts where a payment method is given: all of it or nothing.
+    fn reserve(&self, order: NewOrder) -> LedgerReply<'_, Reservation>;
+    /// Accepts a reserved order. The deadline is compared with the ledger's own clock.
+    fn accept(&self, order: OrderId, method: PaymentMethod) -> LedgerReply<'_, Acceptance>;
+    /// Releases up to `limit` reservations past their time, and says which.
+    fn expire(&self, limit: u32) -> LedgerReply<'_, Vec<OrderRecord>>;
+    /// Reads one order.
+    fn load(&self, order: OrderId) -> LedgerReply<'_, Option<OrderRecord>>;
+    /// Stores a step by compare-and-set on state and version, with its stock entries, attempt and messages.
+    fn apply(&self, transition: Transition) -> LedgerReply<'_, Applied>;
+    /// Writes a drive message for up to `limit` orders that are due, not leased, not flagged and have none; says how many.
+    fn redrive(&self, limit: u32) -> LedgerReply<'_, u32>;
+    /// Lists orders.
+    fn list(&self, filter: OrderFilter) -> LedgerReply<'_, Vec<OrderRecord>>;
+    /// The oldest messages of one channel that are not delivered, at most `limit`.
+    fn pending(&self, channel: Channel, limit: u32) -> LedgerReply<'_, Vec<Pending>>;
+    /// Marks messages as delivered.
+    fn delivered(&self, messages: Vec<i64>) -> LedgerReply<'_, ()>;
+    /// Whether a provider event was recorded before.
+    fn event_known(&self, event: String) -> LedgerReply<'_, bool>;
+    /// Records a provider event; says whether it is the first time.
+    fn record_event(&self, event: String, kind: String) -> LedgerReply<'_, bool>;
+    /// The stock of a drop, by SKU.
+    fn stock(&self, drop: DropId) -> LedgerReply<'_, Vec<(Sku, Level)>>;
+    /// Figures for metrics.
+    fn gauges(&self) -> LedgerReply<'_, Gauges>;
+    /// Both sides of every book, read at one moment.
+    fn audit(&self) -> LedgerReply<'_, AuditSums>;
+    /// Reads a durable switch.
+    fn switch(&self, name: &'static str) -> LedgerReply<'_, bool>;
+    /// Sets a durable switch and writes who did it.
+    fn set_switch(&self, name: &'static str, on: bool, entry: AuditEntry) -> LedgerReply<'_, ()>;
+    /// Writes a line in the operators' log.
+    fn note(&self, entry: AuditEntry) -> LedgerReply<'_, ()>;
+}
+
+impl ClientKey {
+    /// Most characters, as the provider allows for its own keys.
+    pub const BYTES_MAX: usize = 255;
+
+    /// Checks the form: 1 to 255 printable ASCII characters.
+    pub fn new(text: &str) -> Option<Self> {
+        let fits =
+            (1..=Self::BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b));
+        fits.then(|| Self(Arc::from(text)))
+    }
+
+    /// The key itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Email {
+    /// Most bytes of an address (RFC 5321: 64 before the at sign, 255 after, cut to 254 by the path limit).
+    pub const BYTES_MAX: usize = 254;
+
+    /// Checks length and rough shape; whether it exists is not ours to know.
+    pub fn new(text: &str) -> Option<Self> {
+        let (local, host) = text.split_once('@')?;
+        let fits = text.len() <= Self::BYTES_MAX
+            && !local.is_empty()
+            && !host.is_empty()
+            && !host.contains('@')
+            && text.chars().all(|c| !c.is_whitespace() && !c.is_control());
+        fits.then(|| Self(Arc::from(text)))
+    }
+
+    /// The address itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Email {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Email(…)")
+    }
+}

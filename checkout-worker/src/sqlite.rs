@@ -1,0 +1,290 @@
+//! The ledger in SQLite: `ledger.db` in the data directory, WAL with `synchronous=FULL`, one writer, a few readers.
+//!
+//! What arrives while a commit is being made durable goes into the next one together, each command in a savepoint of its
+//! own: that is where thousands of orders per second come from. Every reply waits for the commit that carries it.
+
+mod books;
+mod log;
+mod orders;
+mod outbox;
+mod reserve;
+mod row;
+mod stock;
+mod thread;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use domain::pool::Level;
+use domain::saga::{IdempotencyKey, PaymentMethod};
+use domain::{Clock, DropId, OrderId, Sku};
+use rusqlite::Connection;
+use rusqlite_migration::{M, Migrations};
+
+use crate::ledger::{
+    Acceptance, Applied, AuditEntry, AuditSums, Channel, DropPlan, Gauges, Ledger, LedgerError, LedgerReply,
+    NewOrder, Opened, OrderFilter, OrderRecord, Pending, Reservation, StockChange, StockChanged, Transition,
+};
+
+use thread::{Lane, Threads};
+
+/// The file's name within the data directory.
+pub const FILE_NAME: &str = "ledger.db";
+
+const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("../migrations/0001_ledger.sql"))];
+
+/// The ledger in SQLite. One process has it open for writing at a time.
+#[derive(Debug)]
+pub struct SqliteLedger {
+    threads: Threads,
+}
+
+/// The ledger's file could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum SqliteOpenError {
+    /// The directory is not there or cannot be written.
+    #[error("the directory {} cannot be used", dir.display())]
+    Directory {
+        /// Which directory.
+        dir: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// SQLite refuses the file, or the settings that make it durable.
+    #[error("{} cannot be opened as a ledger", file.display())]
+    File {
+        /// Which file.
+        file: PathBuf,
+        /// What SQLite said.
+        #[source]
+        cause: rusqlite::Error,
+    },
+    /// The file's tables could not be brought up to date; a newer version may have written it.
+    #[error("the tables of {} cannot be brought up to date", file.display())]
+    Migration {
+        /// Which file.
+        file: PathBuf,
+        /// What went wrong.
+        #[source]
+        cause: Box<rusqlite_migration::Error>,
+    },
+    /// The file system does not keep what it is told to keep.
+    #[error("{} would not be durable: {what}", file.display())]
+    NotDurable {
+        /// Which file.
+        file: PathBuf,
+        /// Which setting did not hold.
+        what: String,
+    },
+}
+
+/// What can go wrong within one command.
+#[derive(Debug)]
+pub(crate) enum StoreError {
+    Sqlite(rusqlite::Error),
+    Corrupt { order: OrderId, what: String },
+    AttemptChanged(IdempotencyKey),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(cause: rusqlite::Error) -> Self {
+        Self::Sqlite(cause)
+    }
+}
+
+impl StoreError {
+    fn into_ledger(self, doing: &'static str) -> LedgerError {
+        match self {
+            Self::Sqlite(cause) => LedgerError::Failed {
+                doing,
+                cause: Arc::new(cause),
+            },
+            Self::Corrupt { order, what } => LedgerError::Corrupt { order, what },
+            Self::AttemptChanged(key) => LedgerError::AttemptChanged { key },
+        }
+    }
+}
+
+impl SqliteLedger {
+    /// Opens or creates the ledger in `dir`, brings its tables up to date, and forgets all leases: whoever held one died
+    /// with the process before.
+    pub fn open(dir: &Path, clock: &Arc<dyn Clock>) -> Result<Self, SqliteOpenError> {
+        std::fs::create_dir_all(dir).map_err(|cause| SqliteOpenError::Directory {
+            dir: dir.to_owned(),
+            cause,
+        })?;
+        let file = dir.join(FILE_NAME);
+        let mut writer = connect(&file)?;
+        let failed = |cause| SqliteOpenError::File {
+            file: file.clone(),
+            cause,
+        };
+        Migrations::from_slice(MIGRATIONS)
+            .to_latest(&mut writer)
+            .map_err(|cause| SqliteOpenError::Migration {
+                file: file.clone(),
+                cause: Box::new(cause),
+            })?;
+        writer
+            .execute("UPDATE orders SET leased_until = 0 WHERE leased_until > 0", [])
+            .map_err(failed)?;
+        let mut readers = Vec::new();
+        for _ in 0..thread::READERS {
+            let reader = connect(&file)?;
+            reader.pragma_update(None, "query_only", true).map_err(failed)?;
+            readers.push(reader);
+        }
+        Ok(Self {
+            threads: Threads::start(writer, readers, clock),
+        })
+    }
+}
+
+fn connect(file: &Path) -> Result<Connection, SqliteOpenError> {
+    let failed = |cause| SqliteOpenError::File {
+        file: file.to_owned(),
+        cause,
+    };
+    let connection = Connection::open(file).map_err(failed)?;
+    connection
+        .busy_timeout(std::time::Duration::from_secs(5))
+        .map_err(failed)?;
+    let mode: String = connection
+        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
+        .map_err(failed)?;
+    connection
+        .pragma_update(None, "synchronous", "FULL")
+        .map_err(failed)?;
+    connection
+        .pragma_update(None, "foreign_keys", true)
+        .map_err(failed)?;
+    // 16 MiB per connection: the hot part of a busy drop's orders and indexes.
+    connection
+        .pragma_update(None, "cache_size", -16_384)
+        .map_err(failed)?;
+    connection
+        .pragma_update(None, "temp_store", "MEMORY")
+        .map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    let synchronous: i64 = connection
+        .pragma_query_value(None, "synchronous", |row| row.get(0))
+        .map_err(failed)?;
+    if mode != "wal" || synchronous != 2 {
+        let what = format!("journal_mode is {mode}, synchronous is {synchronous}");
+        return Err(SqliteOpenError::NotDurable {
+            file: file.to_owned(),
+            what,
+        });
+    }
+    Ok(connection)
+}
+
+impl Ledger for SqliteLedger {
+    fn open_drop(&self, plan: DropPlan) -> LedgerReply<'_, Opened> {
+        self.threads
+            .write("opening a drop", move |store| stock::open_drop(store, &plan))
+    }
+
+    fn change_stock(&self, drop: DropId, sku: Sku, change: StockChange) -> LedgerReply<'_, StockChanged> {
+        self.threads.write("changing stock", move |store| {
+            stock::change(store, &drop, &sku, change)
+        })
+    }
+
+    fn reserve(&self, order: NewOrder) -> LedgerReply<'_, Reservation> {
+        self.threads
+            .write("reserving", move |store| reserve::reserve(store, &order))
+    }
+
+    fn accept(&self, order: OrderId, method: PaymentMethod) -> LedgerReply<'_, Acceptance> {
+        self.threads
+            .write("accepting", move |store| reserve::accept(store, order, method))
+    }
+
+    fn expire(&self, limit: u32) -> LedgerReply<'_, Vec<OrderRecord>> {
+        self.threads.write("expiring reservations", move |store| {
+            reserve::expire(store, limit)
+        })
+    }
+
+    fn load(&self, order: OrderId) -> LedgerReply<'_, Option<OrderRecord>> {
+        self.threads.read(Lane::Quick, "reading an order", move |store| {
+            orders::load(store, order)
+        })
+    }
+
+    fn apply(&self, transition: Transition) -> LedgerReply<'_, Applied> {
+        self.threads
+            .write("storing a step", move |store| orders::apply(store, &transition))
+    }
+
+    fn redrive(&self, limit: u32) -> LedgerReply<'_, u32> {
+        self.threads
+            .write("re-driving", move |store| outbox::redrive(store, limit))
+    }
+
+    fn list(&self, filter: OrderFilter) -> LedgerReply<'_, Vec<OrderRecord>> {
+        self.threads.read(Lane::Slow, "listing orders", move |store| {
+            orders::list(store, &filter)
+        })
+    }
+
+    fn pending(&self, channel: Channel, limit: u32) -> LedgerReply<'_, Vec<Pending>> {
+        self.threads
+            .read(Lane::Quick, "reading the outbox", move |store| {
+                outbox::pending(store, channel, limit)
+            })
+    }
+
+    fn delivered(&self, messages: Vec<i64>) -> LedgerReply<'_, ()> {
+        self.threads.write("marking messages", move |store| {
+            outbox::delivered(store, &messages)
+        })
+    }
+
+    fn event_known(&self, event: String) -> LedgerReply<'_, bool> {
+        self.threads
+            .read(Lane::Quick, "looking an event up", move |store| {
+                log::event_known(store, &event)
+            })
+    }
+
+    fn record_event(&self, event: String, kind: String) -> LedgerReply<'_, bool> {
+        self.threads.write("recording an event", move |store| {
+            log::record_event(store, &event, &kind)
+        })
+    }
+
+    fn stock(&self, drop: DropId) -> LedgerReply<'_, Vec<(Sku, Level)>> {
+        self.threads.read(Lane::Quick, "reading stock", move |store| {
+            stock::levels(store, &drop)
+        })
+    }
+
+    fn gauges(&self) -> LedgerReply<'_, Gauges> {
+        self.threads.read(Lane::Slow, "reading figures", books::gauges)
+    }
+
+    fn audit(&self) -> LedgerReply<'_, AuditSums> {
+        self.threads.read(Lane::Slow, "auditing", books::audit)
+    }
+
+    fn switch(&self, name: &'static str) -> LedgerReply<'_, bool> {
+        self.threads.read(Lane::Quick, "reading a switch", move |store| {
+            log::switch(store, name)
+        })
+    }
+
+    fn set_switch(&self, name: &'static str, on: bool, entry: AuditEntry) -> LedgerReply<'_, ()> {
+        self.threads.write("setting a switch", move |store| {
+            log::set_switch(store, name, on, &entry)
+        })
+    }
+
+    fn note(&self, entry: AuditEntry) -> LedgerReply<'_, ()> {
+        self.threads.write("writing the operators' log", move |store| {
+            log::note(store, &entry)
+        })
+    }
+}

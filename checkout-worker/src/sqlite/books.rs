@@ -1,0 +1,159 @@
+//! Figures, and both sides of every book.
+
+use std::collections::BTreeMap;
+
+use domain::pool::Level;
+use domain::saga::StateName;
+use domain::{DropId, Sku};
+use rusqlite::{Row, params};
+
+use crate::ledger::{AuditSums, Gauges, StockSums};
+
+use super::StoreError;
+use super::row::{millis, timestamp};
+use super::thread::Store;
+
+/// Figures for metrics.
+pub(super) fn gauges(store: &Store<'_>) -> Result<Gauges, StoreError> {
+    let mut gauges = Gauges::default();
+    let mut statement = store
+        .connection
+        .prepare_cached("SELECT drop_id, state, count(*) FROM orders GROUP BY state, drop_id")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (drop, state): (String, String) = (row.get(0)?, row.get(1)?);
+        if let (Ok(drop), Some(state)) = (DropId::new(&drop), StateName::parse(&state)) {
+            gauges.orders.push((drop, state, count(row, 2)?));
+        }
+    }
+    let mut statement = store
+        .connection
+        .prepare_cached("SELECT flag, count(*) FROM orders WHERE flag IS NOT NULL GROUP BY flag")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        gauges.flagged.push((row.get(0)?, count(row, 1)?));
+    }
+    let mut statement = store
+        .connection
+        .prepare_cached("SELECT count(*), min(at) FROM outbox WHERE delivered_at IS NULL")?;
+    let (pending, oldest) =
+        statement.query_row([], |row| Ok((count(row, 0)?, row.get::<_, Option<i64>>(1)?)))?;
+    (gauges.outbox_pending, gauges.outbox_oldest) = (pending, oldest.map(timestamp));
+    Ok(gauges)
+}
+
+/// Both sides of every book, read at one moment.
+pub(super) fn audit(store: &Store<'_>) -> Result<AuditSums, StoreError> {
+    let snapshot = store.connection.unchecked_transaction()?;
+    let sums = read_books(store)?;
+    snapshot.finish()?;
+    Ok(sums)
+}
+
+fn read_books(store: &Store<'_>) -> Result<AuditSums, StoreError> {
+    let mut books: BTreeMap<(String, String), [i64; 7]> = BTreeMap::new();
+    let mut collect = |sql: &str, columns: &[usize]| -> Result<(), StoreError> {
+        let mut statement = store.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let book = books.entry((row.get(0)?, row.get(1)?)).or_default();
+            for (at, column) in columns.iter().enumerate() {
+                if let Some(cell) = book.get_mut(*column) {
+                    *cell = row.get(at + 2)?;
+                }
+            }
+        }
+        Ok(())
+    };
+    collect(
+        "SELECT drop_id, sku, sum(total), sum(held), sum(sold) FROM stock GROUP BY drop_id, sku",
+        &[0, 1, 2],
+    )?;
+    collect(ENTRIES, &[3, 4])?;
+    collect(ORDERS, &[5, 6])?;
+    let mut sums = money(store)?;
+    for (
+        (drop, sku),
+        [
+            total,
+            held,
+            sold,
+            entries_held,
+            entries_sold,
+            orders_held,
+            orders_sold,
+        ],
+    ) in books
+    {
+        let (Ok(drop), Ok(sku)) = (DropId::new(&drop), Sku::new(&sku)) else {
+            continue;
+        };
+        let units = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+        sums.stock.push(StockSums {
+            drop,
+            sku,
+            level: Level {
+                total: units(total),
+                held: units(held),
+                sold: units(sold),
+            },
+            held_by_entries: entries_held,
+            sold_by_entries: entries_sold,
+            held_by_orders: orders_held,
+            sold_by_orders: orders_sold,
+        });
+    }
+    Ok(sums)
+}
+
+/// What the movements say is held and sold.
+const ENTRIES: &str = "SELECT o.drop_id, e.sku, \
+    sum(CASE e.kind WHEN 'hold' THEN e.quantity WHEN 'void' THEN -e.quantity WHEN 'sell' THEN -e.quantity ELSE 0 END), \
+    sum(CASE e.kind WHEN 'sell' THEN e.quantity WHEN 'unsell' THEN -e.quantity ELSE 0 END) \
+    FROM stock_entry e JOIN orders o ON o.id = e.order_id GROUP BY o.drop_id, e.sku";
+
+/// What the orders' states say is held and sold. A refunded order's units are sold unless they were given back.
+const ORDERS: &str = "SELECT o.drop_id, i.sku, \
+    sum(CASE WHEN o.state IN ('reserved', 'accepted', 'authorising', 'action_required', 'cancelling') \
+        THEN i.quantity ELSE 0 END), \
+    sum(CASE WHEN o.state IN ('committed', 'paid') THEN i.quantity \
+        WHEN o.state = 'refunded' AND NOT EXISTS \
+            (SELECT 1 FROM stock_entry e WHERE e.order_id = o.id AND e.kind = 'unsell') THEN i.quantity ELSE 0 END) \
+    FROM orders o JOIN order_items i ON i.order_id = o.id GROUP BY o.drop_id, i.sku";
+
+fn money(store: &Store<'_>) -> Result<AuditSums, StoreError> {
+    let one = |sql: &str| -> Result<u64, StoreError> {
+        Ok(store
+            .connection
+            .prepare_cached(sql)?
+            .query_row([], |row| count(row, 0))?)
+    };
+    let forgotten: u64 = store
+        .connection
+        .prepare_cached(
+            "SELECT count(*) FROM orders o WHERE o.flag IS NULL AND o.due_at = 9223372036854775807 \
+             AND o.leased_until <= ?1 AND o.state IN \
+             ('accepted', 'authorising', 'action_required', 'cancelling', 'committed') \
+             AND NOT EXISTS (SELECT 1 FROM outbox b WHERE b.order_id = o.id AND b.channel = 'workers')",
+        )?
+        .query_row(params![millis(store.now)], |row| count(row, 0))?;
+    Ok(AuditSums {
+        stock: Vec::new(),
+        paid_orders: one("SELECT count(*) FROM orders WHERE state IN ('paid', 'refunded')")?,
+        paid_total: one("SELECT coalesce(sum(total), 0) FROM orders WHERE state IN ('paid', 'refunded')")?,
+        captured_total: one("SELECT coalesce(sum(captured), 0) FROM payment")?,
+        captured_without_paid: one(
+            "SELECT count(*) FROM payment p JOIN orders o ON o.id = p.order_id \
+             WHERE p.captured > 0 AND o.state NOT IN ('paid', 'refunded')",
+        )?,
+        paid_without_capture: one(
+            "SELECT count(*) FROM orders o LEFT JOIN payment p ON p.order_id = o.id \
+             WHERE o.state IN ('paid', 'refunded') AND coalesce(p.captured, 0) <> o.total",
+        )?,
+        forgotten,
+    })
+}
+
+fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(row.get::<_, i64>(column)?.unsigned_abs())
+}

@@ -1,0 +1,59 @@
+//! Provider events seen, durable switches, and the operators' log.
+
+use rusqlite::{OptionalExtension, params};
+
+use crate::ledger::AuditEntry;
+
+use super::StoreError;
+use super::row::millis;
+use super::thread::Store;
+
+/// Whether an event was recorded before.
+pub(super) fn event_known(store: &Store<'_>, event: &str) -> Result<bool, StoreError> {
+    let mut statement = store
+        .connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM provider_event WHERE event_id = ?1)")?;
+    Ok(statement.query_row(params![event], |row| row.get(0))?)
+}
+
+/// Records an event; says whether it is the first time.
+pub(super) fn record_event(store: &Store<'_>, event: &str, kind: &str) -> Result<bool, StoreError> {
+    let mut statement = store.connection.prepare_cached(
+        "INSERT INTO provider_event (event_id, kind, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+    )?;
+    Ok(statement.execute(params![event, kind, millis(store.now)])? == 1)
+}
+
+/// Reads a switch; one that was never set is off.
+pub(super) fn switch(store: &Store<'_>, name: &str) -> Result<bool, StoreError> {
+    let mut statement = store
+        .connection
+        .prepare_cached("SELECT is_on FROM switch WHERE name = ?1")?;
+    Ok(statement
+        .query_row(params![name], |row| row.get(0))
+        .optional()?
+        .unwrap_or(false))
+}
+
+/// Sets a switch and writes who did it.
+pub(super) fn set_switch(
+    store: &Store<'_>,
+    name: &str,
+    on: bool,
+    entry: &AuditEntry,
+) -> Result<(), StoreError> {
+    let mut statement = store.connection.prepare_cached(
+        "INSERT INTO switch (name, is_on) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET is_on = excluded.is_on",
+    )?;
+    statement.execute(params![name, on])?;
+    note(store, entry)
+}
+
+/// Writes a line in the operators' log.
+pub(super) fn note(store: &Store<'_>, entry: &AuditEntry) -> Result<(), StoreError> {
+    let mut statement = store
+        .connection
+        .prepare_cached("INSERT INTO audit (action, subject, by, at) VALUES (?1, ?2, ?3, ?4)")?;
+    statement.execute(params![entry.action, entry.subject, entry.by, millis(store.now)])?;
+    Ok(())
+}

@@ -1,0 +1,362 @@
+//! Orders: read, list, and the compare-and-set that stores a step.
+
+use domain::pool::Line;
+use domain::saga::{Flag, Operation, Order, Pace, StateName, StockMove};
+use domain::{Currency, DropId, Money, OrderId, ShopperKey, Sku, Timestamp};
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+
+use crate::ledger::{Applied, AttemptRow, Email, Item, OrderFilter, OrderRecord, Transition};
+
+use super::StoreError;
+use super::row::{flag_reason, millis, parse_flag, parse_state, signed, state_text, timestamp};
+use super::thread::Store;
+use super::{outbox, stock};
+
+const COLUMNS: &str = "id, drop_id, shopper, state, version, data, tries, due_at, leased_until, flag, flag_reason, \
+                       total, currency, email, reserved_until, created_at, changed_at";
+/// Most rows of one list, whatever is asked for.
+const LIST_MAX: u32 = 1_000;
+
+/// The bytes under which an order's rows are kept.
+pub(super) fn key(order: OrderId) -> [u8; 16] {
+    order.0.to_be_bytes()
+}
+
+/// Reads one order with its items.
+pub(super) fn load(store: &Store<'_>, order: OrderId) -> Result<Option<OrderRecord>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM orders WHERE id = ?1");
+    let mut statement = store.connection.prepare_cached(&sql)?;
+    let raw = statement
+        .query_row(params![key(order)], RawOrder::read)
+        .optional()?;
+    raw.map(|raw| raw.into_record(store)).transpose()
+}
+
+/// Lists orders, oldest first: ids are time-ordered.
+pub(super) fn list(store: &Store<'_>, filter: &OrderFilter) -> Result<Vec<OrderRecord>, StoreError> {
+    let mut conditions = vec!["TRUE".to_owned()];
+    let mut values: Vec<Value> = Vec::new();
+    let mut with = |condition: &str, value: Value| {
+        values.push(value);
+        conditions.push(format!("{condition} ?{}", values.len()));
+    };
+    if let Some(drop) = &filter.drop {
+        with("drop_id =", Value::from(drop.as_str().to_owned()));
+    }
+    if let Some(before) = filter.changed_before {
+        with("changed_at <", Value::from(millis(before)));
+    }
+    if let Some(by) = filter.due_by {
+        with("due_at <=", Value::from(millis(by)));
+    }
+    if let Some(after) = filter.after {
+        with("id >", Value::from(key(after).to_vec()));
+    }
+    if filter.flagged {
+        conditions.push("flag IS NOT NULL".to_owned());
+    }
+    if !filter.states.is_empty() {
+        // Names of our own, without anything to escape.
+        let names: Vec<String> = filter.states.iter().map(|state| format!("'{state}'")).collect();
+        conditions.push(format!("state IN ({})", names.join(", ")));
+    }
+    let limit = filter.limit.clamp(1, LIST_MAX);
+    let sql = format!(
+        "SELECT {COLUMNS} FROM orders WHERE {} ORDER BY id LIMIT {limit}",
+        conditions.join(" AND ")
+    );
+    let mut statement = store.connection.prepare_cached(&sql)?;
+    let raw: Vec<RawOrder> = statement
+        .query_map(params_from_iter(values), RawOrder::read)?
+        .collect::<Result<_, _>>()?;
+    raw.into_iter().map(|raw| raw.into_record(store)).collect()
+}
+
+/// Stores a step, if the order is still as the step left it.
+pub(super) fn apply(store: &Store<'_>, transition: &Transition) -> Result<Applied, StoreError> {
+    let step = &transition.step;
+    let order = &step.order;
+    let before = order.version.saturating_sub(1);
+    if !update(store, order, before, step.from)? {
+        return Ok(Applied::Conflict);
+    }
+    let returned = match step.stock {
+        Some(movement) => stock::settle(store, order, movement)?,
+        None => 0,
+    };
+    let given_back = if matches!(step.stock, Some(StockMove::Void | StockMove::Unsell)) {
+        returned
+    } else {
+        0
+    };
+    record_payment(store, order)?;
+    if let Some((operation, n, outcome)) = transition.outcome {
+        record_outcome(store, order.id, operation, n, outcome)?;
+    }
+    if let Some(attempt) = &transition.attempt {
+        record_attempt(store, order.id, attempt)?;
+    }
+    outbox::post(store, order, &step.effects, given_back)?;
+    Ok(Applied::Done)
+}
+
+fn update(store: &Store<'_>, order: &Order, before: u64, from: StateName) -> Result<bool, StoreError> {
+    let mut statement = store.connection.prepare_cached(
+        "UPDATE orders SET state = ?1, version = ?2, data = ?3, tries = ?4, due_at = ?5, leased_until = ?6, \
+         flag = ?7, flag_reason = ?8, changed_at = ?9 WHERE id = ?10 AND version = ?11 AND state = ?12",
+    )?;
+    let changed = statement.execute(params![
+        order.state.name().as_str(),
+        signed(order.version),
+        state_text(&order.state),
+        order.pace.tries,
+        millis(order.pace.due),
+        millis(order.pace.leased_until),
+        order.flag.as_ref().map(Flag::as_str),
+        flag_reason(order.flag.as_ref()),
+        millis(store.now),
+        key(order.id),
+        signed(before),
+        from.as_str(),
+    ])?;
+    Ok(changed == 1)
+}
+
+/// The payment row repeats what the states say in a book of its own: one provider object per order, and what it captured.
+fn record_payment(store: &Store<'_>, order: &Order) -> Result<(), StoreError> {
+    let Some(payment) = order.state.payment() else {
+        return Ok(());
+    };
+    let (captured, refunded) = match order.state.name() {
+        StateName::Paid => (order.total.amount, 0),
+        StateName::Refunded => (order.total.amount, order.total.amount),
+        StateName::Reserved
+        | StateName::Accepted
+        | StateName::Authorising
+        | StateName::ActionRequired
+        | StateName::Cancelling
+        | StateName::Committed
+        | StateName::Declined
+        | StateName::Released
+        | StateName::Unwound => (0, 0),
+    };
+    let mut statement = store.connection.prepare_cached(
+        "INSERT INTO payment (order_id, provider_id, captured, refunded, currency, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+         ON CONFLICT (order_id) DO UPDATE SET captured = max(captured, excluded.captured), \
+         refunded = max(refunded, excluded.refunded), at = excluded.at WHERE provider_id = excluded.provider_id",
+    )?;
+    let written = statement.execute(params![
+        key(order.id),
+        payment.as_str(),
+        signed(captured),
+        signed(refunded),
+        order.total.currency.as_str(),
+        millis(store.now),
+    ])?;
+    if written == 0 {
+        let what = format!("its payment changed to {payment}");
+        return Err(StoreError::Corrupt {
+            order: order.id,
+            what,
+        });
+    }
+    Ok(())
+}
+
+/// Puts an attempt on record. The same attempt again must send the same parameters.
+fn record_attempt(store: &Store<'_>, order: OrderId, attempt: &AttemptRow) -> Result<(), StoreError> {
+    let mut insert = store.connection.prepare_cached(
+        "INSERT INTO attempt (order_id, op, n, idempotency_key, params, first_sent_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+         ON CONFLICT (order_id, op, n) DO UPDATE SET n = excluded.n WHERE params = excluded.params",
+    )?;
+    let written = insert.execute(params![
+        key(order),
+        attempt.operation.as_str(),
+        attempt.n,
+        attempt.key.as_str(),
+        attempt.params,
+        millis(attempt.first_sent),
+    ])?;
+    if written == 0 {
+        return Err(StoreError::AttemptChanged(attempt.key.clone()));
+    }
+    Ok(())
+}
+
+fn record_outcome(
+    store: &Store<'_>,
+    order: OrderId,
+    operation: Operation,
+    n: u32,
+    outcome: &str,
+) -> Result<(), StoreError> {
+    let mut statement = store
+        .connection
+        .prepare_cached("UPDATE attempt SET outcome = ?1 WHERE order_id = ?2 AND op = ?3 AND n = ?4")?;
+    statement.execute(params![outcome, key(order), operation.as_str(), n])?;
+    Ok(())
+}
+
+/// An order's row as it is, before any of it is believed.
+struct RawOrder {
+    id: [u8; 16],
+    drop: String,
+    shopper: [u8; 16],
+    state: String,
+    version: u64,
+    data: String,
+    tries: u32,
+    due: i64,
+    leased_until: i64,
+    flag: Option<String>,
+    flag_reason: Option<String>,
+    total: u64,
+    currency: String,
+    email: Option<String>,
+    reserved_until: i64,
+    created_at: i64,
+    changed_at: i64,
+}
+
+impl RawOrder {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            drop: row.get(1)?,
+            shopper: row.get(2)?,
+            state: row.get(3)?,
+            version: row.get::<_, i64>(4)?.unsigned_abs(),
+            data: row.get(5)?,
+            tries: row.get(6)?,
+            due: row.get(7)?,
+            leased_until: row.get(8)?,
+            flag: row.get(9)?,
+            flag_reason: row.get(10)?,
+            total: row.get::<_, i64>(11)?.unsigned_abs(),
+            currency: row.get(12)?,
+            email: row.get(13)?,
+            reserved_until: row.get(14)?,
+            created_at: row.get(15)?,
+            changed_at: row.get(16)?,
+        })
+    }
+
+    fn into_record(self, store: &Store<'_>) -> Result<OrderRecord, StoreError> {
+        let id = OrderId(u128::from_be_bytes(self.id));
+        let corrupt = |what: String| StoreError::Corrupt { order: id, what };
+        let state = parse_state(id, &self.data)?;
+        if state.name().as_str() != self.state {
+            return Err(corrupt(format!(
+                "it is {} by its column and {} by its data",
+                self.state,
+                state.name()
+            )));
+        }
+        let currency = Currency::new(&self.currency).map_err(|e| corrupt(e.to_string()))?;
+        let order = Order {
+            id,
+            drop: DropId::new(&self.drop).map_err(|e| corrupt(e.to_string()))?,
+            shopper: ShopperKey(self.shopper),
+            total: Money::new(self.total, currency),
+            version: self.version,
+            state,
+            pace: Pace {
+                tries: self.tries,
+                due: timestamp(self.due),
+                leased_until: timestamp(self.leased_until),
+            },
+            flag: parse_flag(id, self.flag.as_deref(), self.flag_reason.as_deref())?,
+        };
+        Ok(OrderRecord {
+            items: items(store, id, currency)?,
+            order,
+            email: self.email.as_deref().and_then(Email::new),
+            created_at: timestamp(self.created_at),
+            reserved_until: timestamp(self.reserved_until),
+            changed_at: timestamp(self.changed_at),
+        })
+    }
+}
+
+fn items(store: &Store<'_>, order: OrderId, currency: Currency) -> Result<Vec<Item>, StoreError> {
+    let mut statement = store
+        .connection
+        .prepare_cached("SELECT sku, quantity, amount FROM order_items WHERE order_id = ?1 ORDER BY line")?;
+    let mut rows = statement.query(params![key(order)])?;
+    let mut items = Vec::new();
+    while let Some(row) = rows.next()? {
+        let sku: String = row.get(0)?;
+        let sku = Sku::new(&sku).map_err(|e| StoreError::Corrupt {
+            order,
+            what: e.to_string(),
+        })?;
+        let amount = row.get::<_, i64>(2)?.unsigned_abs();
+        let line = Line {
+            sku,
+            quantity: row.get(1)?,
+        };
+        items.push(Item {
+            line,
+            price: Money::new(amount, currency),
+        });
+    }
+    Ok(items)
+}
+
+/// Writes a new order with its items.
+pub(super) fn insert(
+    store: &Store<'_>,
+    record: &OrderRecord,
+    new: &crate::ledger::NewOrder,
+    units: u32,
+) -> Result<(), StoreError> {
+    let order = &record.order;
+    let mut statement = store.connection.prepare_cached(
+        "INSERT INTO orders (id, drop_id, shopper, admission, client_key, request_hash, state, version, data, tries, \
+         due_at, leased_until, total, currency, units, email, reserved_until, created_at, changed_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18)",
+    )?;
+    statement.execute(params![
+        key(order.id),
+        order.drop.as_str(),
+        order.shopper.0,
+        new.admission.0,
+        new.client_key.as_str(),
+        new.request_hash,
+        order.state.name().as_str(),
+        signed(order.version),
+        state_text(&order.state),
+        order.pace.tries,
+        millis(order.pace.due),
+        millis(order.pace.leased_until),
+        signed(order.total.amount),
+        order.total.currency.as_str(),
+        units,
+        record.email.as_ref().map(Email::as_str),
+        millis(record.reserved_until),
+        millis(store.now),
+    ])?;
+    let mut statement = store.connection.prepare_cached(
+        "INSERT INTO order_items (order_id, line, sku, quantity, amount) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for (at, item) in (0_u32..).zip(&record.items) {
+        let (sku, quantity) = (item.line.sku.as_str(), item.line.quantity);
+        statement.execute(params![
+            key(order.id),
+            at,
+            sku,
+            quantity,
+            signed(item.price.amount)
+        ])?;
+    }
+    Ok(())
+}
+
+/// The instant an order's row last changed, for replies that were just written.
+pub(super) fn stamped(record: OrderRecord, at: Timestamp) -> OrderRecord {
+    OrderRecord {
+        changed_at: at,
+        ..record
+    }
+}

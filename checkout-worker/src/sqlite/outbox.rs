@@ -1,0 +1,133 @@
+//! The outbox: messages written in the transaction of what they tell.
+
+use domain::saga::{Effect, Notice, Order};
+use domain::{AdmissionId, DropId, OrderId, ShopperKey};
+use rusqlite::params;
+
+use crate::ledger::{Channel, Message, OrderNotice, Pending};
+
+use super::StoreError;
+use super::orders::key;
+use super::row::{millis, signed, timestamp};
+use super::thread::Store;
+
+/// Writes the messages among a step's effects. `returned` is how many units went back with it.
+pub(super) fn post(
+    store: &Store<'_>,
+    order: &Order,
+    effects: &[Effect],
+    returned: u32,
+) -> Result<(), StoreError> {
+    for effect in effects {
+        match effect {
+            Effect::Drive => drive(store, order.id, order.version)?,
+            Effect::Notice(notice) => {
+                let mut statement = store.connection.prepare_cached(
+                    "INSERT INTO outbox (channel, order_id, notice, version, returned, at) \
+                     VALUES ('notices', ?1, ?2, ?3, ?4, ?5)",
+                )?;
+                let version = signed(order.version);
+                statement.execute(params![
+                    key(order.id),
+                    notice.as_str(),
+                    version,
+                    returned,
+                    millis(store.now)
+                ])?;
+            }
+            Effect::Call(_) | Effect::Alarm(_) | Effect::SlowDown(_) | Effect::Halt => {}
+        }
+    }
+    Ok(())
+}
+
+/// One message per order is enough: it says "look", and whoever looks sees everything.
+fn drive(store: &Store<'_>, order: OrderId, version: u64) -> Result<(), StoreError> {
+    let mut statement = store.connection.prepare_cached(
+        "INSERT INTO outbox (channel, order_id, version, at) VALUES ('workers', ?1, ?2, ?3) ON CONFLICT DO NOTHING",
+    )?;
+    statement.execute(params![key(order), signed(version), millis(store.now)])?;
+    Ok(())
+}
+
+/// Messages for orders that are due and that nobody has in hand. Says how many were written.
+pub(super) fn redrive(store: &Store<'_>, limit: u32) -> Result<u32, StoreError> {
+    // Orders that have a message already are left out before the limit counts, else a long backlog would hide others.
+    let mut statement = store.connection.prepare_cached(
+        "INSERT INTO outbox (channel, order_id, version, at) \
+         SELECT 'workers', id, version, ?1 FROM orders \
+         WHERE due_at <= ?1 AND due_at < 9223372036854775807 AND leased_until <= ?1 AND flag IS NULL \
+         AND NOT EXISTS (SELECT 1 FROM outbox WHERE order_id = orders.id AND channel = 'workers') \
+         ORDER BY due_at LIMIT ?2 ON CONFLICT DO NOTHING",
+    )?;
+    let written = statement.execute(params![millis(store.now), limit])?;
+    Ok(u32::try_from(written).unwrap_or(u32::MAX))
+}
+
+/// The oldest undelivered messages of a channel.
+pub(super) fn pending(store: &Store<'_>, channel: Channel, limit: u32) -> Result<Vec<Pending>, StoreError> {
+    let mut statement = store.connection.prepare_cached(
+        "SELECT b.id, b.order_id, b.at, b.notice, b.version, b.returned, o.drop_id, o.shopper, o.admission \
+         FROM outbox b JOIN orders o ON o.id = b.order_id \
+         WHERE b.channel = ?1 AND b.delivered_at IS NULL ORDER BY b.id LIMIT ?2",
+    )?;
+    let mut rows = statement.query(params![channel_name(channel), limit])?;
+    let mut pending = Vec::new();
+    while let Some(row) = rows.next()? {
+        let order = OrderId(u128::from_be_bytes(row.get(1)?));
+        let corrupt = |what: String| StoreError::Corrupt { order, what };
+        let notice: Option<String> = row.get(3)?;
+        let message = match notice {
+            None => Message::Drive,
+            Some(word) => {
+                let drop: String = row.get(6)?;
+                Message::Notice(OrderNotice {
+                    notice: notice_named(&word).ok_or_else(|| corrupt(format!("its notice is {word:?}")))?,
+                    order,
+                    drop: DropId::new(&drop).map_err(|e| corrupt(e.to_string()))?,
+                    shopper: ShopperKey(row.get(7)?),
+                    admission: AdmissionId(row.get(8)?),
+                    version: row.get::<_, i64>(4)?.unsigned_abs(),
+                    returned: row.get(5)?,
+                })
+            }
+        };
+        pending.push(Pending {
+            id: row.get(0)?,
+            order,
+            message,
+            at: timestamp(row.get(2)?),
+        });
+    }
+    Ok(pending)
+}
+
+/// Marks messages as delivered. A worker's message has said all it had to say and is deleted, so that the next one can be
+/// written; notices are kept as history.
+pub(super) fn delivered(store: &Store<'_>, messages: &[i64]) -> Result<(), StoreError> {
+    let mut delete = store
+        .connection
+        .prepare_cached("DELETE FROM outbox WHERE id = ?1 AND channel = 'workers'")?;
+    let mut mark = store
+        .connection
+        .prepare_cached("UPDATE outbox SET delivered_at = ?1 WHERE id = ?2 AND delivered_at IS NULL")?;
+    for message in messages {
+        if delete.execute(params![message])? == 0 {
+            mark.execute(params![millis(store.now), message])?;
+        }
+    }
+    Ok(())
+}
+
+const fn channel_name(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Workers => "workers",
+        Channel::Notices => "notices",
+    }
+}
+
+fn notice_named(word: &str) -> Option<Notice> {
+    [Notice::Paid, Notice::Declined, Notice::Released, Notice::Refunded]
+        .into_iter()
+        .find(|notice| notice.as_str() == word)
+}

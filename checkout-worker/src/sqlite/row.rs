@@ -1,0 +1,343 @@
+//! Rows and what they mean. Rows are not trusted: whatever cannot be ours is an error with the order's name.
+
+use domain::saga::{
+    Accepted, ActionRequired, Attempt, Authorising, By, Cancelling, ClientSecret, Committed, Declined, Flag,
+    Frozen, InvalidProviderName, Paid, Parked, PaymentId, PaymentMethod, Reason, Refunded, Refunding,
+    Released, Reserved, Restock, State, Unwound,
+};
+use domain::{OrderId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+
+/// The version of [`StateRow`] that is written. Readers refuse others rather than guess.
+const STATE_ROW_VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Versioned {
+    v: u32,
+    is: StateRow,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum StateRow {
+    Reserved {
+        until: u64,
+    },
+    Accepted {
+        method: String,
+    },
+    Authorising {
+        method: String,
+        attempt: AttemptRow,
+        payment: Option<String>,
+    },
+    ActionRequired {
+        method: String,
+        attempt: AttemptRow,
+        payment: String,
+        client_secret: Option<String>,
+        until: u64,
+    },
+    Cancelling {
+        method: String,
+        authorise: AttemptRow,
+        payment: Option<String>,
+        cancel: AttemptRow,
+        by: ByRow,
+    },
+    Committed {
+        payment: String,
+        capture: AttemptRow,
+    },
+    Paid {
+        payment: String,
+        refund: Option<RefundRow>,
+    },
+    Declined {
+        reason: String,
+    },
+    Released {
+        by: ByRow,
+    },
+    Unwound {
+        payment: String,
+    },
+    Refunded {
+        payment: String,
+    },
+}
+
+#[derive(Serialize, Deserialize, Clone, Copy)]
+#[serde(deny_unknown_fields)]
+struct AttemptRow {
+    n: u32,
+    first_sent: u64,
+    errors: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RefundRow {
+    attempt: AttemptRow,
+    restock: bool,
+}
+
+#[derive(Serialize, Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum ByRow {
+    Shopper,
+    Timer,
+    Operator,
+}
+
+/// Writes a state's own data.
+pub(super) fn state_text(state: &State) -> String {
+    let row = Versioned {
+        v: STATE_ROW_VERSION,
+        is: StateRow::from(state),
+    };
+    serde_json::to_string(&row).expect("strings and numbers always serialize")
+}
+
+/// Reads a state's own data.
+pub(super) fn parse_state(order: OrderId, text: &str) -> Result<State, StoreError> {
+    let corrupt = |what: String| StoreError::Corrupt { order, what };
+    let row: Versioned =
+        serde_json::from_str(text).map_err(|e| corrupt(format!("its state does not parse: {e}")))?;
+    if row.v != STATE_ROW_VERSION {
+        return Err(corrupt(format!("its state is of version {}", row.v)));
+    }
+    State::try_from(row.is).map_err(|e| corrupt(e.to_string()))
+}
+
+/// Reads a flag from its two columns.
+pub(super) fn parse_flag(
+    order: OrderId,
+    flag: Option<&str>,
+    reason: Option<&str>,
+) -> Result<Option<Flag>, StoreError> {
+    let corrupt = |what: String| StoreError::Corrupt { order, what };
+    Ok(Some(match flag {
+        None => return Ok(None),
+        Some("no_answer") => Flag::Parked(Parked::NoAnswer),
+        Some("rejected") => {
+            let reason = Reason::new(reason.unwrap_or("unknown")).map_err(|e| corrupt(e.to_string()))?;
+            Flag::Parked(Parked::Rejected(reason))
+        }
+        Some("key_mismatch") => Flag::Frozen(Frozen::KeyMismatch),
+        Some("amount_mismatch") => Flag::Frozen(Frozen::AmountMismatch),
+        Some(other) => return Err(corrupt(format!("its flag is {other:?}"))),
+    }))
+}
+
+/// The reason column that goes with a flag.
+pub(super) fn flag_reason(flag: Option<&Flag>) -> Option<&str> {
+    match flag {
+        Some(Flag::Parked(Parked::Rejected(reason))) => Some(reason.as_str()),
+        Some(Flag::Parked(Parked::NoAnswer) | Flag::Frozen(_)) | None => None,
+    }
+}
+
+/// An instant as a column holds it: "never" is the greatest number there is.
+pub(super) fn millis(at: Timestamp) -> i64 {
+    i64::try_from(at.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// An instant from its column.
+pub(super) fn timestamp(millis: i64) -> Timestamp {
+    match u64::try_from(millis) {
+        Ok(_) if millis == i64::MAX => Timestamp::NEVER,
+        Ok(millis) => Timestamp::from_millis(millis),
+        Err(_) => Timestamp::EPOCH,
+    }
+}
+
+/// An amount as a column holds it.
+pub(super) fn signed(amount: u64) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
+}
+
+impl From<Attempt> for AttemptRow {
+    fn from(attempt: Attempt) -> Self {
+        Self {
+            n: attempt.n,
+            first_sent: attempt.first_sent.as_millis(),
+            errors: attempt.errors,
+        }
+    }
+}
+
+impl From<AttemptRow> for Attempt {
+    fn from(row: AttemptRow) -> Self {
+        Self {
+            n: row.n,
+            first_sent: Timestamp::from_millis(row.first_sent),
+            errors: row.errors,
+        }
+    }
+}
+
+impl From<By> for ByRow {
+    fn from(by: By) -> Self {
+        match by {
+            By::Shopper => Self::Shopper,
+            By::Timer => Self::Timer,
+            By::Operator => Self::Operator,
+        }
+    }
+}
+
+impl From<ByRow> for By {
+    fn from(row: ByRow) -> Self {
+        match row {
+            ByRow::Shopper => Self::Shopper,
+            ByRow::Timer => Self::Timer,
+            ByRow::Operator => Self::Operator,
+        }
+    }
+}
+
+impl From<&State> for StateRow {
+    fn from(state: &State) -> Self {
+        let text = |id: &PaymentId| id.as_str().to_owned();
+        match state {
+            State::Reserved(d) => Self::Reserved {
+                until: d.until.as_millis(),
+            },
+            State::Accepted(d) => Self::Accepted {
+                method: d.method.as_str().to_owned(),
+            },
+            State::Authorising(d) => Self::Authorising {
+                method: d.method.as_str().to_owned(),
+                attempt: d.attempt.into(),
+                payment: d.payment.as_ref().map(text),
+            },
+            State::ActionRequired(d) => Self::ActionRequired {
+                method: d.method.as_str().to_owned(),
+                attempt: d.attempt.into(),
+                payment: text(&d.payment),
+                client_secret: d.client_secret.as_ref().map(|secret| secret.as_str().to_owned()),
+                until: d.until.as_millis(),
+            },
+            State::Cancelling(d) => Self::Cancelling {
+                method: d.method.as_str().to_owned(),
+                authorise: d.authorise.into(),
+                payment: d.payment.as_ref().map(text),
+                cancel: d.cancel.into(),
+                by: d.by.into(),
+            },
+            State::Committed(d) => Self::Committed {
+                payment: text(&d.payment),
+                capture: d.capture.into(),
+            },
+            State::Paid(d) => Self::Paid {
+                payment: text(&d.payment),
+                refund: d.refund.map(RefundRow::from),
+            },
+            State::Declined(d) => Self::Declined {
+                reason: d.reason.as_str().to_owned(),
+            },
+            State::Released(d) => Self::Released { by: d.by.into() },
+            State::Unwound(d) => Self::Unwound {
+                payment: text(&d.payment),
+            },
+            State::Refunded(d) => Self::Refunded {
+                payment: text(&d.payment),
+            },
+        }
+    }
+}
+
+impl From<Refunding> for RefundRow {
+    fn from(refund: Refunding) -> Self {
+        Self {
+            attempt: refund.attempt.into(),
+            restock: refund.restock == Restock::Return,
+        }
+    }
+}
+
+impl From<RefundRow> for Refunding {
+    fn from(row: RefundRow) -> Self {
+        let restock = if row.restock {
+            Restock::Return
+        } else {
+            Restock::Keep
+        };
+        Self {
+            attempt: row.attempt.into(),
+            restock,
+        }
+    }
+}
+
+impl TryFrom<StateRow> for State {
+    type Error = InvalidProviderName;
+
+    fn try_from(row: StateRow) -> Result<Self, InvalidProviderName> {
+        let id = |text: String| PaymentId::new(&text);
+        Ok(match row {
+            StateRow::Reserved { until } => Self::Reserved(Reserved {
+                until: Timestamp::from_millis(until),
+            }),
+            StateRow::Accepted { method } => Self::Accepted(Accepted {
+                method: PaymentMethod::new(&method)?,
+            }),
+            StateRow::Authorising {
+                method,
+                attempt,
+                payment,
+            } => Self::Authorising(Authorising {
+                method: PaymentMethod::new(&method)?,
+                attempt: attempt.into(),
+                payment: payment.map(id).transpose()?,
+            }),
+            StateRow::ActionRequired {
+                method,
+                attempt,
+                payment,
+                client_secret,
+                until,
+            } => Self::ActionRequired(ActionRequired {
+                method: PaymentMethod::new(&method)?,
+                attempt: attempt.into(),
+                payment: id(payment)?,
+                client_secret: client_secret.as_deref().map(ClientSecret::new).transpose()?,
+                until: Timestamp::from_millis(until),
+            }),
+            StateRow::Cancelling {
+                method,
+                authorise,
+                payment,
+                cancel,
+                by,
+            } => Self::Cancelling(Cancelling {
+                method: PaymentMethod::new(&method)?,
+                authorise: authorise.into(),
+                payment: payment.map(id).transpose()?,
+                cancel: cancel.into(),
+                by: by.into(),
+            }),
+            StateRow::Committed { payment, capture } => Self::Committed(Committed {
+                payment: id(payment)?,
+                capture: capture.into(),
+            }),
+            StateRow::Paid { payment, refund } => Self::Paid(Paid {
+                payment: id(payment)?,
+                refund: refund.map(Refunding::from),
+            }),
+            StateRow::Declined { reason } => Self::Declined(Declined {
+                reason: Reason::new(&reason)?,
+            }),
+            StateRow::Released { by } => Self::Released(Released { by: by.into() }),
+            StateRow::Unwound { payment } => Self::Unwound(Unwound {
+                payment: id(payment)?,
+            }),
+            StateRow::Refunded { payment } => Self::Refunded(Refunded {
+                payment: id(payment)?,
+            }),
+        })
+    }
+}
