@@ -1,5 +1,6 @@
 //! How a command ended, as the shell sees it.
 
+use std::io;
 use std::process::ExitCode;
 
 /// The three exit codes of every command.
@@ -20,5 +21,17 @@ impl From<Exit> for ExitCode {
             Exit::Failed => 1,
             Exit::Usage => 2,
         })
+    }
+}
+
+impl Exit {
+    /// What it means that writing the results went as it did. A closed pipe, as behind `| head`,
+    /// is no failure: the reader had enough.
+    pub fn after_writing(written: io::Result<Self>) -> Self {
+        match written {
+            Ok(exit) => exit,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Self::Done,
+            Err(_) => Self::Failed,
+        }
     }
 }

@@ -24,8 +24,10 @@ pub fn run(
         Command::Config(ConfigCommand::Schema) => pretty(out, &config::json_schema()),
         Command::Config(ConfigCommand::Print) => print(global, environment, out, err),
         Command::Completions(options) => {
-            clap_complete::generate(options.shell, &mut Cli::command(), "doorline", &mut &mut *out);
-            Ok(Exit::Done)
+            // Written to memory first: the generator panics where its writer fails, as a closed pipe does.
+            let mut script = Vec::new();
+            clap_complete::generate(options.shell, &mut Cli::command(), "doorline", &mut script);
+            out.write_all(&script).map(|()| Exit::Done)
         }
         Command::Demo(_)
         | Command::Serve(_)

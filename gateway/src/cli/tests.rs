@@ -256,3 +256,33 @@ fn live_commands_are_left_to_the_caller() {
     let cli = parse("doorline audit").expect("well-formed");
     assert!(offline::run(&cli, &Environment::default(), &mut Vec::new(), &mut Vec::new()).is_none());
 }
+
+/// Takes nothing.
+struct Closed(std::io::ErrorKind);
+
+impl std::io::Write for Closed {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(self.0.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure_and_a_full_disk_is() {
+    for line in [
+        "doorline config example",
+        "doorline config schema",
+        "doorline completions zsh",
+    ] {
+        let cli = parse(line).expect("well-formed");
+        let exit = |kind| {
+            let written = offline::run(&cli, &Environment::default(), &mut Closed(kind), &mut Vec::new());
+            Exit::after_writing(written.expect("an offline command"))
+        };
+        assert_eq!(exit(std::io::ErrorKind::BrokenPipe), Exit::Done, "{line}");
+        assert_eq!(exit(std::io::ErrorKind::StorageFull), Exit::Failed, "{line}");
+    }
+}
