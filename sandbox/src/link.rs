@@ -1,17 +1,22 @@
-//! A client's end of one HTTP/1.1 connection, kept small: no task of its own, no pool.
+//! A client's end of one HTTP/1.1 connection, kept small: a socket, and nothing else while idle.
 //!
-//! The connection is driven only while a request is under way, so thousands of waiting shoppers cost
-//! a socket and a read buffer each.
+//! A general client keeps buffers and a channel per connection, about 25 KiB; a crowd of thousands
+//! of waiting shoppers shares its machine with what it tests. Here buffers live only while a request
+//! is under way. Answers are framed as RFC 9112 section 6 says; heads are parsed by `httparse`.
 
-use std::pin::{Pin, pin};
+mod answer;
+
+use std::fmt::Write as _;
+use std::io;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use bytes::{Bytes, BytesMut};
+use http::{Method, Request, Uri, header};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+pub(crate) use self::answer::Answer;
+use self::answer::{Framing, Head, Unchunked};
 
 /// Where an `http://` address points to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,13 +32,17 @@ pub(crate) enum LinkError {
     #[error("the address is not a plain http:// one")]
     Address,
     #[error("connecting failed")]
-    Connect(#[source] std::io::Error),
+    Connect(#[source] io::Error),
     #[error("the request could not be formed")]
     Request(#[source] http::Error),
     #[error("the connection broke")]
-    Broken(#[source] hyper::Error),
-    #[error("the answer is too long or broke off")]
-    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Broken(#[source] io::Error),
+    #[error("the connection was closed before the answer was complete")]
+    Closed,
+    #[error("the answer is not HTTP/1.1")]
+    Malformed,
+    #[error("the answer is too long")]
+    TooLong,
     #[error("no answer in time")]
     Late,
 }
@@ -53,20 +62,16 @@ impl Target {
     }
 }
 
-/// What came back.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-}
-
-type Connection = http1::Connection<TokioIo<TcpStream>, Full<Bytes>>;
+/// Longest head of an answer.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+const READ_BYTES: usize = 4 * 1024;
 
 /// An open connection.
+#[derive(Debug)]
 pub(crate) struct Link {
-    sender: http1::SendRequest<Full<Bytes>>,
-    connection: Option<Pin<Box<Connection>>>,
+    stream: TcpStream,
+    /// Whether the last answer left the connection in a state to be used again.
+    reusable: bool,
 }
 
 impl Link {
@@ -77,63 +82,134 @@ impl Link {
             .map_err(|_| LinkError::Late)?
             .map_err(LinkError::Connect)?;
         stream.set_nodelay(true).map_err(LinkError::Connect)?;
-        let (sender, connection) = http1::Builder::new()
-            .max_buf_size(16 * 1024)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(LinkError::Broken)?;
         Ok(Self {
-            sender,
-            connection: Some(Box::pin(connection)),
+            stream,
+            reusable: true,
         })
     }
 
-    /// Whether another request may be sent; a connection the other side closed in the meantime is
-    /// found out by trying.
+    /// Whether another request may be sent. An idle connection has nothing to read: if there is
+    /// something, it is the other side's goodbye.
     pub(crate) fn is_open(&self) -> bool {
-        self.connection.is_some() && !self.sender.is_closed()
+        let waiting = self.stream.try_read(&mut [0]);
+        self.reusable && waiting.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Sends a request and reads the whole answer, of at most `limit` bytes, within `deadline`.
     pub(crate) async fn exchange(
         &mut self,
-        request: Request<Full<Bytes>>,
+        request: Request<Bytes>,
         limit: usize,
         deadline: Duration,
     ) -> Result<Answer, LinkError> {
-        let Self { sender, connection } = self;
+        // Until the answer is complete, nothing may be sent after it.
+        self.reusable = false;
         let talk = async {
-            sender.ready().await.map_err(LinkError::Broken)?;
-            let response = sender.send_request(request).await.map_err(LinkError::Broken)?;
-            let (parts, body) = response.into_parts();
-            let body = Limited::new(body, limit)
-                .collect()
+            self.stream
+                .write_all(&serialise(&request))
                 .await
-                .map_err(LinkError::Body)?;
-            Ok(Answer {
-                status: parts.status,
-                headers: parts.headers,
-                body: body.to_bytes(),
-            })
+                .map_err(LinkError::Broken)?;
+            self.receive(request.method(), limit).await
         };
-        let driven = async {
-            let mut talk = pin!(talk);
-            if let Some(open) = connection {
-                tokio::select! {
-                    biased;
-                    answer = &mut talk => return answer,
-                    _ended = open.as_mut() => {}
-                }
-                // The other side closed; what it sent before that is still to be read.
-                *connection = None;
-            }
-            talk.await
-        };
-        if let Ok(answer) = tokio::time::timeout(deadline, driven).await {
-            return answer;
-        }
-        // The late answer must not be taken for the answer to the next request.
-        self.connection = None;
-        Err(LinkError::Late)
+        let (answer, reusable) = tokio::time::timeout(deadline, talk)
+            .await
+            .map_err(|_| LinkError::Late)??;
+        self.reusable = reusable;
+        Ok(answer)
     }
+
+    async fn receive(&mut self, method: &Method, limit: usize) -> Result<(Answer, bool), LinkError> {
+        let mut buffer = BytesMut::with_capacity(READ_BYTES);
+        let head = loop {
+            match Head::parse(&mut buffer, method)? {
+                // 1xx answers precede the real one.
+                Some(head) if head.status.is_informational() => {}
+                Some(head) => break head,
+                None if buffer.len() > HEAD_BYTES_MAX => return Err(LinkError::TooLong),
+                None => self.read_more(&mut buffer).await?,
+            }
+        };
+        let body = match head.framing {
+            Framing::Length(length) if length > limit => return Err(LinkError::TooLong),
+            Framing::Length(length) => {
+                while buffer.len() < length {
+                    self.read_more(&mut buffer).await?;
+                }
+                buffer.split_to(length)
+            }
+            Framing::Chunked => self.receive_chunks(&mut buffer, limit).await?,
+            Framing::UntilClose => {
+                while self
+                    .stream
+                    .read_buf(&mut buffer)
+                    .await
+                    .map_err(LinkError::Broken)?
+                    > 0
+                {
+                    check_length(buffer.len(), limit)?;
+                }
+                buffer.split()
+            }
+        };
+        // Bytes beyond the answer belong to nothing that was asked for.
+        let reusable = head.keeps_open && buffer.is_empty();
+        Ok((
+            Answer {
+                status: head.status,
+                headers: head.headers,
+                body: body.freeze(),
+            },
+            reusable,
+        ))
+    }
+
+    async fn receive_chunks(&mut self, buffer: &mut BytesMut, limit: usize) -> Result<BytesMut, LinkError> {
+        let mut chunks = Unchunked::default();
+        while !chunks.take(buffer)? {
+            check_length(
+                chunks.body.len().saturating_add(buffer.len()),
+                limit.saturating_add(HEAD_BYTES_MAX),
+            )?;
+            self.read_more(buffer).await?;
+        }
+        check_length(chunks.body.len(), limit)?;
+        Ok(chunks.body)
+    }
+
+    async fn read_more(&mut self, buffer: &mut BytesMut) -> Result<(), LinkError> {
+        buffer.reserve(READ_BYTES);
+        match self.stream.read_buf(buffer).await {
+            Ok(0) => Err(LinkError::Closed),
+            Ok(_) => Ok(()),
+            Err(error) => Err(LinkError::Broken(error)),
+        }
+    }
+}
+
+fn check_length(length: usize, limit: usize) -> Result<(), LinkError> {
+    if length > limit {
+        Err(LinkError::TooLong)
+    } else {
+        Ok(())
+    }
+}
+
+/// A request as it goes over the wire. `http` has checked names and values already.
+fn serialise(request: &Request<Bytes>) -> Vec<u8> {
+    let mut head = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri());
+    let has_body = !request.body().is_empty() || request.method() != Method::GET;
+    if has_body {
+        // Writing to a string cannot fail.
+        let _ = write!(head, "{}: {}\r\n", header::CONTENT_LENGTH, request.body().len());
+    }
+    let mut wire = head.into_bytes();
+    for (name, value) in request.headers() {
+        wire.extend_from_slice(name.as_str().as_bytes());
+        wire.extend_from_slice(b": ");
+        wire.extend_from_slice(value.as_bytes());
+        wire.extend_from_slice(b"\r\n");
+    }
+    wire.extend_from_slice(b"\r\n");
+    wire.extend_from_slice(request.body());
+    wire
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
-use http_body_util::Full;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -285,7 +284,7 @@ async fn authenticate(target: &Target, body: &str) -> Result<StatusCode, crate::
         .uri(&target.path)
         .header(header::HOST, &target.authority)
         .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::new(Bytes::from(body.to_owned())))
+        .body(Bytes::from(body.to_owned()))
         .map_err(crate::link::LinkError::Request)?;
     Ok(link.exchange(request, 64 * 1024, BANK_DEADLINE).await?.status)
 }

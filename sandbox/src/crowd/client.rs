@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
-use http_body_util::Full;
 use serde_json::Value;
 
 use super::jar::Jar;
@@ -125,7 +124,7 @@ impl Client {
             return (None, None);
         };
         let authority = &self.destination.connect;
-        let send = |request: Request<Full<Bytes>>| async move {
+        let send = |request: Request<Bytes>| async move {
             let mut link = Link::open(authority, CONNECT_DEADLINE).await?;
             link.exchange(request, ANSWER_BYTES_MAX, ANSWER_DEADLINE).await
         };
@@ -163,7 +162,7 @@ impl Client {
         Ok(answer)
     }
 
-    fn form(&self, ask: &Ask) -> Result<Request<Full<Bytes>>, LinkError> {
+    fn form(&self, ask: &Ask) -> Result<Request<Bytes>, LinkError> {
         let accept = if ask.page {
             "text/html,application/xhtml+xml"
         } else {
@@ -191,7 +190,7 @@ impl Client {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         let body = ask.json.clone().map(Bytes::from).unwrap_or_default();
-        request.body(Full::new(body)).map_err(LinkError::Request)
+        request.body(body).map_err(LinkError::Request)
     }
 
     fn backoff(&mut self, failures: u32) -> Duration {

@@ -212,3 +212,20 @@ fn arrivals_follow_the_profile() {
         "the same seed, the same arrivals"
     );
 }
+
+#[tokio::test]
+async fn a_shopper_on_the_way_is_small() {
+    let fake = Fake::start(Manner::Good, 0).await;
+    let config = std::sync::Arc::new(config(&fake, 1, Mix::default()));
+    let observer = std::sync::Arc::new(super::Observer::new(std::sync::Arc::default()));
+    let destination = std::sync::Arc::new(super::Destination {
+        connect: fake.address.to_string(),
+        host: "shop.example".to_owned(),
+        origin: "http://shop.example".to_owned(),
+    });
+    let walk = super::shopper(0, &config, &observer, &destination).walk();
+    let bytes = std::mem::size_of_val(&walk);
+    // The socket, the task and the cookies come on top; the budget for all of it is 20 KiB.
+    assert!(bytes <= 8 * 1024, "the walk takes {bytes} bytes");
+    fake.stop().await;
+}

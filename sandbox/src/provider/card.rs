@@ -1,22 +1,6 @@
 //! Test payment methods: Stripe's published ones, and our own that make one purchase go wrong.
 //!
-//! | payment method | what happens |
-//! |---|---|
-//! | `pm_card_visa`, `pm_card_mastercard`, `pm_card_amex`, … | approved |
-//! | `pm_card_chargeDeclined`, `pm_card_visa_chargeDeclined` | declined, `generic_decline` |
-//! | `pm_card_visa_chargeDeclinedInsufficientFunds` | declined, `insufficient_funds` |
-//! | `pm_card_visa_chargeDeclinedLostCard`, `…StolenCard`, `pm_card_chargeDeclinedExpiredCard`, `…IncorrectCvc`, `…ProcessingError` | declined accordingly |
-//! | `pm_card_threeDSecure2Required`, `pm_card_threeDSecureRequired`, `pm_card_authenticationRequired` | 3-D Secure, then approved |
-//! | `pm_card_threeDSecureRequiredChargeDeclined`, `pm_card_authenticationRequiredChargeDeclinedInsufficientFunds` | 3-D Secure, then declined |
-//! | `pm_sandbox_slow` | approved after `slow_ms` |
-//! | `pm_sandbox_lostAnswer` | approved, first answer lost |
-//! | `pm_sandbox_lostRequest` | the first request hangs and never takes effect |
-//! | `pm_sandbox_saved500` | nothing happens, a 500 is saved under the key |
-//! | `pm_sandbox_saved500AfterEffect` | approved, but a 500 is saved under the key |
-//! | `pm_sandbox_unsaved500` | two 500s without effect, then approved |
-//! | `pm_sandbox_rateLimited` | two 429s, then approved |
-//! | `pm_sandbox_captureLostAnswer`, `pm_sandbox_captureUnsaved500`, `pm_sandbox_captureSaved500AfterEffect` | approved; the same at capture |
-//! | `pm_sandbox_cancelLostAnswer` | approved; the answer to a cancel is lost |
+//! What each of them does is listed in this package's README.
 
 use super::fault::Fault;
 use super::route::Operation;

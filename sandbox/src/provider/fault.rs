@@ -1,7 +1,7 @@
 //! The fault plan: which requests go wrong, how, and how often.
 //!
 //! Faults come from two sides. A [`FaultPlan`] misbehaves by chance or by count for any client; the
-//! `pm_sandbox_…` payment methods (see [`super::card`]) misbehave for one purchase.
+//! payment methods of our own (see [`super::card`]) misbehave for one purchase.
 
 use std::collections::HashMap;
 

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request};
-use http_body_util::Full;
 use serde_json::Value;
 
 use super::{FaultPlan, Provider, ProviderConfig, RunningProvider};
@@ -96,7 +95,7 @@ impl Ask<'_> {
         for (name, value) in self.headers {
             request = request.header(name, value);
         }
-        let request = request.body(Full::new(Bytes::from(self.body))).unwrap();
+        let request = request.body(Bytes::from(self.body)).unwrap();
         let mut link = Link::open(&authority, DEADLINE).await?;
         link.exchange(request, 1 << 20, DEADLINE).await
     }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use bytes::Bytes;
 use http::{Method, Request, header};
-use http_body_util::Full;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -103,7 +102,7 @@ async fn send(shared: &Shared, event: &Event, target: &WebhookTarget) -> Result<
         )
         .header(header::CONNECTION, "close")
         .header("stripe-signature", signature)
-        .body(Full::new(Bytes::from(event.body.clone())))
+        .body(Bytes::from(event.body.clone()))
         .map_err(LinkError::Request)?;
     let answer = link.exchange(request, ANSWER_BYTES_MAX, ANSWER_DEADLINE).await?;
     Ok(answer.status.is_success())

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-use http_body_util::Full;
 
 use super::{PAGE_MARKER, RunningShop, Shop, ShopConfig, ShopItem};
 use crate::link::{Answer, Link};
@@ -21,7 +20,7 @@ async fn ask(shop: &RunningShop, method: &str, path: &str, headers: &[(&str, &st
         request = request.header(*name, *value);
     }
     let mut link = Link::open(&authority, DEADLINE).await.unwrap();
-    link.exchange(request.body(Full::new(Bytes::new())).unwrap(), 1 << 20, DEADLINE)
+    link.exchange(request.body(Bytes::new()).unwrap(), 1 << 20, DEADLINE)
         .await
         .unwrap()
 }

@@ -286,3 +286,29 @@ async fn rules_apply_to_their_operation_only() {
     assert_eq!(post(&provider, &capture, &[]).send().await.status, 500);
     post(&provider, &capture, &[]).ok().await;
 }
+
+const README: &str = include_str!("../../../README.md");
+
+#[test]
+fn every_payment_method_in_the_readme_is_known() {
+    let named: Vec<&str> = README
+        .split('`')
+        .filter(|word| word.starts_with("pm_card_") || word.starts_with("pm_sandbox_"))
+        .collect();
+    assert!(named.len() > 20, "{named:?}");
+    for method in named.into_iter().filter(|name| !name.ends_with('…')) {
+        assert!(crate::provider::card::find(method).is_some(), "{method}");
+    }
+}
+
+#[test]
+fn the_plan_in_the_readme_is_a_plan() {
+    let text = README
+        .split("```json")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .unwrap();
+    let plan: FaultPlan = serde_json::from_str(text).unwrap();
+    plan.check().unwrap();
+    assert_eq!(plan.rules[0].operation, Some(Operation::CaptureIntent));
+}
