@@ -1,20 +1,40 @@
 //! The desk: everything the gateway asks of admission, for all drops.
+//!
+//! Polls and admitted requests are answered from the drop's snapshot; joins and signs of life
+//! are batched by the clerk; claims, leaving and the operator's commands go to the store.
 
-use std::sync::Arc;
+mod clerk;
+mod door;
+mod errands;
+mod orders;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use domain::{AdmissionId, Clock, Control, DropId, DropRules, Entropy, Phase, Span, Timestamp};
-use tokio::sync::watch;
+use arc_swap::ArcSwap;
+use domain::{AdmissionId, Clock, DropId, DropRules, Entropy, Phase, ShopperKey, Span, Timestamp};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use domain::queue::Command;
+
+use crate::caller;
 use crate::figures::Figures;
 use crate::keys::Keys;
 use crate::outside::Outside;
 use crate::place::{Place, PlaceError};
 use crate::snapshot::Snapshot;
-use crate::store::QueueStore;
-use crate::token::{Admitted, TokenError};
+use crate::steady::SteadyClock;
+use crate::store::{QueueStore, Unavailable};
+use crate::ticket::Ticket;
+use crate::token::{Admitted, TokenDesk, TokenError};
 use crate::visitor::Visitor;
+use clerk::Errand;
+pub(crate) use door::Door;
 
 /// How the desk runs.
 #[derive(Clone, Debug)]
@@ -90,14 +110,6 @@ pub enum JoinError {
     Unavailable(#[from] Unavailable),
 }
 
-/// The store did not answer, or could not make its answer durable. Try again later.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the queue store is not available")]
-pub struct Unavailable {
-    /// When to try again.
-    pub retry_after: Span,
-}
-
 /// What came of a claim.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Claimed {
@@ -150,145 +162,179 @@ pub enum LeaveError {
     Unavailable(#[from] Unavailable),
 }
 
-/// What an operator may ask of one drop.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Command {
-    /// Holds calling and claiming.
-    Pause,
-    /// Goes on; also takes back draining and holding everybody.
-    Resume,
-    /// Lets the called come in and nobody else.
-    Drain,
-    /// Ends the drop.
-    End,
-    /// Holds everybody, admitted shoppers included.
-    QueueAll,
-}
-
 /// Everything the gateway asks of admission. Cheap to clone; all clones are the same desk.
 #[derive(Clone)]
 pub struct Admission {
-    inner: Arc<Settings>,
+    inner: Arc<Inner>,
+}
+
+/// What all clones of the desk share.
+pub(crate) struct Inner {
+    pub(crate) clock: SteadyClock,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) store: Arc<dyn QueueStore>,
+    pub(crate) outside: Arc<dyn Outside>,
+    pub(crate) tick: Duration,
+    keys: Arc<Keys>,
+    tokens: TokenDesk,
+    doors: ArcSwap<BTreeMap<DropId, Arc<Door>>>,
+    errands: mpsc::Sender<Errand>,
+    /// Taken by the one [`Admission::run`].
+    inbox: Mutex<Option<mpsc::Receiver<Errand>>>,
 }
 
 impl Admission {
     /// Opens every drop of `settings` and takes a first snapshot of each.
     pub async fn open(parts: Parts, settings: Settings) -> Result<Self, OpenError> {
-        let _ = parts;
-        Ok(Self {
-            inner: Arc::new(settings),
-        })
+        let Parts {
+            clock,
+            entropy,
+            store,
+            keys,
+            outside,
+        } = parts;
+        let (errands, inbox) = mpsc::channel(clerk::ERRANDS_MAX);
+        let inner = Inner {
+            clock: SteadyClock::new(clock),
+            tokens: TokenDesk::new(settings.issuer, keys.clone(), &*entropy),
+            entropy,
+            store,
+            outside,
+            tick: settings.tick,
+            keys,
+            doors: ArcSwap::default(),
+            errands,
+            inbox: Mutex::new(Some(inbox)),
+        };
+        let desk = Self {
+            inner: Arc::new(inner),
+        };
+        for rules in settings.drops {
+            let drop = rules.drop.clone();
+            desk.inner
+                .open_door(rules)
+                .await
+                .map_err(|source| OpenError::Drop { drop, source })?;
+        }
+        Ok(desk)
     }
 
-    /// Moves frontiers and refreshes snapshots until `stop`; then makes everything durable.
+    /// Moves frontiers, answers joins and refreshes snapshots until `stop`; then makes everything
+    /// durable. Joins and renewals are answered only while this runs; a second call returns at
+    /// once.
     pub async fn run(&self, stop: CancellationToken) {
-        stop.cancelled().await;
+        let inbox = self
+            .inner
+            .inbox
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(inbox) = inbox else { return };
+        tokio::join!(
+            caller::run(&self.inner, &stop),
+            clerk::run(&self.inner, inbox, &stop)
+        );
+        if let Err(error) = self.inner.store.flush(self.inner.clock.now()).await {
+            tracing::error!(%error, "the queues could not be written down at the end");
+        }
     }
 
     /// Names a new visitor: the visitor, and the cookie's value to set.
     pub fn greet(&self) -> (Visitor, String) {
-        (Visitor([0; 16]), self.inner.issuer.clone())
+        let visitor = Visitor::fresh(&*self.inner.entropy);
+        (visitor, visitor.seal(&self.inner.keys))
     }
 
     /// The visitor a cookie names; none unless we signed it. The second value is a fresh cookie
     /// to set where the old one was signed with a key about to retire.
     pub fn visitor(&self, cookie: &str) -> Option<(Visitor, Option<String>)> {
-        (cookie == self.inner.issuer).then_some((Visitor([0; 16]), None))
-    }
-
-    /// Takes a place in `drop`'s queue, or finds the one this shopper has. `held` is the ticket
-    /// cookie if there is one: a place lost by the store is taken up again from it.
-    pub async fn join(
-        &self,
-        drop: &DropId,
-        visitor: &Visitor,
-        held: Option<&str>,
-    ) -> Result<Joined, JoinError> {
-        let _ = (drop, visitor, held);
-        Err(JoinError::UnknownDrop)
+        Visitor::check(cookie, &self.inner.keys)
     }
 
     /// How the place of `ticket` stands. Touches no store.
     pub fn place(&self, drop: &DropId, ticket: &str, visitor: &Visitor) -> Result<Place, PlaceError> {
-        let _ = (drop, ticket, visitor);
-        Err(PlaceError::UnknownDrop)
-    }
-
-    /// Turns up: the called shopper gets an admission token, everybody else the reason why not.
-    pub async fn claim(&self, drop: &DropId, ticket: &str, visitor: &Visitor) -> Result<Claimed, LeaveError> {
-        let _ = (drop, ticket, visitor);
-        Err(PlaceError::UnknownDrop.into())
+        let (door, _, ticket) = self.inner.held(drop, ticket, visitor)?;
+        Ok(door.place(&ticket, self.inner.clock.now()))
     }
 
     /// Checks an admission token for this drop and visitor. Touches no store.
     pub fn verify(&self, drop: &DropId, token: &str, visitor: &Visitor) -> Result<Admitted, TokenError> {
-        let _ = (drop, token, visitor);
-        Err(TokenError::Malformed)
-    }
-
-    /// A sign of life of an admitted shopper. Gives a new token once half of the session is over
-    /// and the drop renews sessions; else nothing, at the cost of a comparison.
-    pub async fn renew(&self, admitted: &Admitted) -> Result<Option<Grant>, Unavailable> {
-        let _ = admitted;
-        Ok(None)
-    }
-
-    /// Gives a place up, for good.
-    pub async fn leave(&self, drop: &DropId, ticket: &str, visitor: &Visitor) -> Result<(), LeaveError> {
-        let _ = (drop, ticket, visitor);
-        Err(PlaceError::UnknownDrop.into())
-    }
-
-    /// Ends a session from outside (upstream or operator). Its token opens nothing from now on.
-    pub async fn revoke(&self, drop: &DropId, admission: AdmissionId) -> Result<(), Unavailable> {
-        let _ = (drop, admission);
-        Ok(())
-    }
-
-    /// Notes that the session has ordered; ends it where the rules say so.
-    pub async fn complete(&self, drop: &DropId, admission: AdmissionId) -> Result<(), Unavailable> {
-        let _ = (drop, admission);
-        Ok(())
-    }
-
-    /// Carries out an operator's command; gives the switches as they stand then.
-    pub async fn control(&self, drop: &DropId, command: Command) -> Result<Control, JoinError> {
-        let _ = (drop, command);
-        Err(JoinError::UnknownDrop)
-    }
-
-    /// Takes new rules for drops, live: changed limits, pace, times. Drops not named stay as they
-    /// are; new ones are opened.
-    pub async fn reconfigure(&self, drops: Vec<DropRules>) -> Result<(), Unavailable> {
-        let _ = drops;
-        Ok(())
+        let door = self.inner.door(drop).ok_or(TokenError::Foreign)?;
+        let shopper = self.inner.keys.shopper(drop, visitor);
+        self.inner
+            .tokens
+            .check(token, shopper, &door.snapshot(), self.inner.clock.now())
     }
 
     /// The drop's latest snapshot.
     pub fn snapshot(&self, drop: &DropId) -> Option<Arc<Snapshot>> {
-        let _ = drop;
-        None
+        self.inner.door(drop).map(|door| door.snapshot())
     }
 
     /// Wakes at each new snapshot of `drop`; the value counts them.
     pub fn changes(&self, drop: &DropId) -> Option<watch::Receiver<u64>> {
-        let _ = drop;
-        None
+        self.inner.door(drop).map(|door| door.changes())
     }
 
     /// Every drop, in the order of their names.
     pub fn drops(&self) -> Vec<DropId> {
-        self.inner.drops.iter().map(|rules| rules.drop.clone()).collect()
+        self.inner.doors.load().keys().cloned().collect()
     }
 
     /// What happened in `drop` since the process started.
     pub fn figures(&self, drop: &DropId) -> Option<Figures> {
-        let _ = drop;
-        None
+        self.inner.door(drop).map(|door| door.figures.read())
     }
 
     /// The public keys that verify admission tokens (RFC 7517).
     pub fn jwks(&self) -> serde_json::Value {
-        serde_json::json!({ "keys": [] })
+        self.inner.keys.jwks()
+    }
+}
+
+impl Inner {
+    /// One drop.
+    pub(crate) fn door(&self, drop: &DropId) -> Option<Arc<Door>> {
+        self.doors.load().get(drop).cloned()
+    }
+
+    /// Every drop.
+    pub(crate) fn all_doors(&self) -> Vec<Arc<Door>> {
+        self.doors.load().values().cloned().collect()
+    }
+
+    /// Opens a drop, or gives an open one its new rules, and takes a snapshot.
+    async fn open_door(&self, rules: DropRules) -> Result<(), Unavailable> {
+        let readings = self.outside.readings(&rules.drop);
+        let at = Door::moment(&readings, self.clock.now());
+        self.clock.raise(self.store.open(&rules, at).await?);
+        let rules = Arc::new(rules);
+        if let Some(door) = self.door(&rules.drop) {
+            door.set_rules(rules.clone());
+        } else {
+            let door = Arc::new(Door::new(rules.clone(), self.clock.now()));
+            self.doors.rcu(|doors| {
+                let mut doors = BTreeMap::clone(doors);
+                doors.entry(rules.drop.clone()).or_insert_with(|| door.clone());
+                doors
+            });
+        }
+        match self.door(&rules.drop) {
+            Some(door) => caller::look(self, &door).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The door, the shopper and the ticket of a request that shows one.
+    fn held(
+        &self,
+        drop: &DropId,
+        ticket: &str,
+        visitor: &Visitor,
+    ) -> Result<(Arc<Door>, ShopperKey, Ticket), PlaceError> {
+        let door = self.door(drop).ok_or(PlaceError::UnknownDrop)?;
+        let shopper = self.keys.shopper(drop, visitor);
+        let ticket = Ticket::check(ticket, shopper, &self.keys).ok_or(PlaceError::BadTicket)?;
+        Ok((door, shopper, ticket))
     }
 }

@@ -1,19 +1,23 @@
 //! Who may enter: the queue store, tickets and admission tokens, and the caller that moves the
 //! frontier. Decides nothing itself: every rule is `domain`'s.
 
+mod caller;
 pub mod desk;
 pub mod figures;
 pub mod keys;
 pub mod outside;
 pub mod place;
 pub mod snapshot;
+mod steady;
 pub mod store;
+#[cfg(test)]
+mod testing;
+mod ticket;
 pub mod token;
 pub mod visitor;
 
 pub use desk::{
     Admission, Claimed, Command, Grant, JoinError, Joined, LeaveError, OpenError, Parts, Settings,
-    Unavailable,
 };
 pub use figures::Figures;
 pub use keys::{KeyError, Keys};
@@ -21,6 +25,6 @@ pub use outside::Outside;
 pub use place::{Place, PlaceError, PlaceState};
 pub use snapshot::{DrawView, Snapshot};
 pub use store::embedded::EmbeddedStore;
-pub use store::{QueueStore, StoreOpenError};
+pub use store::{QueueStore, StoreOpenError, Unavailable};
 pub use token::{Admitted, TokenError};
 pub use visitor::Visitor;

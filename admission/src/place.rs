@@ -1,7 +1,15 @@
 //! A shopper's place in the queue, worked out from ticket and snapshot alone: one subtraction
 //! and a look at the call history, no store.
 
-use domain::{Chance, Number, Rank, Span, Wait};
+use domain::draw::{Draw, Seed};
+use domain::{Chance, Number, Phase, QueueingMethod, Rank, Shuffle, Span, Timestamp, Wait, queue};
+
+use crate::snapshot::Snapshot;
+use crate::ticket::Ticket;
+
+mod poll;
+#[cfg(test)]
+mod tests;
 
 /// How a place stands. The names are those of the API.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -56,6 +64,140 @@ pub enum PlaceError {
     /// Not a ticket of ours, or of another drop or visitor.
     #[error("not a valid ticket for this drop and visitor")]
     BadTicket,
+}
+
+/// What the desk has seen of a place itself, newer than any snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Sighting {
+    /// Let in until then.
+    Admitted(Timestamp),
+    /// Turned away before a full room, and expected back until then.
+    RoomFull(Timestamp),
+    /// Given up, replaced or used up.
+    Gone,
+}
+
+impl Place {
+    /// How the place of `ticket` stands.
+    pub(crate) fn of(ticket: &Ticket, seen: Option<Sighting>, snapshot: &Snapshot, now: Timestamp) -> Self {
+        let rank = rank_of(ticket, snapshot);
+        let (state, claim_within) = state_of(rank, seen, snapshot, now);
+        let queued = match state {
+            PlaceState::Waiting | PlaceState::Paused => rank.filter(|rank| *rank >= snapshot.frontier),
+            PlaceState::Prequeue
+            | PlaceState::Called
+            | PlaceState::Admitted
+            | PlaceState::Lapsed
+            | PlaceState::Left
+            | PlaceState::SoldOut
+            | PlaceState::Ended => None,
+        };
+        let position = queued
+            .map(|rank| queue::position(snapshot.rules.method, rank, snapshot.frontier, snapshot.waiting));
+        let place = Self {
+            state,
+            number: ticket.number,
+            rank,
+            position,
+            chance: position.and_then(|position| chance(position, snapshot)),
+            wait: queued
+                .filter(|_| state == PlaceState::Waiting)
+                .and_then(|rank| wait(rank, snapshot)),
+            poll_after: Span::ZERO,
+            claim_within,
+        };
+        Self {
+            poll_after: poll::after(&place, snapshot, now),
+            ..place
+        }
+    }
+}
+
+/// The rank, once it can be known: with a draw ahead, no number has one.
+fn rank_of(ticket: &Ticket, snapshot: &Snapshot) -> Option<Rank> {
+    let rules = &snapshot.rules;
+    match (ticket.drawn, snapshot.draw.revealed) {
+        (Some(rank), _) => Some(rank),
+        (None, Some((seed, cohort))) => Some(
+            Draw {
+                seed: Seed(seed),
+                cohort,
+            }
+            .rank(ticket.number),
+        ),
+        (None, None) => {
+            let to_be_drawn = rules.shuffle == Shuffle::AtEventStart
+                && rules.method == QueueingMethod::Fifo
+                && matches!(snapshot.phase, Phase::Scheduled | Phase::Prequeue);
+            (!to_be_drawn).then_some(Rank(ticket.number.0))
+        }
+    }
+}
+
+fn state_of(
+    rank: Option<Rank>,
+    seen: Option<Sighting>,
+    snapshot: &Snapshot,
+    now: Timestamp,
+) -> (PlaceState, Option<Span>) {
+    match (snapshot.phase, seen) {
+        (Phase::Ended, _) => (PlaceState::Ended, None),
+        (Phase::Scheduled | Phase::Prequeue, _) => (PlaceState::Prequeue, None),
+        (_, Some(Sighting::Admitted(until))) if now < until => (PlaceState::Admitted, None),
+        (_, Some(Sighting::Gone | Sighting::Admitted(_))) => (PlaceState::Left, None),
+        (Phase::SoldOut, _) => (PlaceState::SoldOut, None),
+        (Phase::Paused, _) => (PlaceState::Paused, None),
+        (Phase::Open | Phase::Draining, seen) => {
+            let back = matches!(seen, Some(Sighting::RoomFull(until)) if now < until);
+            rank.map_or((PlaceState::Waiting, None), |rank| {
+                by_call(rank, back, snapshot, now)
+            })
+        }
+    }
+}
+
+/// How a place stands by the call history.
+fn by_call(rank: Rank, back: bool, snapshot: &Snapshot, now: Timestamp) -> (PlaceState, Option<Span>) {
+    let patience = snapshot.rules.patience();
+    if snapshot.rules.method == QueueingMethod::Passthrough || back {
+        return (PlaceState::Called, Some(patience));
+    }
+    if rank >= snapshot.frontier {
+        return (PlaceState::Waiting, None);
+    }
+    if rank < snapshot.lapsed_below {
+        return (PlaceState::Lapsed, None);
+    }
+    let index = snapshot.calls.partition_point(|(to, _)| *to <= rank);
+    let left = snapshot
+        .calls
+        .get(index)
+        .map_or(patience, |(_, called_at)| now.until(*called_at + patience));
+    if left == Span::ZERO {
+        (PlaceState::Lapsed, None)
+    } else {
+        (PlaceState::Called, Some(left))
+    }
+}
+
+fn chance(position: u64, snapshot: &Snapshot) -> Option<Chance> {
+    let readings = &snapshot.readings;
+    let stock = readings.stock?;
+    if snapshot.phase == Phase::Draining {
+        return Some(Chance::Gone);
+    }
+    // Ranks that belong to nobody take no units: those known to wait are the most there can be.
+    let ahead = position.saturating_sub(1).min(snapshot.waiting);
+    let (conversion, units) = (readings.conversion_per_mille, readings.units_per_order_per_mille);
+    Some(Chance::estimate(stock, ahead, conversion, units))
+}
+
+fn wait(rank: Rank, snapshot: &Snapshot) -> Option<Wait> {
+    if snapshot.phase != Phase::Open {
+        return None;
+    }
+    let ahead = rank.0.saturating_sub(snapshot.frontier.0).saturating_add(1);
+    Wait::estimate(ahead, snapshot.ranks_per_minute)
 }
 
 impl PlaceState {

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use domain::queue::View;
 use domain::{AdmissionId, Bound, Control, DropRules, Phase, Rank, Readings, Span, Timestamp};
 
 /// One drop's queue at one moment.
@@ -59,4 +60,68 @@ pub struct DrawView {
     pub commitment: [u8; 32],
     /// After the start of a shuffled drop: the seed and the numbers it was drawn for (1 to cohort).
     pub revealed: Option<([u8; 32], u64)>,
+}
+
+impl Snapshot {
+    /// What a view shows, with the bound that was found to bind and what others reported.
+    pub(crate) fn of(view: View, rules: Arc<DropRules>, bound: Bound, readings: Readings) -> Self {
+        let revealed = view
+            .draw
+            .filter(|_| view.started)
+            .map(|draw| (draw.seed.0, draw.cohort));
+        Self {
+            rules,
+            taken_at: view.now,
+            phase: view.phase,
+            control: view.control,
+            epoch: view.epoch,
+            frontier: view.frontier,
+            lapsed_below: view.lapsed_below,
+            calls: view.calls.into(),
+            held_since: view.held_since,
+            waiting: view.room.waiting,
+            active_users: view.room.active,
+            admitted_last_minute: view.room.claims_last_minute,
+            outflow_per_minute: view.calls_per_minute,
+            ranks_per_minute: view.ranks_per_minute,
+            bound,
+            revoked: Arc::new(view.revoked.into_iter().collect()),
+            draw: DrawView {
+                commitment: view.commitment,
+                revealed,
+            },
+            readings,
+            oldest_wait: view.oldest_wait,
+            stale: false,
+        }
+    }
+
+    /// A queue of which nothing is known yet: nobody is called, nobody is let in.
+    pub fn empty(rules: Arc<DropRules>, now: Timestamp) -> Self {
+        Self {
+            rules,
+            taken_at: now,
+            phase: Phase::Scheduled,
+            control: Control::default(),
+            epoch: 0,
+            frontier: Rank(1),
+            lapsed_below: Rank(1),
+            calls: Arc::from([]),
+            held_since: None,
+            waiting: 0,
+            active_users: 0,
+            admitted_last_minute: 0,
+            outflow_per_minute: None,
+            ranks_per_minute: None,
+            bound: Bound::Phase,
+            revoked: Arc::default(),
+            draw: DrawView {
+                commitment: [0; 32],
+                revealed: None,
+            },
+            readings: Readings::default(),
+            oldest_wait: Span::ZERO,
+            stale: true,
+        }
+    }
 }

@@ -1,9 +1,113 @@
-//! The port to whatever keeps the queues: memory with a journal, or Redis.
+//! The port to whatever keeps the queues: memory with a journal, or later Redis.
+//!
+//! A store moves data and compares; it does not decide. Each operation has the meaning that
+//! `domain::queue` gives it, applied atomically per drop, and every store must agree with it.
+//!
+//! What an answer promises: the effect is durable. `join` is the exception: the *number* is
+//! never given twice, but who has it may be forgotten if the store dies within a second; the
+//! shopper's ticket brings it back (see [`JoinRequest::held`]).
+//!
+//! Wrong answers that are harmless: a `view` that is a moment old (the frontier moves a tick
+//! later; `advance` is refused by version), `NotCalled` or `RoomFull` a moment too long (the
+//! shopper asks again), a join that is repeated or whose answer is lost (same shopper, same
+//! place, or a number that belongs to nobody), an ending or leaving that is repeated.
+//! Wrong answers that are not: a claim granted beyond a limit, a frontier that moves back, a
+//! number given twice, a session forgotten while it runs. When in doubt a store refuses.
 
+#[cfg(test)]
+pub(crate) mod contract;
 pub mod embedded;
 
+use std::future::Future;
+use std::pin::Pin;
+
+use domain::queue::{Advance, Claim, Claimant, Command, EndReason, JoinRefusal, Joined, Moment, Stale, View};
+use domain::{AdmissionId, Control, DropId, DropRules, Rank, ShopperKey, Span, Timestamp};
+
+/// An answer on its way. Boxed, so that the port can be used as `dyn`.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Unavailable>> + Send + 'a>>;
+
+/// The store did not answer, or could not make its answer durable. Try again later; what was
+/// asked may or may not have happened, and asking again does it once.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the queue store is not available: {reason}")]
+pub struct Unavailable {
+    /// When to try again.
+    pub retry_after: Span,
+    /// What is wrong, for a log.
+    pub reason: &'static str,
+}
+
+/// One shopper who wants a place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct JoinRequest {
+    /// Who.
+    pub shopper: ShopperKey,
+    /// Decides the rank where the method draws one per shopper; must be unpredictable.
+    pub random: u64,
+    /// The place on the shopper's ticket, if there is one: taken up again if the store lost it.
+    pub held: Option<Claimant>,
+}
+
 /// Keeps the queues of all drops.
-pub trait QueueStore: Send + Sync {}
+pub trait QueueStore: Send + Sync {
+    /// Opens a drop, creating its queue or restoring it; or gives an open drop new rules.
+    /// Answers with the latest instant the store knows of, which may lie ahead of `now` if the
+    /// clock was set back.
+    fn open<'a>(&'a self, rules: &'a DropRules, at: Moment) -> Answer<'a, Timestamp>;
+
+    /// Gives places, all in one go, in the order of the requests.
+    fn join<'a>(
+        &'a self,
+        drop: &'a DropId,
+        requests: Vec<JoinRequest>,
+        at: Moment,
+    ) -> Answer<'a, Vec<Result<Joined, JoinRefusal>>>;
+
+    /// The queue at this moment. Everything in it is durable.
+    fn view<'a>(&'a self, drop: &'a DropId, at: Moment) -> Answer<'a, View>;
+
+    /// Calls, if the queue is still at the version the decision was made on.
+    fn advance<'a>(
+        &'a self,
+        drop: &'a DropId,
+        advance: Advance,
+        at: Moment,
+    ) -> Answer<'a, Result<Rank, Stale>>;
+
+    /// A shopper turns up.
+    fn claim<'a>(&'a self, drop: &'a DropId, claimant: Claimant, at: Moment) -> Answer<'a, Claim>;
+
+    /// Gives a place up.
+    fn leave<'a>(&'a self, drop: &'a DropId, claimant: Claimant, at: Moment) -> Answer<'a, ()>;
+
+    /// Signs of life, all in one go; the new expiry of each, or none where the session is over
+    /// or is not renewed.
+    fn renew<'a>(
+        &'a self,
+        drop: &'a DropId,
+        admissions: Vec<AdmissionId>,
+        now: Timestamp,
+    ) -> Answer<'a, Vec<Option<Timestamp>>>;
+
+    /// Ends a session.
+    fn end_session<'a>(
+        &'a self,
+        drop: &'a DropId,
+        admission: AdmissionId,
+        reason: EndReason,
+        now: Timestamp,
+    ) -> Answer<'a, ()>;
+
+    /// Notes that a session has an order, without ending it.
+    fn note_order<'a>(&'a self, drop: &'a DropId, admission: AdmissionId, now: Timestamp) -> Answer<'a, ()>;
+
+    /// Carries out an operator's command; gives the switches as they stand then.
+    fn control<'a>(&'a self, drop: &'a DropId, command: Command, at: Moment) -> Answer<'a, Control>;
+
+    /// Makes durable what may lag behind. To be called about twice a second, and at the end.
+    fn flush(&self, now: Timestamp) -> Answer<'_, ()>;
+}
 
 /// The store could not be opened.
 #[derive(Debug, thiserror::Error)]

@@ -26,7 +26,7 @@ pub use claim::{Claim, Claimant};
 pub use control::{Command, EndReason};
 pub use order::position;
 pub use place::{JoinRefusal, Joined};
-pub use saved::Saved;
+pub use saved::{Head, Saved};
 pub use view::{Tally, View};
 
 use crate::calls::Calls;
@@ -157,6 +157,11 @@ impl Queue {
     /// Where the drop stands.
     pub fn phase(&self, at: Moment) -> Phase {
         Phase::at(&self.rules.schedule, self.control, at.stock, at.now)
+    }
+
+    /// Rises with everything that could make a decision to call wrong.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// One shopper's newest place, if it is remembered.

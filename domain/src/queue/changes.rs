@@ -32,11 +32,8 @@ impl Queue {
         core::mem::take(&mut self.changes)
     }
 
-    /// How many names wait to be taken: what a crash now would forget.
-    pub fn changes_pending(&self) -> usize {
-        self.changes
-            .members
-            .len()
-            .saturating_add(self.changes.sessions.len())
+    /// Whether something about the queue as a whole waits to be taken.
+    pub fn has_changed_as_a_whole(&self) -> bool {
+        self.changes.queue
     }
 }

@@ -9,10 +9,9 @@ use crate::sessions::Session;
 use crate::window::MinuteWindow;
 use crate::{AdmissionId, Control, DropRules, Number, Rank, ShopperKey, Timestamp};
 
-/// Everything that has to survive a stop. What is missing here (who is expected back, credit for
-/// pacing, the tally) may be forgotten without harm.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Saved {
+/// What has to survive a stop of the queue as a whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head {
     /// Sessions of other epochs are void.
     pub epoch: u32,
     /// Numbers up to this one may have been handed out.
@@ -31,6 +30,14 @@ pub struct Saved {
     pub lapsed_below: Rank,
     /// Ranks below are called.
     pub frontier: Rank,
+}
+
+/// Everything that has to survive a stop. What is missing here (who is expected back, credit for
+/// pacing, the tally) may be forgotten without harm.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Saved {
+    /// The queue as a whole.
+    pub head: Head,
     /// The call history, oldest first.
     pub calls: Vec<Call>,
     /// Shoppers' places.
@@ -46,9 +53,9 @@ pub struct Saved {
 }
 
 impl Queue {
-    /// Everything that has to survive a stop at `now`.
-    pub fn save(&self, now: Timestamp) -> Saved {
-        Saved {
+    /// What has to survive a stop of the queue as a whole.
+    pub fn head(&self) -> Head {
+        Head {
             epoch: self.epoch,
             issued: self.issued,
             seed: self.seed,
@@ -58,6 +65,13 @@ impl Queue {
             held_since: self.held_since,
             lapsed_below: self.calls.lapsed_below(),
             frontier: self.frontier(),
+        }
+    }
+
+    /// Everything that has to survive a stop at `now`.
+    pub fn save(&self, now: Timestamp) -> Saved {
+        Saved {
+            head: self.head(),
             calls: self.calls.iter().copied().collect(),
             members: self
                 .members
@@ -91,20 +105,21 @@ impl Queue {
     /// The queue as it was saved. Time in which we were not there to let anybody in does not
     /// run against claim windows or sessions; it does run for the rolling minute.
     pub fn restore(rules: DropRules, saved: Saved, now: Timestamp) -> Self {
-        let mut queue = Self::new(rules, saved.seed);
-        queue.epoch = saved.epoch;
-        queue.issued = saved.issued;
-        queue.started = saved.started;
-        queue.draw = saved.cohort.map(|cohort| Draw {
-            seed: saved.seed,
+        let head = saved.head;
+        let mut queue = Self::new(rules, head.seed);
+        queue.epoch = head.epoch;
+        queue.issued = head.issued;
+        queue.started = head.started;
+        queue.draw = head.cohort.map(|cohort| Draw {
+            seed: head.seed,
             cohort,
         });
-        queue.control = saved.control;
-        queue.held_since = saved.held_since;
-        queue.calls = Calls::restore(saved.lapsed_below, saved.calls);
-        if queue.calls.frontier() < saved.frontier {
+        queue.control = head.control;
+        queue.held_since = head.held_since;
+        queue.calls = Calls::restore(head.lapsed_below, saved.calls);
+        if queue.calls.frontier() < head.frontier {
             // The history lost its end: those called by it get their window from now.
-            queue.calls.record(saved.frontier, 0, now, queue.rules.patience());
+            queue.calls.record(head.frontier, 0, now, queue.rules.patience());
         }
         queue.window = MinuteWindow::restore(saved.claimed_at, now);
         queue.revoked = saved.revoked.into_iter().collect();
@@ -113,7 +128,7 @@ impl Queue {
         }
         queue.restore_members(saved.members);
         let lost = now.since(saved.alive_at);
-        if saved.held_since.is_none() {
+        if head.held_since.is_none() {
             queue.shift_calls(lost);
         }
         if !queue.control.queue_all {

@@ -74,7 +74,7 @@ fn a_place_the_store_lost_is_taken_up_from_its_ticket() {
     bench.join_all(1..=5);
     let mut saved = bench.queue.save(bench.at().now);
     saved.members.retain(|(_, member)| member.number < Number(4));
-    saved.issued = Number(1_000);
+    saved.head.issued = Number(1_000);
     bench.queue = Queue::restore(rules(10, 100), saved, bench.at().now);
     let lost = bench.ticket(4, Number(4), None);
     assert!(bench.queue.relearn(&lost, bench.at()));

@@ -1,0 +1,236 @@
+use std::sync::Arc;
+
+use domain::{DropId, DropRules, Readings, Schedule, StockLevel};
+
+use super::*;
+use crate::snapshot::DrawView;
+
+const NOW: Timestamp = Timestamp::from_millis(10_000_000);
+
+fn rules() -> DropRules {
+    DropRules::new(DropId::new("aurora").unwrap())
+}
+
+/// Ranks 1 to 9 lapsed, 10 to 19 called ten seconds ago, the rest waiting; 60 ranks a minute.
+fn snapshot() -> Snapshot {
+    Snapshot {
+        phase: Phase::Open,
+        frontier: Rank(20),
+        lapsed_below: Rank(10),
+        calls: Arc::from([(Rank(20), NOW - Span::from_secs(10))]),
+        waiting: 100,
+        ranks_per_minute: Some(60),
+        draw: DrawView {
+            commitment: [0; 32],
+            revealed: None,
+        },
+        ..Snapshot::empty(Arc::new(rules()), NOW)
+    }
+}
+
+fn ticket(number: u64) -> Ticket {
+    Ticket {
+        epoch: 1,
+        number: Number(number),
+        drawn: None,
+        joined_at: NOW,
+        told: None,
+    }
+}
+
+fn place(number: u64, snapshot: &Snapshot) -> Place {
+    Place::of(&ticket(number), None, snapshot, NOW)
+}
+
+#[test]
+fn a_place_is_lapsed_called_or_waiting_by_its_rank() {
+    let states = [9, 10, 19, 20].map(|number| place(number, &snapshot()).state);
+    assert_eq!(
+        states,
+        [
+            PlaceState::Lapsed,
+            PlaceState::Called,
+            PlaceState::Called,
+            PlaceState::Waiting
+        ]
+    );
+}
+
+#[test]
+fn the_position_counts_from_the_frontier_and_the_wait_from_the_pace() {
+    let place = place(79, &snapshot());
+    assert_eq!((place.position, place.rank), (Some(60), Some(Rank(79))));
+    let wait = place.wait.unwrap();
+    assert_eq!((wait.min, wait.max), (Span::from_secs(45), Span::from_secs(75)));
+}
+
+#[test]
+fn an_unknown_pace_promises_nothing() {
+    let quiet = Snapshot {
+        ranks_per_minute: None,
+        ..snapshot()
+    };
+    assert_eq!(place(79, &quiet).wait, None);
+    let paused = Snapshot {
+        phase: Phase::Paused,
+        ..snapshot()
+    };
+    let held = place(79, &paused);
+    assert_eq!(
+        (held.state, held.wait, held.position),
+        (PlaceState::Paused, None, Some(60))
+    );
+}
+
+#[test]
+fn a_called_place_says_how_long_it_is_good_for() {
+    let place = place(15, &snapshot());
+    assert_eq!(
+        place.claim_within,
+        Some(Span::from_mins(12) - Span::from_secs(10))
+    );
+    let late = Place::of(&ticket(15), None, &snapshot(), NOW + Span::from_mins(12));
+    assert_eq!(late.state, PlaceState::Lapsed);
+}
+
+#[test]
+fn what_the_desk_saw_itself_outranks_the_snapshot() {
+    let seen = |sighting| Place::of(&ticket(15), Some(sighting), &snapshot(), NOW).state;
+    let later = NOW + Span::from_secs(1);
+    assert_eq!(seen(Sighting::Admitted(later)), PlaceState::Admitted);
+    assert_eq!(seen(Sighting::Admitted(NOW)), PlaceState::Left);
+    assert_eq!(seen(Sighting::Gone), PlaceState::Left);
+    let long_after = NOW + Span::from_mins(30);
+    let back = Some(Sighting::RoomFull(long_after + Span::from_secs(1)));
+    assert_eq!(
+        Place::of(&ticket(15), back, &snapshot(), long_after).state,
+        PlaceState::Called
+    );
+}
+
+#[test]
+fn before_the_draw_nobody_has_a_rank() {
+    let start = NOW + Span::from_mins(10);
+    let schedule = Schedule {
+        prequeue_start: NOW,
+        event_start: start,
+        event_end: None,
+    };
+    let gathering = Snapshot {
+        phase: Phase::Prequeue,
+        ..snapshot()
+    };
+    let shuffled = Snapshot {
+        rules: Arc::new(DropRules { schedule, ..rules() }),
+        ..gathering.clone()
+    };
+    let before = place(7, &shuffled);
+    assert_eq!(
+        (before.state, before.rank, before.position),
+        (PlaceState::Prequeue, None, None)
+    );
+    let fifo = DropRules {
+        schedule,
+        shuffle: Shuffle::Never,
+        ..rules()
+    };
+    assert_eq!(
+        place(
+            7,
+            &Snapshot {
+                rules: Arc::new(fifo),
+                ..gathering
+            }
+        )
+        .rank,
+        Some(Rank(7))
+    );
+}
+
+#[test]
+fn the_published_draw_gives_the_rank() {
+    let draw = Draw {
+        seed: Seed([3; 32]),
+        cohort: 50,
+    };
+    let view = DrawView {
+        commitment: [0; 32],
+        revealed: Some(([3; 32], 50)),
+    };
+    let drawn = Snapshot {
+        draw: view,
+        ..snapshot()
+    };
+    assert_eq!(place(30, &drawn).rank, Some(draw.rank(Number(30))));
+    assert_eq!(place(51, &drawn).rank, Some(Rank(51)));
+}
+
+#[test]
+fn the_chance_is_told_only_where_something_is_sold() {
+    assert_eq!(place(79, &snapshot()).chance, None);
+    let stock = Some(StockLevel {
+        available: 1_000,
+        reserved: 0,
+        sold: 0,
+    });
+    let selling = Snapshot {
+        readings: Readings {
+            stock,
+            ..Readings::default()
+        },
+        ..snapshot()
+    };
+    assert_eq!(place(79, &selling).chance, Some(Chance::Likely));
+    let draining = Snapshot {
+        phase: Phase::Draining,
+        ..selling
+    };
+    assert_eq!(place(79, &draining).chance, Some(Chance::Gone));
+}
+
+#[test]
+fn sold_out_and_ended_are_said_to_everybody_who_is_not_inside() {
+    let sold_out = Snapshot {
+        phase: Phase::SoldOut,
+        ..snapshot()
+    };
+    assert_eq!(place(79, &sold_out).state, PlaceState::SoldOut);
+    let inside = Some(Sighting::Admitted(NOW + Span::from_secs(9)));
+    assert_eq!(
+        Place::of(&ticket(15), inside, &sold_out, NOW).state,
+        PlaceState::Admitted
+    );
+    let ended = Snapshot {
+        phase: Phase::Ended,
+        ..snapshot()
+    };
+    assert_eq!(
+        Place::of(&ticket(15), inside, &ended, NOW).state,
+        PlaceState::Ended
+    );
+}
+
+#[test]
+fn the_nearer_the_turn_the_sooner_the_next_look() {
+    let snapshot = Snapshot {
+        waiting: 100_000,
+        ..snapshot()
+    };
+    let looks: Vec<u64> = [15, 20, 200, 5_000]
+        .map(|n| place(n, &snapshot).poll_after.as_millis())
+        .to_vec();
+    assert!(looks[0] <= 1_200 && looks[1] <= 1_200);
+    assert!(looks.is_sorted_by(|a, b| *a <= b + b / 2), "{looks:?}");
+    assert!(looks[3] <= 18_000);
+}
+
+#[test]
+fn a_crowd_does_not_come_back_in_one_moment() {
+    let mut looks: Vec<u64> = (5_000..6_000)
+        .map(|n| place(n, &snapshot()).poll_after.as_millis())
+        .collect();
+    looks.sort_unstable();
+    looks.dedup();
+    assert!(looks.len() > 300, "{} different instants", looks.len());
+    assert!(looks[0] >= 12_000 && looks[looks.len() - 1] <= 18_000);
+}

@@ -1,0 +1,91 @@
+//! The tables of `queue.db`, and how an older file becomes a present one.
+
+use rusqlite::Connection;
+use rusqlite_migration::{M, Migrations};
+
+/// One entry per released change; entries are only ever added.
+const MIGRATIONS: &[M<'static>] = &[M::up(
+    "CREATE TABLE queue (
+        drop_id TEXT PRIMARY KEY,
+        epoch INTEGER NOT NULL,
+        number_end INTEGER NOT NULL,
+        seed BLOB NOT NULL,
+        started INTEGER NOT NULL,
+        cohort INTEGER,
+        paused INTEGER NOT NULL,
+        draining INTEGER NOT NULL,
+        ended INTEGER NOT NULL,
+        queue_all INTEGER NOT NULL,
+        held_since INTEGER,
+        lapsed_below INTEGER NOT NULL,
+        frontier INTEGER NOT NULL,
+        alive_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE call (
+        drop_id TEXT NOT NULL,
+        from_rank INTEGER NOT NULL,
+        to_rank INTEGER NOT NULL,
+        opened_at INTEGER NOT NULL,
+        called_at INTEGER NOT NULL,
+        called INTEGER NOT NULL,
+        shown INTEGER NOT NULL,
+        PRIMARY KEY (drop_id, from_rank)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE member (
+        drop_id TEXT NOT NULL,
+        shopper BLOB NOT NULL,
+        number INTEGER NOT NULL,
+        drawn INTEGER,
+        joined_at INTEGER NOT NULL,
+        state INTEGER NOT NULL,
+        admission BLOB,
+        PRIMARY KEY (drop_id, shopper)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE session (
+        drop_id TEXT NOT NULL,
+        admission BLOB NOT NULL,
+        shopper BLOB NOT NULL,
+        number INTEGER NOT NULL,
+        claimed_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        has_ordered INTEGER NOT NULL,
+        over INTEGER NOT NULL,
+        revoked_until INTEGER,
+        PRIMARY KEY (drop_id, admission)
+    ) STRICT, WITHOUT ROWID;",
+)];
+
+/// Brings the file to the present form and sets what has to be set on every connection.
+pub(super) fn prepare(connection: &mut Connection) -> Result<(), rusqlite_migration::Error> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 2_000)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Migrations::from_slice(MIGRATIONS).to_latest(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_migrations_are_valid() {
+        Migrations::from_slice(MIGRATIONS).validate().unwrap();
+    }
+
+    #[test]
+    fn commits_are_synced_to_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut connection = Connection::open(dir.path().join("queue.db")).unwrap();
+        prepare(&mut connection).unwrap();
+        let mode: String = connection
+            .pragma_query_value(None, "journal_mode", |row| row.get(0))
+            .unwrap();
+        let sync: i64 = connection
+            .pragma_query_value(None, "synchronous", |row| row.get(0))
+            .unwrap();
+        assert_eq!((mode.as_str(), sync), ("wal", 2));
+    }
+}

@@ -1,0 +1,242 @@
+//! One drop's queue in memory, its number blocks, and the hand-over of changes to the journal.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use domain::draw::Seed;
+use domain::queue::{Changes, Claim, Claimant, JoinRefusal, Joined, Moment, Queue, Saved, View};
+use domain::{DropId, DropRules, Rank, Span, Timestamp};
+
+use super::block::Blocks;
+use super::journal::{Batch, Durable, Journal};
+use super::rows::{QueueRow, Row};
+use crate::store::JoinRequest;
+
+/// How often sessions that are over are swept out of the file.
+const SWEEP_EVERY: Span = Span::from_secs(10);
+
+/// One drop's queue.
+pub(super) struct Shelf {
+    drop: DropId,
+    state: Mutex<State>,
+}
+
+/// An operation's answer, and what it has to wait for before it may be given.
+pub(super) struct Settled<T> {
+    pub(super) answer: T,
+    pub(super) durable: Option<Durable>,
+}
+
+struct State {
+    queue: Queue,
+    blocks: Blocks,
+    /// What the file was told last.
+    lapsed_below: Rank,
+    swept_at: Timestamp,
+}
+
+impl Shelf {
+    /// A queue as it was saved, or a new one with `seed`.
+    pub(super) fn new(rules: DropRules, saved: Option<Saved>, seed: Seed, now: Timestamp) -> Self {
+        let drop = rules.drop.clone();
+        let queue = match saved {
+            Some(saved) => Queue::restore(rules, saved, now),
+            None => Queue::new(rules, seed),
+        };
+        let blocks = Blocks::after(queue.issued(), now);
+        let state = State {
+            queue,
+            blocks,
+            lapsed_below: Rank(0),
+            swept_at: now,
+        };
+        Self {
+            drop,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Gives the queue its rules, and writes it down as it is now: from here on the file knows
+    /// the drop, its seed and the first block of numbers.
+    pub(super) fn reconfigure(
+        &self,
+        rules: DropRules,
+        seed: Seed,
+        at: Moment,
+        journal: &Journal,
+    ) -> Settled<()> {
+        let mut state = self.lock();
+        state.queue.reconfigure(rules, seed, at);
+        let issued = state.queue.issued();
+        state.blocks.extend_past(issued, at.now);
+        let durable = self.hand_over(&mut state, at.now, journal);
+        Settled {
+            answer: (),
+            durable: Some(durable),
+        }
+    }
+
+    /// Does something that must be on disk before it is answered.
+    pub(super) fn durably<T>(
+        &self,
+        now: Timestamp,
+        journal: &Journal,
+        operation: impl FnOnce(&mut Queue) -> T,
+    ) -> Settled<T> {
+        let mut state = self.lock();
+        let answer = operation(&mut state.queue);
+        let durable = Some(self.hand_over(&mut state, now, journal));
+        Settled { answer, durable }
+    }
+
+    /// Joins wait for the disk only where a number lies beyond the block that is on it.
+    pub(super) fn join(
+        &self,
+        requests: &[JoinRequest],
+        at: Moment,
+        journal: &Journal,
+    ) -> Settled<Vec<Result<Joined, JoinRefusal>>> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let started = state.queue.version();
+        let answer = requests
+            .iter()
+            .map(|request| join_one(&mut state.queue, request, at))
+            .collect();
+        let issued = state.queue.issued();
+        let extended = state.blocks.extend_past(issued, at.now);
+        // A join can be what starts the drop; the draw is public from then on.
+        let has_started = state.queue.version() != started;
+        if !extended && !has_started && state.blocks.covers(issued) {
+            return Settled {
+                answer,
+                durable: None,
+            };
+        }
+        let must_wait = has_started || !state.blocks.covers(issued);
+        let durable = if extended || has_started {
+            self.hand_over(state, at.now, journal)
+        } else {
+            self.mark(journal)
+        };
+        Settled {
+            answer,
+            durable: must_wait.then_some(durable),
+        }
+    }
+
+    /// Claims that change nothing are answered at once.
+    pub(super) fn claim(&self, claimant: &Claimant, at: Moment, journal: &Journal) -> Settled<Claim> {
+        let mut state = self.lock();
+        let answer = state.queue.claim(claimant, at);
+        let durable = match answer {
+            Claim::Admitted { .. } => Some(self.hand_over(&mut state, at.now, journal)),
+            Claim::NotCalled { .. }
+            | Claim::RoomFull { .. }
+            | Claim::Lapsed
+            | Claim::Left
+            | Claim::Finished
+            | Claim::Paused
+            | Claim::NotOpen
+            | Claim::SoldOut
+            | Claim::Ended => None,
+        };
+        Settled { answer, durable }
+    }
+
+    /// A view is given out only when all it shows is on disk: what was seen never comes undone.
+    pub(super) fn view(&self, at: Moment, journal: &Journal) -> Settled<View> {
+        let mut state = self.lock();
+        let answer = state.queue.view(at);
+        let durable = if state.queue.has_changed_as_a_whole() {
+            self.hand_over(&mut state, at.now, journal)
+        } else {
+            self.mark(journal)
+        };
+        Settled {
+            answer,
+            durable: Some(durable),
+        }
+    }
+
+    /// Writes down whatever is not yet, and that we are alive.
+    pub(super) fn flush(&self, now: Timestamp, journal: &Journal) -> Durable {
+        let mut state = self.lock();
+        self.hand_over(&mut state, now, journal)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic under the lock is a broken law; the state before it was sound, and every
+        // operation checks it again at its end.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mark(&self, journal: &Journal) -> Durable {
+        journal.write(Batch {
+            drop: self.drop.clone(),
+            rows: Vec::new(),
+            block: None,
+        })
+    }
+
+    /// Hands everything that changed to the journal. Under the lock: the order in which changes
+    /// were made is the order in which they are written.
+    fn hand_over(&self, state: &mut State, now: Timestamp, journal: &Journal) -> Durable {
+        let changes = state.queue.take_changes();
+        let mut rows = rows_of(&state.queue, &changes);
+        let queue = queue_row(&state.queue, &state.blocks, now);
+        if queue.lapsed_below != state.lapsed_below {
+            state.lapsed_below = queue.lapsed_below;
+            rows.push(Row::CallsForgotten(queue.lapsed_below));
+        }
+        rows.push(Row::Queue(queue));
+        if now.since(state.swept_at) >= SWEEP_EVERY {
+            state.swept_at = now;
+            rows.push(Row::SweepSessions(now));
+        }
+        journal.write(Batch {
+            drop: self.drop.clone(),
+            rows,
+            block: Some(state.blocks.mark()),
+        })
+    }
+}
+
+fn join_one(queue: &mut Queue, request: &JoinRequest, at: Moment) -> Result<Joined, JoinRefusal> {
+    if let Some(held) = request.held.filter(|held| held.shopper == request.shopper) {
+        queue.relearn(&held, at);
+    }
+    queue.join(request.shopper, request.random, at)
+}
+
+fn rows_of(queue: &Queue, changes: &Changes) -> Vec<Row> {
+    let calls = changes
+        .calls
+        .iter()
+        .filter_map(|from| queue.call(*from))
+        .map(Row::Call);
+    let members = changes.members.iter().map(|shopper| match queue.member(shopper) {
+        Some(member) => Row::Member(*shopper, *member),
+        None => Row::MemberGone(*shopper),
+    });
+    let sessions = changes.sessions.iter().map(|id| match queue.session(id) {
+        Some(session) => Row::Session(*id, *session),
+        None => Row::SessionOver(*id, queue.revoked_until(id)),
+    });
+    calls.chain(members).chain(sessions).collect()
+}
+
+fn queue_row(queue: &Queue, blocks: &Blocks, now: Timestamp) -> QueueRow {
+    let head = queue.head();
+    QueueRow {
+        epoch: head.epoch,
+        number_end: blocks.end(),
+        seed: head.seed.0,
+        started: head.started,
+        cohort: head.cohort,
+        control: head.control,
+        held_since: head.held_since,
+        lapsed_below: head.lapsed_below,
+        frontier: head.frontier,
+        alive_at: now,
+    }
+}
