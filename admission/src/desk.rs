@@ -251,6 +251,11 @@ impl Admission {
         Visitor::check(cookie, &self.inner.keys)
     }
 
+    /// The name of `visitor` within `drop`: what orders are kept under.
+    pub fn shopper(&self, drop: &DropId, visitor: &Visitor) -> ShopperKey {
+        self.inner.keys.shopper(drop, visitor)
+    }
+
     /// How the place of `ticket` stands. Touches no store.
     pub fn place(&self, drop: &DropId, ticket: &str, visitor: &Visitor) -> Result<Place, PlaceError> {
         let (door, _, ticket) = self.inner.held(drop, ticket, visitor)?;

@@ -28,6 +28,19 @@ pub struct Difference {
     pub found: i64,
 }
 
+/// Every word that [`Difference::what`] may be.
+pub const BOOKS: [&str; 9] = [
+    "held_by_entries",
+    "held_by_orders",
+    "sold_by_entries",
+    "sold_by_orders",
+    "oversold",
+    "captured_total",
+    "captured_without_paid",
+    "paid_without_capture",
+    "forgotten_orders",
+];
+
 impl AuditReport {
     /// Compares the books as read at `at`.
     pub fn of(sums: AuditSums, at: Timestamp) -> Self {

@@ -16,6 +16,18 @@ pub enum QueueingMethod {
     Reject,
 }
 
+impl QueueingMethod {
+    /// The word of the configuration, the API and the metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fifo => "fifo",
+            Self::Random => "random",
+            Self::Passthrough => "passthrough",
+            Self::Reject => "reject",
+        }
+    }
+}
+
 /// Whether everyone who joined before the start is put into a drawn order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Shuffle {

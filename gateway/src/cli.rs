@@ -5,7 +5,10 @@
 
 pub mod args;
 mod exit;
+pub mod live;
 pub mod offline;
+mod show;
+mod signals;
 
 pub use exit::Exit;
 

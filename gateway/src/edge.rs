@@ -21,3 +21,12 @@ pub mod proxy;
 pub mod shed;
 pub mod stack;
 pub mod visit;
+
+pub use address::ClientAddress;
+pub use body::{BodyError, BoxError, EdgeBody, RequestBody};
+pub use door::{Admitted, AnswerFuture, Decision, Door, Handler};
+pub use headers::{Command, Proof};
+pub use ids::RequestId;
+pub use limits::AddressLimit;
+pub use problem::{Form, Problem};
+pub use visit::Visit;

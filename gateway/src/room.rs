@@ -1,5 +1,159 @@
-//! The waiting room: its pages and what they show.
+//! The waiting room: its pages, the shopper API and the door itself.
 
+mod answer;
+mod api;
+mod arrival;
+mod board;
 pub mod cloudflare;
+mod cookies;
+pub mod door;
+mod events;
+mod order;
 pub mod page;
 pub mod return_path;
+mod standing;
+mod ticket;
+mod webhook;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use admission::Admission;
+use arc_swap::ArcSwap;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use checkout_worker::Checkout;
+use domain::{Clock, DropId, Entropy};
+
+use tokio_util::task::TaskTracker;
+
+use crate::assembly::readings::House;
+use crate::config::{Config, DropConfig};
+use crate::edge::{AddressLimit, AnswerFuture, Handler, RequestBody, Visit};
+use board::{Board, Posted};
+use cookies::CookieStyle;
+use order::Twins;
+use page::ItemStock;
+
+/// Everything a shopper talks to, apart from the shop itself.
+pub struct Room {
+    desk: Admission,
+    checkout: Checkout,
+    boards: ArcSwap<BTreeMap<DropId, Arc<Board>>>,
+    cookies: CookieStyle,
+    return_hosts: Vec<String>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    house: Arc<House>,
+    joins: Arc<AddressLimit>,
+    streams: Arc<AtomicUsize>,
+    twins: Twins,
+    errands: TaskTracker,
+}
+
+/// The shopper API as the edge sees it.
+pub struct ShopperApi(pub Arc<Room>);
+
+impl Handler for ShopperApi {
+    fn answer(&self, request: http::Request<RequestBody>, visit: Visit) -> AnswerFuture {
+        let room = Arc::clone(&self.0);
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            room.api(&parts, body, visit.id()).await
+        })
+    }
+}
+
+impl Room {
+    /// Opens the room for the drops of `config`.
+    pub fn new(
+        config: &Config,
+        desk: Admission,
+        checkout: Checkout,
+        house: Arc<House>,
+        joins: Arc<AddressLimit>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        let boards = config
+            .drops
+            .iter()
+            .map(|drop| (drop.id.clone(), new_board(drop)))
+            .collect();
+        Self {
+            desk,
+            checkout,
+            boards: ArcSwap::from_pointee(boards),
+            cookies: if config.server.is_https() {
+                CookieStyle::Secure
+            } else {
+                CookieStyle::Plain
+            },
+            return_hosts: config.server.return_hosts.clone(),
+            clock,
+            entropy,
+            house,
+            joins,
+            streams: Arc::default(),
+            twins: Twins::default(),
+            errands: TaskTracker::new(),
+        }
+    }
+
+    /// Event streams open now.
+    pub fn open_streams(&self) -> usize {
+        self.streams.load(Ordering::Relaxed)
+    }
+
+    fn board(&self, drop: &DropId) -> Option<Arc<Board>> {
+        self.boards.load().get(drop).cloned()
+    }
+
+    /// What the drop's board shows for its latest snapshot.
+    fn posted(&self, drop: &DropId) -> Option<Arc<Posted>> {
+        let boards = self.boards.load();
+        let board = boards.get(drop)?;
+        let snapshot = self.desk.snapshot(drop)?;
+        Some(board.show(snapshot, || self.stock(&board.config)))
+    }
+
+    fn stock(&self, config: &DropConfig) -> Vec<ItemStock> {
+        let levels = self.house.stock(&config.id);
+        let shown = config.items().iter().filter_map(|item| {
+            let level = levels.get(&item.sku)?;
+            Some(ItemStock {
+                sku: item.sku.to_string(),
+                title: item.title.clone(),
+                available: u64::from(level.available()),
+                reserved: u64::from(level.held),
+                sold: u64::from(level.sold),
+            })
+        });
+        shown.collect()
+    }
+
+    /// Puts a message on the drop's pages; an empty one takes it down.
+    pub fn set_notice(&self, drop: &DropId, notice: &str) {
+        let Some(board) = self.board(drop) else { return };
+        let mut config = (*board.config).clone();
+        config.notice = Some(notice.to_owned()).filter(|notice| !notice.is_empty());
+        let fresh = new_board(&config);
+        self.boards.rcu(|boards| {
+            let mut boards = (**boards).clone();
+            boards.insert(drop.clone(), Arc::clone(&fresh));
+            boards
+        });
+    }
+
+    /// A value that lets one page run its own script and nothing else: 128 bits, never repeated.
+    fn nonce(&self) -> String {
+        let mut bytes = [0_u8; 16];
+        self.entropy.fill(&mut bytes);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+}
+
+fn new_board(drop: &DropConfig) -> Arc<Board> {
+    Arc::new(Board::new(Arc::new(drop.clone())))
+}

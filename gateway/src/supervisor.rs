@@ -60,6 +60,26 @@ impl Supervisor {
         });
     }
 
+    /// Runs what `start` returns, once: for what owns a socket and cannot be started again. A
+    /// panic is counted and logged.
+    pub fn once<F, T>(&self, name: &'static str, start: F)
+    where
+        F: FnOnce(CancellationToken) -> T,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let (work, panics, inner) = (
+            start(self.stop.clone()),
+            Arc::clone(&self.panics),
+            self.tracker.clone(),
+        );
+        self.tracker.spawn(async move {
+            if inner.spawn(work).await.is_err() {
+                panics.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(task = name, "a task panicked");
+            }
+        });
+    }
+
     /// Tells all tasks to end and waits for them, at most `patience`. Says whether all did.
     pub async fn drain(&self, patience: Duration) -> bool {
         self.stop.cancel();

@@ -147,7 +147,12 @@ fn only_assembly_names_concrete_adapters() {
         .iter()
         .filter(|(path, _)| path.starts_with("gateway/src/"))
     {
-        for adapter in ["SqliteLedger", "MemoryStore", "StripeProvider", "EmbeddedBroker"] {
+        for adapter in [
+            "SqliteLedger",
+            "EmbeddedStore",
+            "stripe::Stripe",
+            "EmbeddedBroker",
+        ] {
             assert!(
                 !text.contains(adapter) || path.starts_with("gateway/src/assembly"),
                 "{path} names {adapter}"

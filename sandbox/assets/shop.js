@@ -61,15 +61,8 @@
   // What is shown ---------------------------------------------------------------------------
 
   function show(step) {
+    for (const part of all('[data-step]')) part.hidden = part.dataset.step !== step;
     if (step !== 'pay') clearInterval(countdown);
-    for (const part of all('[data-step]')) {
-      const appears = part.dataset.step === step && part.hidden;
-      part.hidden = part.dataset.step !== step;
-      if (!appears) continue;
-      // Hiding a step takes the focus with it: a keyboard or a screen reader goes on with the next.
-      part.tabIndex = -1;
-      part.focus({ preventScroll: true });
-    }
   }
 
   function complain(text) {
@@ -224,8 +217,6 @@
     switch (error.kind) {
       case 'sold-out':
         return 'Sold out in this size. If a payment fails, the pair goes to the next in the queue.';
-      case 'admission-spent':
-        return 'You have an order open already. Pay for it or give it back first.';
       case 'limit-exceeded':
         return 'That is more than one person may buy in this drop.';
       default:
@@ -263,18 +254,9 @@
     const card = new FormData(form).get('card');
     attempt(form, async () => {
       const key = crypto.randomUUID();
-      const id = order.order;
-      let answer;
-      try {
-        answer = await call('POST', `/orders/${id}/payment`, { body: { payment_method: card }, key });
-      } catch (error) {
-        // The reservation ran out, or a lost answer to this very click has moved the order on:
-        // either way the order itself knows best.
-        if (!(error instanceof Refused) || ![409, 410].includes(error.status)) throw error;
-        answer = await call('GET', `/orders/${id}`);
-      }
-      apply(answer);
-      if (saved.get('order') && answer.state !== 'reserved') watch(id);
+      const answer = await call('POST', `/orders/${order.order}/payment`, { body: { payment_method: card }, key });
+      apply({ state: 'accepted', ...answer });
+      if (saved.get('order')) watch(order.order);
     });
   });
 

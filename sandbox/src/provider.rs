@@ -166,6 +166,12 @@ pub struct RunningProvider {
 }
 
 impl RunningProvider {
+    /// The books and controls behind the listener.
+    #[must_use]
+    pub const fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

@@ -93,6 +93,17 @@ impl Admission {
         }
     }
 
+    /// Whether [`Self::renew`] would ask the store: past the middle of a session that slides.
+    pub fn wants_renewal(&self, admitted: &Admitted) -> bool {
+        let inner = &self.inner;
+        let life = admitted.expires_at.since(admitted.issued_at).as_millis();
+        let halfway = admitted.issued_at + Span::from_millis(life / 2);
+        inner.clock.now() >= halfway
+            && inner
+                .door(&admitted.drop)
+                .is_some_and(|door| door.rules().renewal == Renewal::Sliding)
+    }
+
     /// A sign of life of an admitted shopper. Gives a new token once half of the session is over
     /// and the drop renews sessions; else nothing, at the cost of a comparison.
     pub async fn renew(&self, admitted: &Admitted) -> Result<Option<Grant>, Unavailable> {
@@ -100,10 +111,7 @@ impl Admission {
         let Some(door) = inner.door(&admitted.drop) else {
             return Ok(None);
         };
-        let now = inner.clock.now();
-        let life = admitted.expires_at.since(admitted.issued_at).as_millis();
-        let halfway = admitted.issued_at + Span::from_millis(life / 2);
-        if now < halfway || door.rules().renewal == Renewal::Fixed {
+        if !self.wants_renewal(admitted) {
             return Ok(None);
         }
         let (drop, admission) = (admitted.drop.clone(), admitted.admission);

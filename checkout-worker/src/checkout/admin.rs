@@ -161,6 +161,11 @@ impl Checkout {
         }
     }
 
+    /// Writes a line in the operators' log about something done outside of the checkout.
+    pub async fn note(&self, action: &'static str, subject: &str, by: &str) -> Result<(), LedgerError> {
+        self.driver().ledger.note(entry(action, subject, by)).await
+    }
+
     /// Counts every unit and every charge from both sides.
     pub async fn audit(&self) -> Result<AuditReport, LedgerError> {
         let sums = self.driver().ledger.audit().await?;

@@ -195,6 +195,19 @@ pub enum Why {
     Unchanged,
 }
 
+impl Alarm {
+    /// The name that stands in logs and metric labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Parked => "parked",
+            Self::Frozen => "frozen",
+            Self::Forbidden => "forbidden",
+            Self::Stray => "stray",
+            Self::Unwound => "unwound",
+        }
+    }
+}
+
 impl Event {
     /// The name of this event.
     pub const fn name(&self) -> EventName {

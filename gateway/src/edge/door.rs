@@ -18,7 +18,8 @@ use super::visit::Visit;
 /// An answer in the making.
 pub type AnswerFuture = Pin<Box<dyn Future<Output = Response<EdgeBody>> + Send>>;
 
-/// Decides who passes on a protected path. Called for every such request: no store, no wait.
+/// Decides who passes on a protected path. Called for every such request: an admitted one costs no
+/// store and no wait.
 pub trait Door: Send + Sync {
     /// Decides about one request to a path that `drop` protects. Whatever cannot be decided is
     /// held: the door fails closed.
@@ -28,12 +29,35 @@ pub trait Door: Send + Sync {
     fn obey(&self, drop: &DropId, command: Command, admitted: &Admitted, visit: &Visit) -> Vec<HeaderValue>;
 }
 
+/// A decision in the making.
+pub type DecisionFuture = Pin<Box<dyn Future<Output = Decision> + Send>>;
+
 /// What the door says.
-#[derive(Debug)]
 pub enum Decision {
     /// Let it pass to the upstream.
     Admit(Admitted),
     /// Answer in the upstream's place: the waiting room, or a refusal.
+    Hold(Response<EdgeBody>),
+    /// Receiving a stranger or renewing a session takes a moment; everybody else is decided at once.
+    Later(DecisionFuture),
+}
+
+impl Decision {
+    /// The decision itself, waited for where it takes a moment.
+    pub(super) async fn settled(mut self) -> Settled {
+        loop {
+            match self {
+                Self::Admit(admitted) => return Settled::Admit(admitted),
+                Self::Hold(response) => return Settled::Hold(response),
+                Self::Later(decision) => self = decision.await,
+            }
+        }
+    }
+}
+
+/// A decision that was waited for.
+pub(super) enum Settled {
+    Admit(Admitted),
     Hold(Response<EdgeBody>),
 }
 

@@ -14,7 +14,7 @@ use super::address::TrustedProxies;
 use super::body::{BodyError, BodyLimits, EdgeBody, RequestBody};
 use super::checks;
 use super::connection::Connection;
-use super::door::{Admitted, Decision, Door, Handler};
+use super::door::{Admitted, Door, Handler, Settled};
 use super::headers;
 use super::ids::{Identity, X_REQUEST_ID};
 use super::limits::AddressLimit;
@@ -136,9 +136,9 @@ impl Stack {
         let answer = match target {
             Target::Api => self.api(&rules, priority, parts, body, visit, record).await,
             // Admission last: everything before it is cheaper than deciding.
-            Target::Protected(drop) => match self.parts.door.decide(drop, &parts, &visit) {
-                Decision::Hold(response) => Ok(record.held(response)),
-                Decision::Admit(admitted) => {
+            Target::Protected(drop) => match self.parts.door.decide(drop, &parts, &visit).settled().await {
+                Settled::Hold(response) => Ok(record.held(response)),
+                Settled::Admit(admitted) => {
                     self.admitted(&rules, drop, &admitted, parts, body, &visit, record)
                         .await
                 }

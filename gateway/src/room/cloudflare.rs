@@ -119,7 +119,7 @@ impl CfWaitingRoom {
             last_updated: super::page::rfc3339(view.now_ms),
             refresh_interval_seconds: refresh_seconds(view)
                 .unwrap_or_else(|| view.poll_after_ms.div_ceil(1_000).max(1)),
-            queueing_method: view.queueing_method.name(),
+            queueing_method: view.queueing_method.as_str(),
             is_fifo_queue: view.queueing_method == QueueingMethod::Fifo,
             is_random_queue: view.queueing_method == QueueingMethod::Random,
             is_passthrough_queue: view.queueing_method == QueueingMethod::Passthrough,

@@ -38,4 +38,4 @@ pub use room::render;
 pub use view::{Chance, Draw, ItemStock, PageState, PageView, QueueingMethod, StockTotal, WaitInterval};
 pub use words::{grouped, wait_phrase};
 
-pub(in crate::room) use words::rfc3339;
+pub use words::rfc3339;

@@ -2,8 +2,8 @@
 //! bounded: drops, SKUs, states and outcomes, never an id of a person.
 
 use prometheus::{
-    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 /// Request latencies in seconds. The poll's target is 1 ms and the join's 20 ms, so the
@@ -61,6 +61,9 @@ macro_rules! build {
     };
 }
 
+/// The label values of a family without labels.
+pub const NO_LABELS: &[&str] = &[];
+
 /// A family without labels still names its empty list, so that every line above reads alike.
 fn unlabelled(name: &str, help: &str, none: [&str; 0]) -> Opts {
     let [] = none;
@@ -76,10 +79,12 @@ families! {
     proxied: IntCounterVec("proxied_requests_total", ["outcome"]);
     /// Time the upstream took to begin its answer, in seconds.
     proxied_duration: HistogramVec("proxied_duration_seconds", [], REQUEST_BUCKETS);
+    /// Requests sent to the upstream again because a kept connection had died.
+    proxied_retries: IntCounterVec("proxied_retries_total", []);
     /// Public connections open now.
     connections: IntGauge("connections", []);
-    /// Connections refused at the door, by the cap that was reached.
-    connections_refused: IntCounterVec("connections_refused_total", ["cap"]);
+    /// Connections turned away or cut, by the reason.
+    connections_ended: IntCounterVec("connections_ended_total", ["reason"]);
     /// Event streams open now.
     event_streams: IntGauge("event_streams", []);
     /// Requests refused by a rate limit.
@@ -134,8 +139,10 @@ families! {
     audit_difference: IntGaugeVec("audit_difference", ["what"]);
     /// Time a store took, in seconds.
     store_duration: HistogramVec("store_duration_seconds", ["store", "op"], CALL_BUCKETS);
-    /// Provider events refused, by reason.
-    webhooks_refused: IntCounterVec("webhooks_refused_total", ["reason"]);
+    /// Events from the provider, by what came of them.
+    webhooks: IntCounterVec("webhooks_total", ["outcome"]);
+    /// Things a person must look at, as the checkout found them.
+    alarms: IntCounterVec("alarms_total", ["alarm"]);
     /// Always 1; the labels tell which build this is.
     build_info: IntGaugeVec("build_info", ["version", "commit"]);
 }

@@ -116,9 +116,7 @@ impl Shopper {
                     return ControlFlow::Break(WentHome);
                 }
                 // Our own twin is still being worked on.
-                (StatusCode::CONFLICT, kind) if kind.contains("flight") => {
-                    tokio::time::sleep(TWIN_WAIT).await;
-                }
+                (StatusCode::CONFLICT, _) => tokio::time::sleep(TWIN_WAIT).await,
                 _ => {
                     self.observer.problem(&kind);
                     return ControlFlow::Break(WentHome);

@@ -156,7 +156,7 @@ impl Shopper {
                     // A refusal proves that nothing was granted before: the span starts anew.
                     sent_ms = self.observer.elapsed_ms();
                 }
-                (StatusCode::CONFLICT, "not-called" | "paused") => {
+                (StatusCode::CONFLICT, "not-called") => {
                     self.observer.problem(&kind);
                     tokio::time::sleep(Duration::from_millis(POLL_MS_DEFAULT / 4)).await;
                     return ControlFlow::Continue(Turn::NotYet);

@@ -82,7 +82,7 @@ impl Live {
             number: view.number,
             rank: view.rank,
             position: view.position,
-            chance: view.chance.map(super::view::Chance::name),
+            chance: view.chance.map(super::view::Chance::as_str),
             wait: view.wait.map(|wait| LiveWait {
                 min_seconds: wait.min_seconds,
                 max_seconds: wait.max_seconds,

@@ -78,7 +78,7 @@ impl RoomPage<'_> {
     }
 
     fn chance_name(&self) -> &'static str {
-        self.view.chance.map_or("", Chance::name)
+        self.view.chance.map_or("", Chance::as_str)
     }
 
     fn chance_word(&self) -> &'static str {

@@ -1,30 +1,7 @@
 //! What a waiting room page shows, as plain values: filled by the room from its snapshot and
 //! the shopper's ticket, read by the HTML page, the live JSON and the Cloudflare object.
 
-/// How the order of service comes about, as configured by `queueing_method`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QueueingMethod {
-    /// Served in the order of joining.
-    Fifo,
-    /// A random waiting shopper per free slot.
-    Random,
-    /// Counted, never held.
-    Passthrough,
-    /// Nobody enters.
-    Reject,
-}
-
-impl QueueingMethod {
-    /// The name used in the configuration and in JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Fifo => "fifo",
-            Self::Random => "random",
-            Self::Passthrough => "passthrough",
-            Self::Reject => "reject",
-        }
-    }
-}
+pub use domain::{Chance, QueueingMethod};
 
 /// What the page has to say; the shopper-facing ticket states of the interface plus the moments
 /// before and around a ticket that only the page knows.
@@ -107,34 +84,6 @@ impl PageState {
             | Self::SoldOut
             | Self::Ended
             | Self::Reject => false,
-        }
-    }
-}
-
-/// How likely units remain when the shopper's turn comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Chance {
-    /// More units are left than the people ahead are expected to buy.
-    Likely,
-    /// It depends on what the people ahead do.
-    Possible,
-    /// Only if many people ahead do not buy.
-    Unlikely,
-    /// Nothing will be left.
-    Gone,
-}
-
-impl Chance {
-    /// Every value, best first.
-    pub const ALL: [Self; 4] = [Self::Likely, Self::Possible, Self::Unlikely, Self::Gone];
-
-    /// The name used in JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Likely => "likely",
-            Self::Possible => "possible",
-            Self::Unlikely => "unlikely",
-            Self::Gone => "gone",
         }
     }
 }

@@ -104,7 +104,7 @@ pub(super) fn utc(ms: u64) -> String {
 }
 
 /// An instant as RFC 3339 in UTC, for attributes and JSON.
-pub(in crate::room) fn rfc3339(ms: u64) -> String {
+pub fn rfc3339(ms: u64) -> String {
     instant(ms).map_or_else(String::new, |at| at.to_string())
 }
 

@@ -1,0 +1,121 @@
+//! The admin listener: health, metrics, and the API by which ops drive a running gateway.
+//! On its own address, loopback by default; everything but health and metrics needs the token.
+
+pub mod client;
+mod gauges;
+mod routes;
+pub mod wire;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use admission::Admission;
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, patch, post};
+use checkout_worker::Checkout;
+use domain::DropId;
+use http::request::Parts;
+use hyper::body::Incoming;
+use subtle::ConstantTimeEq;
+use tower::ServiceExt;
+
+use crate::assembly::readings::House;
+use crate::config::{DropConfig, Secret};
+use crate::edge::connection::Connection;
+use crate::edge::listener::Serve;
+use crate::edge::problem::explain_rejection;
+use crate::edge::{EdgeBody, Form};
+use crate::room::Room;
+use crate::supervisor::Supervisor;
+use crate::telemetry::metrics::Metrics;
+
+/// What the admin API works on.
+pub struct Admin {
+    /// The queue.
+    pub desk: Admission,
+    /// The orders.
+    pub checkout: Checkout,
+    /// The waiting room, whose notices can be changed.
+    pub room: Arc<Room>,
+    /// Stock and backlog as last read.
+    pub house: Arc<House>,
+    /// Everything that is counted.
+    pub metrics: Metrics,
+    /// The drops as configured.
+    pub drops: ArcSwap<BTreeMap<DropId, Arc<DropConfig>>>,
+    /// The bearer token.
+    pub token: Secret,
+    /// The tasks, whose panics are counted.
+    pub supervisor: Supervisor,
+}
+
+/// The admin routes as a service of the listener.
+pub struct AdminService {
+    router: Router,
+}
+
+impl AdminService {
+    /// Routes over `admin`.
+    pub fn new(admin: Arc<Admin>) -> Self {
+        let driven = Router::new()
+            .route("/drops", get(routes::drops))
+            .route(
+                "/drops/{drop}",
+                get(routes::drop).merge(patch(routes::change_drop)),
+            )
+            .route("/drops/{drop}/{verb}", post(routes::command))
+            .route("/orders", get(routes::orders))
+            .route("/orders/{order}", get(routes::order))
+            .route("/orders/{order}/{verb}", post(routes::mend))
+            .route("/parked", get(routes::parked))
+            .route("/payments/{verb}", post(routes::payments))
+            .route("/audit", get(routes::audit))
+            .route("/reconcile", post(routes::reconcile))
+            .layer(middleware::from_fn_with_state(Arc::clone(&admin), authorised));
+        let router = Router::new()
+            .route("/healthz", get(|| async { "alive\n" }))
+            .route("/readyz", get(routes::ready))
+            .route("/metrics", get(routes::metrics))
+            .nest("/admin/v1", driven)
+            .with_state(admin);
+        Self { router }
+    }
+}
+
+/// Lets a request pass that carries the token. Compared in constant time, so that the answer's
+/// delay does not tell how much of a guess was right.
+async fn authorised(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+    let given = request
+        .headers()
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let token = given
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .unwrap_or_default();
+    if bool::from(token.as_bytes().ct_eq(admin.token.expose().as_bytes())) {
+        return next.run(request).await;
+    }
+    (StatusCode::UNAUTHORIZED, "the admin API needs the bearer token").into_response()
+}
+
+impl Serve for AdminService {
+    async fn serve(
+        &self,
+        request: http::Request<Incoming>,
+        connection: &Arc<Connection>,
+    ) -> http::Response<EdgeBody> {
+        let identity = connection.ids().identify(request.headers());
+        let (parts, body): (Parts, Incoming) = request.into_parts();
+        let request = Request::from_parts(parts, axum::body::Body::new(body));
+        match self.router.clone().oneshot(request).await {
+            Ok(response) => explain_rejection(response, &identity.id, Form::Json).await,
+            Err(never) => match never {},
+        }
+    }
+}

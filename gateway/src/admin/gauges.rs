@@ -1,0 +1,152 @@
+//! Brings the gauges up to date when somebody scrapes: they cost nothing in between.
+
+use std::collections::BTreeMap;
+
+use domain::outflow::Bound;
+use domain::{DropId, Span};
+
+use super::Admin;
+use crate::telemetry::metrics::{Metrics, NO_LABELS};
+
+pub(super) fn refresh(admin: &Admin) {
+    let drops: Vec<DropId> = admin.drops.load().keys().cloned().collect();
+    for drop in &drops {
+        queue(admin, drop);
+    }
+    checkout(admin);
+    audit(admin);
+    admin
+        .metrics
+        .event_streams
+        .set(signed(admin.room.open_streams() as u64));
+    let counted = admin.metrics.panics.with_label_values(&["task"]);
+    counted.inc_by(admin.supervisor.panics().saturating_sub(counted.get()));
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn seconds(span: Span) -> f64 {
+    span.as_duration().as_secs_f64()
+}
+
+fn queue(admin: &Admin, drop: &DropId) {
+    let metrics = &admin.metrics;
+    let label = [drop.as_str()];
+    if let Some(snapshot) = admin.desk.snapshot(drop) {
+        metrics
+            .queue_waiting
+            .with_label_values(&label)
+            .set(signed(snapshot.waiting));
+        metrics
+            .queue_frontier
+            .with_label_values(&label)
+            .set(signed(snapshot.frontier.0));
+        metrics
+            .queue_oldest_wait
+            .with_label_values(&label)
+            .set(seconds(snapshot.oldest_wait));
+        metrics
+            .active_users
+            .with_label_values(&label)
+            .set(signed(snapshot.active_users));
+        for bound in Bound::ALL {
+            let binds = i64::from(bound == snapshot.bound);
+            metrics
+                .outflow_bound
+                .with_label_values(&[drop.as_str(), bound.as_str()])
+                .set(binds);
+        }
+    }
+    let Some(figures) = admin.desk.figures(drop) else {
+        return;
+    };
+    let grown = |family: &prometheus::IntCounterVec, labels: &[&str], now: u64| {
+        let counter = family.with_label_values(labels);
+        counter.inc_by(now.saturating_sub(counter.get()));
+    };
+    grown(&metrics.queue_joined, &label, figures.joined);
+    grown(&metrics.admitted, &label, figures.admitted);
+    grown(&metrics.no_shows, &label, figures.no_shows);
+    grown(
+        &metrics.estimate_hits,
+        &[drop.as_str(), "yes"],
+        figures.estimate_hits,
+    );
+    grown(
+        &metrics.estimate_hits,
+        &[drop.as_str(), "no"],
+        figures.estimate_misses,
+    );
+}
+
+fn checkout(admin: &Admin) {
+    let (metrics, figures) = (&admin.metrics, admin.house.figures());
+    for (drop, sku, level) in &figures.stock {
+        let set = |state: &str, units: u32| {
+            metrics
+                .stock_units
+                .with_label_values(&[drop.as_str(), sku.as_str(), state])
+                .set(i64::from(units));
+        };
+        set("available", level.available());
+        set("reserved", level.held);
+        set("sold", level.sold);
+    }
+    metrics.orders.reset();
+    for (drop, state, count) in &figures.gauges.orders {
+        metrics
+            .orders
+            .with_label_values(&[drop.as_str(), state.as_str()])
+            .set(signed(*count));
+    }
+    metrics.parked_orders.reset();
+    for (reason, count) in &figures.gauges.flagged {
+        metrics
+            .parked_orders
+            .with_label_values(&[reason.as_str()])
+            .set(signed(*count));
+    }
+    for (drop, per_second) in &figures.drain {
+        metrics
+            .drain_per_second
+            .with_label_values(&[drop.as_str()])
+            .set(f64::from(*per_second));
+    }
+    metrics
+        .breaker_open
+        .with_label_values(&["provider"])
+        .set(i64::from(figures.breaker_open));
+    outbox(metrics, &figures.gauges, admin.house.now());
+}
+
+fn outbox(metrics: &Metrics, gauges: &checkout_worker::ledger::Gauges, now: domain::Timestamp) {
+    metrics.outbox_pending.set(signed(gauges.outbox_pending));
+    let age = gauges
+        .outbox_oldest
+        .map_or(Span::ZERO, |oldest| now.since(oldest));
+    metrics
+        .outbox_oldest
+        .with_label_values(NO_LABELS)
+        .set(seconds(age));
+}
+
+/// The auditor's last finding: every difference that has ever shown stays visible as zero.
+fn audit(admin: &Admin) {
+    let Some(report) = admin.house.audit() else { return };
+    let mut differences: BTreeMap<&str, i64> = checkout_worker::audit::BOOKS
+        .iter()
+        .map(|what| (*what, 0))
+        .collect();
+    for difference in &report.differences {
+        *differences.entry(difference.what).or_default() += (difference.expected - difference.found).abs();
+    }
+    for (what, difference) in differences {
+        admin
+            .metrics
+            .audit_difference
+            .with_label_values(&[what])
+            .set(difference);
+    }
+}

@@ -1,0 +1,308 @@
+//! What each admin route does. Every change is logged with what was asked.
+
+use std::sync::Arc;
+
+use admission::{Command, JoinError};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use checkout_worker::checkout::MendError;
+use checkout_worker::ledger::{LedgerError, OrderFilter};
+use domain::saga::{Restock, StateName};
+use domain::{DropId, OrderId, Span};
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::wire::{Audit, DropChange, DropStatus, OrderStatus};
+use super::{Admin, gauges};
+
+type Shared = State<Arc<Admin>>;
+
+/// Who acts, in the operators' log: the API has one token, so it has one name.
+const ACTOR: &str = "admin";
+/// The ledger is read four times a second; silent for this long, it is not working.
+const LEDGER_SILENCE_MAX: Span = Span::from_secs(5);
+/// Orders listed at once unless asked otherwise.
+const ORDERS_SHOWN: u32 = 100;
+
+/// Why a request of an operator was not carried out, as a status and a sentence.
+pub(super) struct Failure(StatusCode, String);
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.0, self.1).into_response()
+    }
+}
+
+fn unknown(what: &str) -> Failure {
+    Failure(StatusCode::NOT_FOUND, format!("there is no such {what}"))
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        tracing::error!(%error, "the ledger failed an operator's request");
+        Self(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl From<MendError> for Failure {
+    fn from(error: MendError) -> Self {
+        let status = match &error {
+            MendError::Unknown(_) => StatusCode::NOT_FOUND,
+            MendError::Refused(_) => StatusCode::CONFLICT,
+            MendError::Drive(_) | MendError::Ledger(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self(status, error.to_string())
+    }
+}
+
+impl From<JoinError> for Failure {
+    fn from(error: JoinError) -> Self {
+        let status = match &error {
+            JoinError::UnknownDrop => StatusCode::NOT_FOUND,
+            JoinError::NotOpen(_) | JoinError::Closed | JoinError::Full { .. } => StatusCode::CONFLICT,
+            JoinError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self(status, error.to_string())
+    }
+}
+
+/// `GET /readyz`: 200 when every part can do its work, else 503; the reasons either way.
+pub(super) async fn ready(State(admin): Shared) -> Response {
+    let silence = admin.house.ledger_silence();
+    let ledger = silence <= LEDGER_SILENCE_MAX;
+    let stale: Vec<String> = admin
+        .drops
+        .load()
+        .keys()
+        .filter(|drop| admin.desk.snapshot(drop).is_none_or(|snapshot| snapshot.stale))
+        .map(ToString::to_string)
+        .collect();
+    let stopping = admin.supervisor.stop_token().is_cancelled();
+    let ready = ledger && stale.is_empty() && !stopping;
+    let reasons = json!({
+        "ready": ready,
+        "ledger": if ledger { "ok".to_owned() } else { format!("has not answered for {silence}") },
+        "queue": if stale.is_empty() { "ok".to_owned() } else { format!("not refreshed: {}", stale.join(", ")) },
+        "stopping": stopping,
+    });
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(reasons)).into_response()
+}
+
+/// `GET /metrics`.
+pub(super) async fn metrics(State(admin): Shared) -> Response {
+    gauges::refresh(&admin);
+    let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (kind, admin.metrics.encode()).into_response()
+}
+
+fn status_of(admin: &Admin, drop: &DropId) -> Option<DropStatus> {
+    let config = admin.drops.load().get(drop).cloned()?;
+    let (snapshot, figures) = (admin.desk.snapshot(drop)?, admin.desk.figures(drop)?);
+    Some(DropStatus::of(
+        &config,
+        &snapshot,
+        &figures,
+        &admin.house.stock(drop),
+    ))
+}
+
+/// `GET drops`.
+pub(super) async fn drops(State(admin): Shared) -> Json<Vec<DropStatus>> {
+    let names: Vec<DropId> = admin.drops.load().keys().cloned().collect();
+    Json(names.iter().filter_map(|drop| status_of(&admin, drop)).collect())
+}
+
+/// `GET drops/{drop}`.
+pub(super) async fn drop(
+    State(admin): Shared,
+    Path(name): Path<String>,
+) -> Result<Json<DropStatus>, Failure> {
+    let drop = drop_id(&name)?;
+    status_of(&admin, &drop).map(Json).ok_or_else(|| unknown("drop"))
+}
+
+fn drop_id(name: &str) -> Result<DropId, Failure> {
+    DropId::new(name).map_err(|_| unknown("drop"))
+}
+
+/// `POST drops/{drop}/{pause|resume|drain|end|queue-all}`.
+pub(super) async fn command(
+    State(admin): Shared,
+    Path((name, verb)): Path<(String, String)>,
+) -> Result<Json<DropStatus>, Failure> {
+    let drop = drop_id(&name)?;
+    let command = match verb.as_str() {
+        "pause" => Command::Pause,
+        "resume" => Command::Resume,
+        "drain" => Command::Drain,
+        "end" => Command::End,
+        "queue-all" => Command::QueueAll,
+        _ => return Err(unknown("command")),
+    };
+    admin.desk.control(&drop, command).await?;
+    tracing::info!(drop.id = %drop, command = verb, "an operator commanded a drop");
+    admin
+        .checkout
+        .note("drop.command", &format!("{drop} {verb}"), ACTOR)
+        .await?;
+    status_of(&admin, &drop).map(Json).ok_or_else(|| unknown("drop"))
+}
+
+/// `PATCH drops/{drop}`: limits, drain rate, notice.
+pub(super) async fn change_drop(
+    State(admin): Shared,
+    Path(name): Path<String>,
+    Json(change): Json<DropChange>,
+) -> Result<Json<DropStatus>, Failure> {
+    let drop = drop_id(&name)?;
+    let snapshot = admin.desk.snapshot(&drop).ok_or_else(|| unknown("drop"))?;
+    let zero = [
+        change.total_active_users,
+        change.new_users_per_minute,
+        change.drain_per_second,
+    ];
+    if zero.contains(&Some(0)) {
+        return Err(Failure(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "limits are 1 or more; to hold everybody, pause".into(),
+        ));
+    }
+    let mut rules = (*snapshot.rules).clone();
+    rules.limits.total_active_users = change
+        .total_active_users
+        .unwrap_or(rules.limits.total_active_users);
+    rules.limits.new_users_per_minute = change
+        .new_users_per_minute
+        .unwrap_or(rules.limits.new_users_per_minute);
+    admin
+        .desk
+        .reconfigure(vec![rules])
+        .await
+        .map_err(|error| Failure(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;
+    if let Some(rate) = change.drain_per_second {
+        admin.checkout.set_drain_rate(&drop, rate);
+    }
+    if let Some(notice) = &change.notice {
+        admin.room.set_notice(&drop, notice);
+    }
+    tracing::info!(drop.id = %drop, change = ?change, "an operator changed a drop");
+    admin
+        .checkout
+        .note("drop.change", &format!("{drop} {}", json!(change)), ACTOR)
+        .await?;
+    status_of(&admin, &drop).map(Json).ok_or_else(|| unknown("drop"))
+}
+
+/// Query of `GET orders`.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OrdersQuery {
+    drop: Option<String>,
+    state: Option<String>,
+    limit: Option<u32>,
+}
+
+/// `GET orders`.
+pub(super) async fn orders(
+    State(admin): Shared,
+    Query(query): Query<OrdersQuery>,
+) -> Result<Json<Vec<OrderStatus>>, Failure> {
+    let states = match &query.state {
+        None => Vec::new(),
+        Some(name) => vec![StateName::parse(name).ok_or_else(|| {
+            Failure(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                format!("there is no state {name}"),
+            )
+        })?],
+    };
+    let filter = OrderFilter {
+        drop: query.drop.as_deref().map(drop_id).transpose()?,
+        states,
+        limit: query.limit.unwrap_or(ORDERS_SHOWN).min(1_000),
+        ..OrderFilter::default()
+    };
+    let views = admin.checkout.orders(filter).await?;
+    Ok(Json(views.iter().map(OrderStatus::from).collect()))
+}
+
+fn order_id(name: &str) -> Result<OrderId, Failure> {
+    Uuid::try_parse(name)
+        .map(|id| OrderId(id.as_u128()))
+        .map_err(|_| unknown("order"))
+}
+
+/// `GET orders/{order}`.
+pub(super) async fn order(
+    State(admin): Shared,
+    Path(name): Path<String>,
+) -> Result<Json<OrderStatus>, Failure> {
+    let view = admin
+        .checkout
+        .view(order_id(&name)?)
+        .await?
+        .ok_or_else(|| unknown("order"))?;
+    Ok(Json(OrderStatus::from(&view)))
+}
+
+/// `POST orders/{order}/{cancel|refund|retry}`.
+pub(super) async fn mend(
+    State(admin): Shared,
+    Path((name, verb)): Path<(String, String)>,
+) -> Result<Json<OrderStatus>, Failure> {
+    let order = order_id(&name)?;
+    let view = match verb.as_str() {
+        "cancel" => admin.checkout.cancel_by_operator(order, ACTOR).await?,
+        "refund" => admin.checkout.refund(order, Restock::Keep, ACTOR).await?,
+        "retry" => admin.checkout.retry(order, ACTOR).await?,
+        _ => return Err(unknown("command")),
+    };
+    tracing::info!(order.id = %order, command = verb, "an operator mended an order");
+    Ok(Json(OrderStatus::from(&view)))
+}
+
+/// `GET parked`.
+pub(super) async fn parked(State(admin): Shared) -> Result<Json<Vec<OrderStatus>>, Failure> {
+    let views = admin.checkout.parked(1_000).await?;
+    Ok(Json(views.iter().map(OrderStatus::from).collect()))
+}
+
+/// `POST payments/{pause|resume}`.
+pub(super) async fn payments(
+    State(admin): Shared,
+    Path(verb): Path<String>,
+) -> Result<Json<serde_json::Value>, Failure> {
+    match verb.as_str() {
+        "pause" => admin.checkout.pause_payments(ACTOR).await?,
+        "resume" => admin.checkout.resume_payments(ACTOR).await?,
+        _ => return Err(unknown("command")),
+    }
+    tracing::info!(command = verb, "an operator switched payments");
+    Ok(Json(
+        json!({ "payments": if verb == "pause" { "paused" } else { "running" } }),
+    ))
+}
+
+/// `GET audit`.
+pub(super) async fn audit(State(admin): Shared) -> Result<Json<Audit>, Failure> {
+    Ok(Json(Audit::from(&admin.checkout.audit().await?)))
+}
+
+/// `POST reconcile`: asks the provider about every payment of the window, then audits.
+pub(super) async fn reconcile(State(admin): Shared) -> Result<Json<Audit>, Failure> {
+    admin
+        .checkout
+        .reconcile()
+        .await
+        .map_err(|error| Failure(StatusCode::BAD_GATEWAY, error.to_string()))?;
+    Ok(Json(Audit::from(&admin.checkout.audit().await?)))
+}

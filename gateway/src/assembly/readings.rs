@@ -1,0 +1,210 @@
+//! What one half of the house must know of the other: stock and backlog from the checkout,
+//! health from the edge, carried to the queue as values. Refreshed a few times a second, so
+//! that nobody who asks has to wait.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use admission::Outside;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use checkout_worker::Checkout;
+use checkout_worker::audit::AuditReport;
+use checkout_worker::checkout::Figures;
+use domain::health::{Health, Interval};
+use domain::pool::Level;
+use domain::saga::StateName;
+use domain::{Clock, DropId, Readings, Sku, Span, StockLevel, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use crate::edge::observe::UpstreamOutcome;
+
+/// How often the ledger is read. A shopper is told "sold out" at most this much late.
+const REFRESH: Duration = Duration::from_millis(250);
+/// An upstream that takes longer than this to begin its answers is let rest.
+const LATENCY_TARGET: Span = Span::from_secs(2);
+/// One health interval per this many refreshes: a second.
+const REFRESHES_PER_INTERVAL: u32 = 4;
+
+/// One audit per this many refreshes: it reads every entry of the ledger.
+const REFRESHES_PER_AUDIT: u32 = 60;
+
+/// The latest readings of all drops.
+pub struct House {
+    clock: Arc<dyn Clock>,
+    figures: ArcSwap<Figures>,
+    audit: ArcSwapOption<AuditReport>,
+    /// When the ledger last answered.
+    read_at: AtomicU64,
+    health: Mutex<Option<Health>>,
+    upstream: Seen,
+}
+
+/// What was seen of the upstream since the last interval.
+#[derive(Default, Debug)]
+struct Seen {
+    requests: AtomicU64,
+    errors: AtomicU64,
+    slow: AtomicU64,
+}
+
+impl House {
+    /// A house that has read nothing yet.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            figures: ArcSwap::default(),
+            audit: ArcSwapOption::empty(),
+            read_at: AtomicU64::new(0),
+            health: Mutex::default(),
+            upstream: Seen::default(),
+        }
+    }
+
+    /// Reads the ledger until `stop`.
+    pub async fn refresh(&self, checkout: &Checkout, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(REFRESH);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut round = 0_u32;
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            self.read(checkout).await;
+            if round.is_multiple_of(REFRESHES_PER_AUDIT) {
+                self.read_audit(checkout).await;
+            }
+            round = round.wrapping_add(1);
+            if round.is_multiple_of(REFRESHES_PER_INTERVAL) {
+                self.close_interval();
+            }
+        }
+    }
+
+    /// Reads the ledger once. A ledger that fails leaves the last figures standing: they pace the
+    /// outflow, and what they may get wrong the ledger itself refuses.
+    pub async fn read(&self, checkout: &Checkout) {
+        match checkout.figures().await {
+            Ok(figures) => {
+                self.figures.store(Arc::new(figures));
+                self.read_at
+                    .store(self.clock.now().as_millis(), Ordering::Relaxed);
+            }
+            Err(error) => tracing::warn!(%error, "the ledger's figures cannot be read"),
+        }
+    }
+
+    async fn read_audit(&self, checkout: &Checkout) {
+        match checkout.audit().await {
+            Ok(report) => self.audit.store(Some(Arc::new(report))),
+            Err(error) => tracing::warn!(%error, "the ledger cannot be audited"),
+        }
+    }
+
+    /// The last audit, if there was one.
+    pub fn audit(&self) -> Option<Arc<AuditReport>> {
+        self.audit.load_full()
+    }
+
+    /// How long ago the ledger last answered.
+    pub fn ledger_silence(&self) -> Span {
+        self.clock
+            .now()
+            .since(Timestamp::from_millis(self.read_at.load(Ordering::Relaxed)))
+    }
+
+    /// The present instant, for ages.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The checkout's figures as last read.
+    pub fn figures(&self) -> Arc<Figures> {
+        self.figures.load_full()
+    }
+
+    /// One drop's stock as last read.
+    pub fn stock(&self, drop: &DropId) -> BTreeMap<Sku, Level> {
+        let figures = self.figures.load();
+        let of_drop = figures.stock.iter().filter(|(id, ..)| id == drop);
+        of_drop.map(|(_, sku, level)| (sku.clone(), *level)).collect()
+    }
+
+    /// Notes how one exchange with the upstream went.
+    pub fn upstream(&self, outcome: UpstreamOutcome, took: Duration) {
+        let failed = match outcome {
+            UpstreamOutcome::Answered => false,
+            UpstreamOutcome::ServerError
+            | UpstreamOutcome::ConnectFailed
+            | UpstreamOutcome::TimedOut
+            | UpstreamOutcome::Broken => true,
+            UpstreamOutcome::Saturated | UpstreamOutcome::ClientFailed => return,
+        };
+        self.upstream.requests.fetch_add(1, Ordering::Relaxed);
+        self.upstream
+            .errors
+            .fetch_add(u64::from(failed), Ordering::Relaxed);
+        self.upstream
+            .slow
+            .fetch_add(u64::from(took > LATENCY_TARGET.as_duration()), Ordering::Relaxed);
+    }
+
+    fn close_interval(&self) {
+        let requests = self.upstream.requests.swap(0, Ordering::Relaxed);
+        let slow = self.upstream.slow.swap(0, Ordering::Relaxed);
+        // The 95th percentile lies above the target exactly if more than one in twenty does.
+        let is_slow = slow.saturating_mul(20) > requests;
+        let latency = if is_slow {
+            LATENCY_TARGET + Span::from_millis(1)
+        } else {
+            Span::ZERO
+        };
+        let seen = Interval {
+            requests,
+            errors: self.upstream.errors.swap(0, Ordering::Relaxed),
+            latency,
+        };
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        *health = Some(health.unwrap_or_else(|| Health::new(LATENCY_TARGET)).after(seen));
+    }
+
+    fn health_per_mille(&self) -> u32 {
+        let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.map_or(Readings::default().health_per_mille, |health| health.per_mille())
+    }
+}
+
+impl Outside for House {
+    fn readings(&self, drop: &DropId) -> Readings {
+        let figures = self.figures.load();
+        let levels = figures
+            .stock
+            .iter()
+            .filter(|(id, ..)| id == drop)
+            .map(|(_, _, level)| level);
+        let stock = levels.fold(None, |sum: Option<StockLevel>, level| {
+            let sum = sum.unwrap_or_default();
+            Some(StockLevel {
+                available: sum.available + u64::from(level.available()),
+                reserved: sum.reserved + u64::from(level.held),
+                sold: sum.sold + u64::from(level.sold),
+            })
+        });
+        let waiting = |state: StateName| matches!(state, StateName::Accepted | StateName::Authorising);
+        let backlog = figures
+            .gauges
+            .orders
+            .iter()
+            .filter(|(id, state, _)| id == drop && waiting(*state));
+        let drain = figures
+            .drain
+            .iter()
+            .find(|(id, _)| id == drop)
+            .map(|(_, per_second)| *per_second);
+        Readings {
+            stock,
+            order_backlog: backlog.map(|(.., count)| count).sum(),
+            drain_per_minute: drain.map(|per_second| u64::from(per_second) * 60),
+            health_per_mille: self.health_per_mille(),
+            ..Readings::default()
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The commands that serve, or that speak to a gateway that does.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+
+use super::args::{Cli, Command, OrdersCommand, OutputForm, ParkedCommand, Role, StatusOptions};
+use super::{Exit, offline, show, signals};
+use crate::admin::client::Client;
+use crate::admin::wire::{Audit, DropChange, DropStatus, OrderStatus};
+use crate::assembly::{Doorline, Ground};
+use crate::config::secret::admin::existing_admin_token;
+use crate::config::{Environment, Loaded, LogFormat};
+use crate::system::{SystemClock, SystemEntropy};
+use crate::{demo, telemetry};
+
+/// How often `status --watch` looks again.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs a command that needs a runtime, and says how it ended. Complaints go to standard error.
+pub fn run(cli: &Cli, environment: Environment) -> Exit {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&anyhow::Error::from(error)),
+    };
+    runtime
+        .block_on(dispatch(cli, environment))
+        .unwrap_or_else(|error| complain(&error))
+}
+
+fn complain(error: &anyhow::Error) -> Exit {
+    // Where standard error is closed there is nobody to complain to.
+    let _ = writeln!(io::stderr(), "doorline: {error:#}");
+    Exit::Failed
+}
+
+async fn dispatch(cli: &Cli, environment: Environment) -> anyhow::Result<Exit> {
+    match &cli.command {
+        Command::Demo(options) => {
+            telemetry::start_logging("error", LogFormat::Text);
+            let ground = ground(environment);
+            let stop = signals::listen(|| {})?;
+            let clean = demo::run(options, &ground, stop).await?;
+            return Ok(if clean { Exit::Done } else { Exit::Failed });
+        }
+        Command::Serve(options) => {
+            let loaded = match offline::load_config(&cli.global, &environment, &mut io::stderr())? {
+                Ok(loaded) => loaded,
+                Err(exit) => return Ok(exit),
+            };
+            return serve(&loaded, options.role, environment).await;
+        }
+        _ => {}
+    }
+    let loaded = match offline::load_config(&cli.global, &environment, &mut io::stderr())? {
+        Ok(loaded) => loaded,
+        Err(exit) => return Ok(exit),
+    };
+    let token = existing_admin_token(&loaded.config, &environment)?;
+    let token =
+        token.context("no admin token is configured, and no gateway has left one in backend.data_dir")?;
+    let client = Client::new(loaded.config.admin.listen, token)?;
+    ask(cli, &client).await
+}
+
+fn ground(environment: Environment) -> Ground {
+    Ground {
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        environment,
+    }
+}
+
+/// `doorline serve`: until a signal, then drains.
+async fn serve(loaded: &Loaded, role: Role, environment: Environment) -> anyhow::Result<Exit> {
+    anyhow::ensure!(
+        role == Role::All,
+        "backend.mode = \"embedded\" is one process that does everything: use --role all"
+    );
+    let config = &loaded.config;
+    telemetry::start_logging(config.log.level.as_str(), config.log.format);
+    let house = Doorline::open(config, &ground(environment)).await?;
+    let stop: CancellationToken =
+        signals::listen(|| tracing::info!("stopping: open requests are served to their end"))?;
+    stop.cancelled().await;
+    house.close().await;
+    Ok(Exit::Done)
+}
+
+/// A command to a running gateway.
+async fn ask(cli: &Cli, client: &Client) -> anyhow::Result<Exit> {
+    let form = cli.global.output;
+    let mut out = io::stdout();
+    match &cli.command {
+        Command::Status(options) => status(options, client, form, &mut out).await?,
+        Command::Pause(target) => command(client, target.drop.as_str(), "pause", form, &mut out).await?,
+        Command::Resume(target) => command(client, target.drop.as_str(), "resume", form, &mut out).await?,
+        Command::Drain(target) => command(client, target.drop.as_str(), "drain", form, &mut out).await?,
+        Command::End(target) => command(client, target.drop.as_str(), "end", form, &mut out).await?,
+        Command::QueueAll(target) => {
+            command(client, target.drop.as_str(), "queue-all", form, &mut out).await?
+        }
+        Command::Rate(options) => {
+            let change = DropChange {
+                new_users_per_minute: Some(options.new_users_per_minute),
+                ..DropChange::default()
+            };
+            let status: DropStatus = client.patch(&format!("drops/{}", options.drop), &change).await?;
+            show::drops(&[status], form, &mut out)?;
+        }
+        Command::Orders(orders) => self::orders(orders, client, form, &mut out).await?,
+        Command::Parked(parked) => self::parked(parked, client, form, &mut out).await?,
+        Command::Audit => return audited(&client.get("audit").await?, form, &mut out),
+        Command::Reconcile => return audited(&client.post("reconcile").await?, form, &mut out),
+        Command::Demo(_)
+        | Command::Serve(_)
+        | Command::Check
+        | Command::Config(_)
+        | Command::Completions(_) => {}
+    }
+    Ok(Exit::Done)
+}
+
+async fn status(
+    options: &StatusOptions,
+    client: &Client,
+    form: OutputForm,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    loop {
+        let drops: Vec<DropStatus> = match &options.drop {
+            Some(drop) => vec![client.get(&format!("drops/{drop}")).await?],
+            None => client.get("drops").await?,
+        };
+        show::drops(&drops, form, out)?;
+        if !options.watch {
+            return Ok(());
+        }
+        tokio::time::sleep(WATCH_EVERY).await;
+    }
+}
+
+async fn command(
+    client: &Client,
+    drop: &str,
+    verb: &str,
+    form: OutputForm,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let status: DropStatus = client.post(&format!("drops/{drop}/{verb}")).await?;
+    show::drops(&[status], form, out)
+}
+
+async fn orders(
+    command: &OrdersCommand,
+    client: &Client,
+    form: OutputForm,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let orders: Vec<OrderStatus> = match command {
+        OrdersCommand::List(filter) => {
+            let drop = filter
+                .drop
+                .as_ref()
+                .map(|drop| format!("&drop={drop}"))
+                .unwrap_or_default();
+            let state = filter
+                .state
+                .as_ref()
+                .map(|state| format!("&state={state}"))
+                .unwrap_or_default();
+            client
+                .get(&format!("orders?limit={}{drop}{state}", filter.limit))
+                .await?
+        }
+        OrdersCommand::Show(target) => vec![client.get(&format!("orders/{}", target.order)).await?],
+        OrdersCommand::Cancel(target) => vec![client.post(&format!("orders/{}/cancel", target.order)).await?],
+    };
+    show::orders(&orders, form, out)
+}
+
+async fn parked(
+    command: &ParkedCommand,
+    client: &Client,
+    form: OutputForm,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let orders: Vec<OrderStatus> = match command {
+        ParkedCommand::List => client.get("parked").await?,
+        ParkedCommand::Show(target) => vec![client.get(&format!("orders/{}", target.order)).await?],
+        ParkedCommand::Retry(target) => vec![client.post(&format!("orders/{}/retry", target.order)).await?],
+    };
+    show::orders(&orders, form, out)
+}
+
+/// Shows an audit; exit 1 where something does not add up.
+fn audited(audit: &Audit, form: OutputForm, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    show::audit(audit, form, out)?;
+    Ok(if audit.clean { Exit::Done } else { Exit::Failed })
+}

@@ -1,0 +1,138 @@
+//! Results on the terminal: tables for people, JSON for programs.
+
+use std::io::Write;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::args::OutputForm;
+use crate::admin::wire::{Audit, DropStatus, OrderStatus};
+
+/// Shows drops.
+pub(super) fn drops(drops: &[DropStatus], form: OutputForm, out: &mut dyn Write) -> anyhow::Result<()> {
+    if form == OutputForm::Json {
+        return json(&drops, out);
+    }
+    let head = [
+        "drop",
+        "phase",
+        "waiting",
+        "inside",
+        "let in/min",
+        "paced by",
+        "oldest wait",
+        "stock left",
+        "sold",
+    ];
+    let row = |drop: &DropStatus| {
+        let units =
+            |count: fn(&crate::admin::wire::Units) -> u32| -> u32 { drop.stock.values().map(count).sum() };
+        vec![
+            drop.drop.clone(),
+            drop.phase.clone() + if drop.stale { " (stale)" } else { "" },
+            drop.waiting.to_string(),
+            format!("{}/{}", drop.active_users, drop.limits.total_active_users),
+            format!(
+                "{}/{}",
+                drop.admitted_last_minute, drop.limits.new_users_per_minute
+            ),
+            drop.outflow_bound.clone(),
+            format!("{} s", drop.oldest_wait_seconds),
+            units(|units| units.available).to_string(),
+            units(|units| units.sold).to_string(),
+        ]
+    };
+    table(&head, drops.iter().map(row).collect(), out)
+}
+
+/// Shows orders.
+pub(super) fn orders(orders: &[OrderStatus], form: OutputForm, out: &mut dyn Write) -> anyhow::Result<()> {
+    if form == OutputForm::Json {
+        return json(&orders, out);
+    }
+    let row = |order: &OrderStatus| {
+        let items: Vec<String> = order
+            .items
+            .iter()
+            .map(|(sku, quantity)| format!("{quantity} × {sku}"))
+            .collect();
+        vec![
+            order.order.clone(),
+            order.drop.clone(),
+            order.state.clone(),
+            items.join(", "),
+            format!("{} {}", order.amount, order.currency),
+            order
+                .flag
+                .clone()
+                .or_else(|| order.reason.clone())
+                .unwrap_or_default(),
+            order.changed_at.clone(),
+        ]
+    };
+    table(
+        &["order", "drop", "state", "items", "amount", "why", "changed"],
+        orders.iter().map(row).collect(),
+        out,
+    )
+}
+
+/// Shows an audit.
+pub(super) fn audit(audit: &Audit, form: OutputForm, out: &mut dyn Write) -> anyhow::Result<()> {
+    if form == OutputForm::Json {
+        return json(audit, out);
+    }
+    let stock = audit.stock.iter().map(|stock| {
+        let units = [stock.total, stock.held, stock.sold].map(|units| units.to_string());
+        [vec![stock.drop.clone(), stock.sku.clone()], units.to_vec()].concat()
+    });
+    table(&["drop", "sku", "units", "held", "sold"], stock.collect(), out)?;
+    writeln!(
+        out,
+        "{} orders paid: {} due, {} captured",
+        audit.paid_orders, audit.paid_total, audit.captured_total
+    )?;
+    for difference in &audit.differences {
+        let (what, subject) = (&difference.what, &difference.subject);
+        writeln!(
+            out,
+            "DIFFERENCE {what} {subject}: {} expected, {} found",
+            difference.expected, difference.found
+        )?;
+    }
+    let verdict = if audit.clean {
+        "every unit and every charge adds up"
+    } else {
+        "something does not add up"
+    };
+    writeln!(out, "{verdict}").context("the results cannot be written")
+}
+
+fn json(value: &impl Serialize, out: &mut dyn Write) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(value)?;
+    writeln!(out, "{text}").context("the results cannot be written")
+}
+
+/// Writes columns as wide as their widest cell.
+fn table(head: &[&str], rows: Vec<Vec<String>>, out: &mut dyn Write) -> anyhow::Result<()> {
+    let width = |column: usize| {
+        let cells = rows
+            .iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count());
+        cells
+            .chain(head.get(column).map(|title| title.len()))
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let titles = head.iter().map(ToString::to_string).collect();
+    for row in std::iter::once(titles).chain(rows.iter().cloned()) {
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"));
+        writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! How the demo's drop is configured: in `config.toml`'s own words, through the same loader
+//! as a merchant's file, scaled so that a sale takes about a minute whatever its size.
+
+use std::path::Path;
+use std::time::Duration;
+
+use domain::{Span, Timestamp};
+
+use crate::config::{Config, Environment};
+use crate::room::page::rfc3339;
+
+/// The demo's drop, as the demo shop and the crowd know it.
+pub(super) const DROP: &str = "aurora";
+/// What it sells.
+pub(super) const SKU: &str = "AUR-42";
+/// One pair, in cents.
+const PRICE: u64 = 12_900;
+/// Where the demo listens if it can, so that the address on the screen is the one in the README.
+const SHOPPERS_LISTEN: &str = "127.0.0.1:8080";
+/// Where ops look, if it can.
+const ADMIN_LISTEN: &str = "127.0.0.1:9180";
+/// Any port: where the usual one is taken.
+const ANY: &str = "127.0.0.1:0";
+
+/// The sale's size and times.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) shoppers: u32,
+    pub(super) stock: u32,
+    pub(super) total_active_users: u32,
+    pub(super) new_users_per_minute: u32,
+    /// From now to the start.
+    pub(super) prequeue: Duration,
+    /// From the start until the last of the late ones has come.
+    pub(super) ramp: Duration,
+    /// When everybody goes home, whatever happened.
+    pub(super) deadline: Duration,
+    now: Timestamp,
+}
+
+impl Plan {
+    pub(super) fn of(shoppers: u32, stock: u32, now: Timestamp) -> Self {
+        Self {
+            shoppers,
+            stock,
+            // Every second admitted shopper buys, and the sale should take well under a minute.
+            new_users_per_minute: stock.saturating_mul(4).clamp(60, 60_000),
+            total_active_users: stock.div_ceil(2).clamp(20, 2_000),
+            prequeue: Duration::from_secs(8),
+            ramp: Duration::from_secs(10),
+            deadline: Duration::from_secs(75) + Duration::from_millis(u64::from(stock) * 60),
+            now,
+        }
+    }
+
+    /// The configuration, loaded as a file would be.
+    pub(super) fn config(&self, shop: &str, provider: &str, data_dir: &Path) -> anyhow::Result<Config> {
+        let (start, prequeue) = (self.now + millis(self.prequeue), self.now);
+        let text = format!(
+            r#"
+[server]
+listen = "{listen}"
+public_url = "http://localhost:8080"
+trusted_proxies = ["127.0.0.0/8"]
+max_connections = 250000
+max_connections_per_address = 250000
+[admin]
+listen = "{admin}"
+[upstream]
+url = "{shop}"
+[backend]
+data_dir = {data_dir:?}
+[payment]
+provider = "sandbox"
+api_url = "{provider}"
+webhook_secret_env = "DOORLINE_DEMO_WEBHOOK_SECRET"
+[[drop]]
+id = "{DROP}"
+title = "Aurora, first edition"
+paths = ["/drops/{DROP}", "/products/{DROP}/*"]
+prequeue_start_time = "{prequeue}"
+event_start_time = "{start}"
+shuffle_at_event_start = true
+total_active_users = {users}
+new_users_per_minute = {rate}
+session_duration = "30s"
+disable_session_renewal = true
+claim_window = "10s"
+late_grace = "20s"
+[drop.checkout]
+reserve_for = "15s"
+action_window = "15s"
+per_shopper = 2
+drain_per_second = 20
+overbooking_percent = 150
+[[drop.item]]
+sku = "{SKU}"
+title = "EU 42"
+price = {{ amount = {PRICE}, currency = "eur" }}
+stock = {stock}
+"#,
+            prequeue = rfc3339(prequeue.as_millis()),
+            start = rfc3339(start.as_millis()),
+            listen = free_or_any(SHOPPERS_LISTEN),
+            admin = free_or_any(ADMIN_LISTEN),
+            users = self.total_active_users,
+            rate = self.new_users_per_minute,
+            stock = self.stock,
+        );
+        let loaded = crate::config::parse("the demo's configuration", &text, &[], &Environment::default());
+        Ok(loaded.map_err(|report| anyhow::anyhow!("{report}"))?.config)
+    }
+}
+
+/// `address` if nobody listens there, else any port: a second demo should just run.
+fn free_or_any(address: &'static str) -> &'static str {
+    if std::net::TcpListener::bind(address).is_ok() {
+        address
+    } else {
+        ANY
+    }
+}
+
+fn millis(duration: Duration) -> Span {
+    Span::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The variables that the configuration above names.
+pub(super) fn environment(webhook_secret: &str) -> Environment {
+    [("DOORLINE_DEMO_WEBHOOK_SECRET", webhook_secret)]
+        .into_iter()
+        .collect()
+}

@@ -1,0 +1,300 @@
+//! The shopper API: which address and method leads to which verb.
+//!
+//! Matched by hand instead of by a router: a dozen routes, one of them (the poll) answered a
+//! hundred times more often than all others together, and every refusal a problem of ours.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domain::{DropId, OrderId};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+
+use super::answer::{self, Refusal};
+use super::ticket::{Wish, unknown_drop};
+use super::{Room, board};
+use crate::edge::{BodyError, EdgeBody, Form, Problem, RequestBody, RequestId};
+
+/// Everything of ours lives below this.
+pub(super) const PREFIX: &str = "/.doorline/v1";
+/// Where the world looks for keys (RFC 8615); the same stands below the prefix.
+const WELL_KNOWN_JWKS: &str = "/.well-known/jwks.json";
+/// Bodies here are a few fields; the provider's events are the largest.
+const BODY_BYTES_MAX: u64 = 16 * 1024;
+/// Provider events: Stripe's are a few KB, and 256 KiB is the bound of the security page.
+const WEBHOOK_BYTES_MAX: u64 = 256 * 1024;
+
+/// An address of the API.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Address {
+    /// `/drops/{drop}`.
+    Drop(DropId),
+    /// `/drops/{drop}/draw`.
+    Draw(DropId),
+    /// `/drops/{drop}/ticket`.
+    Ticket(DropId),
+    /// `/drops/{drop}/ticket/events`.
+    TicketEvents(DropId),
+    /// `/drops/{drop}/leave`.
+    Leave(DropId),
+    /// `/drops/{drop}/admission`.
+    Admission(DropId),
+    /// `/drops/{drop}/orders`.
+    Orders(DropId),
+    /// `/orders/{order}`.
+    Order(OrderId),
+    /// `/orders/{order}/events`.
+    OrderEvents(OrderId),
+    /// `/orders/{order}/payment`.
+    Payment(OrderId),
+    /// `/webhooks/stripe`.
+    StripeWebhook,
+    /// `/.well-known/jwks.json`.
+    Jwks,
+}
+
+impl Address {
+    /// Reads a normalised path.
+    pub(crate) fn of(path: &str) -> Option<Self> {
+        if path == WELL_KNOWN_JWKS {
+            return Some(Self::Jwks);
+        }
+        let rest = path.strip_prefix(PREFIX)?.strip_prefix('/')?;
+        let mut segments = rest.split('/');
+        let named = (
+            segments.next(),
+            segments.next(),
+            segments.next(),
+            segments.next(),
+            segments.next(),
+        );
+        let drop = |name: &str| DropId::new(name).ok();
+        Some(match named {
+            (Some("drops"), Some(name), None, ..) => Self::Drop(drop(name)?),
+            (Some("drops"), Some(name), Some("draw"), None, _) => Self::Draw(drop(name)?),
+            (Some("drops"), Some(name), Some("ticket"), None, _) => Self::Ticket(drop(name)?),
+            (Some("drops"), Some(name), Some("ticket"), Some("events"), None) => {
+                Self::TicketEvents(drop(name)?)
+            }
+            (Some("drops"), Some(name), Some("leave"), None, _) => Self::Leave(drop(name)?),
+            (Some("drops"), Some(name), Some("admission"), None, _) => Self::Admission(drop(name)?),
+            (Some("drops"), Some(name), Some("orders"), None, _) => Self::Orders(drop(name)?),
+            (Some("orders"), Some(id), None, ..) => Self::Order(order(id)?),
+            (Some("orders"), Some(id), Some("events"), None, _) => Self::OrderEvents(order(id)?),
+            (Some("orders"), Some(id), Some("payment"), None, _) => Self::Payment(order(id)?),
+            (Some("webhooks"), Some("stripe"), None, ..) => Self::StripeWebhook,
+            (Some(".well-known"), Some("jwks.json"), None, ..) => Self::Jwks,
+            _ => return None,
+        })
+    }
+
+    /// The methods that are served here, as `Allow` names them.
+    fn methods(&self) -> &'static str {
+        match self {
+            Self::Drop(_) | Self::Draw(_) | Self::TicketEvents(_) | Self::OrderEvents(_) | Self::Jwks => {
+                "GET, HEAD"
+            }
+            Self::Ticket(_) => "GET, HEAD, POST, DELETE",
+            Self::Order(_) => "GET, HEAD, DELETE",
+            Self::Leave(_)
+            | Self::Admission(_)
+            | Self::Orders(_)
+            | Self::Payment(_)
+            | Self::StripeWebhook => "POST",
+        }
+    }
+}
+
+fn order(id: &str) -> Option<OrderId> {
+    uuid::Uuid::try_parse(id).ok().map(|id| OrderId(id.as_u128()))
+}
+
+impl Room {
+    /// Answers one request of the API.
+    pub(crate) async fn api(
+        self: &Arc<Self>,
+        parts: &Parts,
+        body: RequestBody,
+        id: &RequestId,
+    ) -> Response<EdgeBody> {
+        let form = Form::wanted_by(&parts.headers);
+        let answered = match Address::of(parts.uri.path()) {
+            None => Err(Problem::not_found().into()),
+            Some(address) => self.route(&address, parts, body).await,
+        };
+        answered.unwrap_or_else(|refusal| refusal.into_response(id, form))
+    }
+
+    async fn route(
+        self: &Arc<Self>,
+        address: &Address,
+        parts: &Parts,
+        body: RequestBody,
+    ) -> Result<Response<EdgeBody>, Refusal> {
+        let headers = &parts.headers;
+        let reads = parts.method == Method::GET || parts.method == Method::HEAD;
+        match address {
+            Address::Ticket(drop) if reads => self.look(drop, headers),
+            Address::Drop(drop) if reads => self.public_state(drop),
+            Address::Draw(drop) if reads => self.draw(drop),
+            Address::TicketEvents(drop) if reads => self.events(drop, headers),
+            Address::Ticket(drop) if parts.method == Method::POST => {
+                self.join(drop, headers, &wish(headers, body).await?).await
+            }
+            Address::Ticket(drop) if parts.method == Method::DELETE => {
+                self.leave(drop, headers, &Wish::default()).await
+            }
+            Address::Leave(drop) if parts.method == Method::POST => {
+                self.leave(drop, headers, &wish(headers, body).await?).await
+            }
+            Address::Admission(drop) if parts.method == Method::POST => {
+                self.claim(drop, headers, &wish(headers, body).await?).await
+            }
+            Address::Orders(drop) if parts.method == Method::POST => {
+                self.reserve(drop, headers, &read(body, BODY_BYTES_MAX).await?)
+                    .await
+            }
+            Address::Order(order) if reads => self.show_order(*order, headers).await,
+            Address::Order(order) if parts.method == Method::DELETE => {
+                self.cancel_order(*order, headers).await
+            }
+            Address::OrderEvents(order) if reads => self.order_events(*order, headers).await,
+            Address::Payment(order) if parts.method == Method::POST => {
+                self.pay(*order, headers, &read(body, BODY_BYTES_MAX).await?)
+                    .await
+            }
+            Address::StripeWebhook if parts.method == Method::POST => {
+                self.webhook(headers, &read(body, WEBHOOK_BYTES_MAX).await?).await
+            }
+            Address::Jwks if reads => Ok(answer::json(StatusCode::OK, self.desk.jwks().to_string())),
+            other => Err(Problem::method_not_allowed(Some(HeaderValue::from_static(other.methods()))).into()),
+        }
+    }
+
+    /// `GET …/drops/{drop}`: the same for everybody, so a CDN may answer it for a second.
+    fn public_state(&self, drop: &DropId) -> Result<Response<EdgeBody>, Refusal> {
+        let posted = self.posted(drop).ok_or_else(unknown_drop)?;
+        let mut response = Response::new(EdgeBody::full(Bytes::clone(&posted.public)));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
+        Ok(response)
+    }
+
+    /// `GET …/drops/{drop}/draw`: the commitment, and after the start what opens it.
+    fn draw(&self, drop: &DropId) -> Result<Response<EdgeBody>, Refusal> {
+        let snapshot = self.desk.snapshot(drop).ok_or_else(unknown_drop)?;
+        let mut body = serde_json::json!({
+            "drop": drop.as_str(),
+            "method": self.board(drop).map(|board| board.config.queueing_method.as_str()),
+            "shuffle_at_event_start": self.board(drop).map(|board| board.config.shuffle == domain::Shuffle::AtEventStart),
+            "commitment": board::hex(&snapshot.draw.commitment),
+        });
+        if let Some((seed, cohort)) = snapshot.draw.revealed {
+            body["seed"] = board::hex(&seed).into();
+            body["cohort"] = cohort.into();
+        }
+        Ok(answer::json(StatusCode::OK, body.to_string()))
+    }
+}
+
+/// Reads a whole body.
+async fn read(body: RequestBody, bytes_max: u64) -> Result<Bytes, Refusal> {
+    let body = body.with_bytes_max(bytes_max);
+    body.check_announced().map_err(body_problem)?;
+    Ok(body.collect().await.map_err(body_problem)?.to_bytes())
+}
+
+fn body_problem(error: BodyError) -> Problem {
+    match error {
+        BodyError::TooLarge { bytes_max } => Problem::body_too_large(bytes_max),
+        BodyError::TimedOut => Problem::body_timed_out(),
+        BodyError::Broken(_) => Problem::malformed("the body broke off"),
+    }
+}
+
+/// Reads JSON; says where it stops making sense.
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        Problem::new(StatusCode::BAD_REQUEST, "invalid-body", "The body cannot be read")
+            .detail(error.to_string())
+    })
+}
+
+/// What came along with a verb: a form of the page without script, JSON, or nothing.
+async fn wish(headers: &HeaderMap, body: RequestBody) -> Result<Wish, Refusal> {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
+    let from_form = kind.starts_with("application/x-www-form-urlencoded");
+    if from_form
+        && headers
+            .get("sec-fetch-site")
+            .is_some_and(|site| site == "cross-site")
+    {
+        let title = "This form was sent from another site";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "cross-site-form", title).into());
+    }
+    let bytes = read(body, BODY_BYTES_MAX).await?;
+    if from_form {
+        let fields = form_fields(&bytes);
+        return Ok(Wish {
+            rejoin: fields
+                .iter()
+                .any(|(name, value)| name == "rejoin" && value == "1"),
+            return_to: fields
+                .into_iter()
+                .find(|(name, _)| name == "return_to")
+                .map(|(_, value)| value),
+            from_form: true,
+        });
+    }
+    if bytes.is_empty() {
+        Ok(Wish::default())
+    } else {
+        Ok(parse(&bytes)?)
+    }
+}
+
+/// The fields of a form (WHATWG URL, section 5.1).
+fn form_fields(bytes: &[u8]) -> Vec<(String, String)> {
+    serde_urlencoded::from_bytes(bytes).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_is_read_and_nothing_else_is() {
+        let drop = DropId::new("aurora").expect("a name");
+        let read = |rest: &str| Address::of(&format!("{PREFIX}{rest}"));
+        assert_eq!(read("/drops/aurora"), Some(Address::Drop(drop.clone())));
+        assert_eq!(read("/drops/aurora/ticket"), Some(Address::Ticket(drop.clone())));
+        assert_eq!(
+            read("/drops/aurora/ticket/events"),
+            Some(Address::TicketEvents(drop.clone()))
+        );
+        assert_eq!(read("/drops/aurora/admission"), Some(Address::Admission(drop)));
+        let id = "018f5c2e-7a5b-7c33-9d0e-1f2a3b4c5d6e";
+        assert!(matches!(
+            read(&format!("/orders/{id}/payment")),
+            Some(Address::Payment(_))
+        ));
+        for nothing in [
+            "",
+            "/",
+            "/drops",
+            "/drops/",
+            "/drops/AURORA",
+            "/drops/aurora/ticket/events/x",
+            "/orders/7",
+        ] {
+            assert_eq!(read(nothing), None, "{nothing}");
+        }
+    }
+}

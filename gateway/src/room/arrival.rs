@@ -1,0 +1,170 @@
+//! Somebody stands at a protected path without an admission: the waiting room page, or the same
+//! as JSON. A visit is also a sign of life, so it joins, and claims when the time has come;
+//! that is what makes the page work without script.
+
+use admission::{Claimed, Joined, Place, PlaceState, Visitor};
+use domain::{DropId, Span};
+use http::header::{LOCATION, SET_COOKIE, VARY};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+
+use super::board::{Posted, json};
+use super::cloudflare::WaitingRoomAnswer;
+use super::cookies::Cookie;
+use super::page::{PageState, PageView, page_headers, refresh_seconds, render};
+use super::return_path::ReturnPath;
+use super::ticket::unknown_drop;
+use super::{Room, answer, standing};
+use crate::edge::{ClientAddress, EdgeBody, Form, RequestId};
+
+/// What came of a visit: what to show, and the cookies to keep.
+struct Visited {
+    view: PageView,
+    cookies: Vec<HeaderValue>,
+    /// The visit ended inside: the browser only has to load the page again.
+    inside: bool,
+}
+
+impl Room {
+    /// Answers a `GET` or `HEAD` of a protected path by somebody who is not admitted.
+    pub(super) async fn arrive(
+        &self,
+        drop: &DropId,
+        parts: &Parts,
+        id: &RequestId,
+        client: &ClientAddress,
+    ) -> Response<EdgeBody> {
+        let form = Form::wanted_by(&parts.headers);
+        let Some(posted) = self.posted(drop) else {
+            return unknown_drop().into_response(id, form);
+        };
+        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        let back = ReturnPath::parse_or_home(target, &self.return_hosts);
+        let mut visited = self.visit(drop, &parts.headers, &posted, client).await;
+        visited.view.return_to = back.as_str().to_owned();
+        visited.view.request_id = id.as_str().to_owned();
+        let status = self.status_of(drop);
+        let mut response = match form {
+            Form::Page if visited.inside => redirect(&back),
+            Form::Page => self.page(&visited.view, status),
+            Form::Json => answer::json(status, json(&WaitingRoomAnswer::of(&visited.view))),
+        };
+        response
+            .headers_mut()
+            .insert(VARY, HeaderValue::from_static("Accept, Cookie"));
+        for cookie in visited.cookies {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        response
+    }
+
+    async fn visit(
+        &self,
+        drop: &DropId,
+        headers: &HeaderMap,
+        posted: &Posted,
+        client: &ClientAddress,
+    ) -> Visited {
+        let outside = |cookies| Visited {
+            view: posted.view.clone(),
+            cookies,
+            inside: false,
+        };
+        let Some((visitor, renewed)) = self.visitor(headers) else {
+            return outside(vec![self.new_visitor()]);
+        };
+        let mut cookies: Vec<HeaderValue> = renewed.into_iter().collect();
+        let held = self.cookies.read(headers, Cookie::Ticket(drop));
+        if let Some(ticket) = held
+            && let Ok(place) = self.desk.place(drop, ticket, &visitor)
+        {
+            return self.turn_up(drop, ticket, &visitor, place, posted, cookies).await;
+        }
+        if posted.view.state != PageState::Joining {
+            return outside(cookies);
+        }
+        if let Err(wait) = self.joins.check(client.key()) {
+            let mut full = outside(cookies);
+            full.view.retry_after_seconds = Some(wait.as_secs_ceil());
+            return full;
+        }
+        match self.desk.join(drop, &visitor, held).await {
+            Ok(Joined { ticket, place, .. }) => {
+                cookies.push(self.cookies.keep(Cookie::Ticket(drop), &ticket, Span::ZERO));
+                self.turn_up(drop, &ticket, &visitor, place, posted, cookies)
+                    .await
+            }
+            // The page loads itself again and tries anew; meanwhile it says that it is joining.
+            Err(error) => {
+                tracing::debug!(drop.id = %drop, %error, "a visit could not join");
+                outside(cookies)
+            }
+        }
+    }
+
+    /// Shows the place; claims where it has been called, or gives a lost admission cookie again.
+    async fn turn_up(
+        &self,
+        drop: &DropId,
+        ticket: &str,
+        visitor: &Visitor,
+        place: Place,
+        posted: &Posted,
+        mut cookies: Vec<HeaderValue>,
+    ) -> Visited {
+        let mut view = standing::view(posted, &place, self.clock.now());
+        if !matches!(place.state, PlaceState::Called | PlaceState::Admitted) {
+            return Visited {
+                view,
+                cookies,
+                inside: false,
+            };
+        }
+        let mut inside = false;
+        match self.desk.claim(drop, ticket, visitor).await {
+            Ok(Claimed::Admitted(grant)) => {
+                cookies.push(self.admission_cookie(drop, &grant));
+                view.state = PageState::Admitted;
+                inside = true;
+            }
+            Ok(Claimed::RoomFull { retry_after }) => {
+                view.state = PageState::RoomFull;
+                view.retry_after_seconds = Some(retry_after.as_secs_ceil());
+            }
+            Ok(Claimed::Lapsed) => view.state = PageState::Lapsed,
+            Ok(Claimed::Left | Claimed::Finished) => view.state = PageState::Left,
+            Ok(Claimed::Paused) => view.state = PageState::Paused,
+            Ok(Claimed::SoldOut) => view.state = PageState::SoldOut,
+            Ok(Claimed::Ended) => view.state = PageState::Ended,
+            Ok(Claimed::NotCalled(_) | Claimed::NotOpen) => view.state = PageState::Waiting,
+            Err(error) => tracing::debug!(drop.id = %drop, %error, "a visit could not claim"),
+        }
+        Visited {
+            view,
+            cookies,
+            inside,
+        }
+    }
+
+    fn status_of(&self, drop: &DropId) -> StatusCode {
+        self.board(drop)
+            .map_or(StatusCode::OK, |board| board.config.queueing_status_code)
+    }
+
+    fn page(&self, view: &PageView, status: StatusCode) -> Response<EdgeBody> {
+        let nonce = self.nonce();
+        let mut response = Response::new(EdgeBody::from(render(view, &nonce)));
+        *response.status_mut() = status;
+        *response.headers_mut() = page_headers(&nonce, refresh_seconds(view));
+        response
+    }
+}
+
+/// To the same address again, now with the admission cookie.
+fn redirect(back: &ReturnPath) -> Response<EdgeBody> {
+    let mut response = answer::empty();
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    let location = HeaderValue::try_from(back.as_str()).unwrap_or_else(|_| HeaderValue::from_static("/"));
+    response.headers_mut().insert(LOCATION, location);
+    response
+}

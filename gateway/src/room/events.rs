@@ -1,0 +1,152 @@
+//! `GET …/ticket/events`: the poll as server-sent events (WHATWG HTML, section 9.2).
+//!
+//! A stream wakes when the shopper's own poll would be due, looks at the snapshot as a poll
+//! does, and writes only what changed; a comment keeps proxies from cutting a silent line.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use admission::{PlaceState, Visitor};
+use bytes::Bytes;
+use domain::{DropId, Span, Timestamp};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response};
+use http_body::{Body, Frame};
+use tokio::time::Sleep;
+
+use super::Room;
+use super::answer::Refusal;
+use super::standing::poll_json;
+use super::ticket::place_problem;
+use crate::edge::{BoxError, EdgeBody, Problem};
+
+/// Streams open at once in this process. Each costs a connection and about 20 KiB; beyond the
+/// cap browsers fall back to polling, which costs nothing between two polls.
+pub(super) const STREAMS_MAX: usize = 100_000;
+/// A silent stream says something this often: proxies commonly cut lines silent for 15 s or more.
+const HEARTBEAT: Span = Span::from_secs(10);
+/// A stream ends after this long and the browser opens a new one, so that connections spread
+/// over gateways again after one was restarted.
+const LIFE: Span = Span::from_mins(15);
+
+struct Events {
+    room: Arc<Room>,
+    drop: DropId,
+    visitor: Visitor,
+    ticket: Box<str>,
+    sleep: Pin<Box<Sleep>>,
+    said: (Option<PlaceState>, Option<u64>, Option<Span>),
+    said_at: Timestamp,
+    ends_at: Timestamp,
+    over: bool,
+}
+
+/// Counts a stream for as long as it is open.
+struct Slot(Arc<AtomicUsize>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+struct Counted {
+    events: Events,
+    _slot: Slot,
+}
+
+impl Room {
+    /// Opens a stream of the shopper's place.
+    pub(super) fn events(
+        self: &Arc<Self>,
+        drop: &DropId,
+        headers: &HeaderMap,
+    ) -> Result<Response<EdgeBody>, Refusal> {
+        let (visitor, ticket) = self.holder(drop, headers)?;
+        self.desk.place(drop, ticket, &visitor).map_err(place_problem)?;
+        let slot = Slot(Arc::clone(&self.streams));
+        if self.streams.fetch_add(1, Ordering::Relaxed) >= STREAMS_MAX {
+            return Err(Problem::overloaded(Span::from_secs(30)).into());
+        }
+        let now = self.clock.now();
+        let events = Events {
+            room: Arc::clone(self),
+            drop: drop.clone(),
+            visitor,
+            ticket: ticket.into(),
+            sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            said: (None, None, None),
+            said_at: now,
+            ends_at: now + LIFE,
+            over: false,
+        };
+        Ok(sse(axum::body::Body::new(Counted { events, _slot: slot })))
+    }
+}
+
+/// The head of an event stream around `body`.
+pub(super) fn sse(body: axum::body::Body) -> Response<EdgeBody> {
+    let mut response = Response::new(EdgeBody::axum(body));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // nginx in front of us would otherwise hold events back until its buffer is full.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+impl Events {
+    /// What is to be said now, if anything; sets the time of the next look.
+    fn look(&mut self) -> Option<Bytes> {
+        let now = self.room.clock.now();
+        let looked = self.room.desk.place(&self.drop, &self.ticket, &self.visitor);
+        let (Ok(place), Some(posted)) = (looked, self.room.posted(&self.drop)) else {
+            self.over = true;
+            return None;
+        };
+        self.over = now >= self.ends_at
+            || matches!(
+                place.state,
+                PlaceState::Ended | PlaceState::SoldOut | PlaceState::Left
+            );
+        let pause = place.poll_after.min(HEARTBEAT).as_duration();
+        self.sleep.as_mut().reset(tokio::time::Instant::now() + pause);
+        let saying = (Some(place.state), place.position, place.wait.map(|wait| wait.max));
+        if saying != self.said {
+            (self.said, self.said_at) = (saying, now);
+            return Some(Bytes::from(format!(
+                "data: {}\n\n",
+                poll_json(&posted, &place, None, now)
+            )));
+        }
+        if self.over || now.since(self.said_at) >= HEARTBEAT {
+            self.said_at = now;
+            return Some(Bytes::from_static(b": still here\n\n"));
+        }
+        None
+    }
+}
+
+impl Body for Counted {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let events = &mut self.get_mut().events;
+        loop {
+            if events.over {
+                return Poll::Ready(None);
+            }
+            ready!(events.sleep.as_mut().poll(cx));
+            if let Some(bytes) = events.look() {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The orders API: reserve, pay, look, cancel. Amounts are never taken from the client.
+
+mod events;
+mod twins;
+mod wire;
+
+pub(super) use twins::Twins;
+
+use checkout_worker::checkout::{AcceptError, CancelError, ReserveError};
+use checkout_worker::ledger::{ClientKey, Email, LedgerError};
+use checkout_worker::{OrderView, Placed, PublicState, Purchase};
+use domain::pool::Line;
+use domain::saga::{By, PaymentMethod};
+use domain::{DropId, OrderId, Sku, Span};
+use http::header::LOCATION;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+
+use super::answer::{self, Refusal};
+use super::api::{PREFIX, parse};
+use super::ticket::unknown_drop;
+use super::{Room, board};
+use crate::edge::{EdgeBody, Problem};
+
+use wire::{OrderBody, OrderJson, PaymentBody};
+
+impl Room {
+    /// `POST …/orders`: holds units, and accepts the order where a payment method is given.
+    pub(super) async fn reserve(
+        &self,
+        drop: &DropId,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Response<EdgeBody>, Refusal> {
+        let session = self.session(drop, headers).ok_or_else(admission_required)?;
+        let client_key = client_key(headers)?;
+        let body: OrderBody = parse(body)?;
+        let _only_one = self
+            .twins
+            .enter(&session.shopper, client_key.as_str())
+            .ok_or_else(in_flight)?;
+        let purchase = Purchase {
+            drop: drop.clone(),
+            shopper: session.shopper,
+            admission: session.admission,
+            client_key,
+            lines: lines(&body)?,
+            method: body.payment_method.as_deref().map(method).transpose()?,
+            email: body.email.as_deref().map(email).transpose()?,
+        };
+        let placed = self.checkout.reserve(purchase).await.map_err(reserve_problem)?;
+        if matches!(placed, Placed::New(_)) {
+            // The queue counts this shopper as decided; if it cannot be told now, it only calls a little later.
+            let _ = self.desk.note_order(drop, session.admission).await;
+        }
+        let (Placed::New(view) | Placed::Repeated(view)) = placed;
+        // A repetition is answered as the first request was: by whether payment was taken along.
+        let status = if body.payment_method.is_some() {
+            StatusCode::ACCEPTED
+        } else {
+            StatusCode::CREATED
+        };
+        let mut response = answer::json(status, json(&view));
+        let location = format!("{PREFIX}/orders/{}", wire::order_id(view.order));
+        if let Ok(location) = HeaderValue::try_from(location) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        Ok(response)
+    }
+
+    /// `POST /orders/{id}/payment`: accepts a reserved order.
+    pub(super) async fn pay(
+        &self,
+        order: OrderId,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Response<EdgeBody>, Refusal> {
+        self.own_order(order, headers).await?;
+        let body: PaymentBody = parse(body)?;
+        let view = self
+            .checkout
+            .accept(order, method(&body.payment_method)?)
+            .await
+            .map_err(accept_problem)?;
+        Ok(answer::json(StatusCode::ACCEPTED, json(&view)))
+    }
+
+    /// `GET /orders/{id}`.
+    pub(super) async fn show_order(
+        &self,
+        order: OrderId,
+        headers: &HeaderMap,
+    ) -> Result<Response<EdgeBody>, Refusal> {
+        let view = self.own_order(order, headers).await?;
+        Ok(answer::json(StatusCode::OK, json(&view)))
+    }
+
+    /// `DELETE /orders/{id}`.
+    pub(super) async fn cancel_order(
+        &self,
+        order: OrderId,
+        headers: &HeaderMap,
+    ) -> Result<Response<EdgeBody>, Refusal> {
+        self.own_order(order, headers).await?;
+        let view = self
+            .checkout
+            .cancel(order, By::Shopper)
+            .await
+            .map_err(cancel_problem)?;
+        Ok(answer::json(StatusCode::OK, json(&view)))
+    }
+
+    /// The order, if it is this visitor's. Somebody else's order does not exist for them.
+    async fn own_order(&self, order: OrderId, headers: &HeaderMap) -> Result<OrderView, Refusal> {
+        let unknown = || {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "unknown-order",
+                "There is no such order of yours",
+            )
+        };
+        let (visitor, _) = self.visitor(headers).ok_or_else(unknown)?;
+        let view = self
+            .checkout
+            .view(order)
+            .await
+            .map_err(|error| ledger_problem(&error))?;
+        let view = view.filter(|view| self.desk.shopper(&view.drop, &visitor) == view.shopper);
+        Ok(view.ok_or_else(unknown)?)
+    }
+}
+
+fn json(view: &OrderView) -> String {
+    board::json(&OrderJson::of(view))
+}
+
+fn client_key(headers: &HeaderMap) -> Result<ClientKey, Problem> {
+    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
+    key.map(|key| key.trim_matches('"'))
+        .and_then(ClientKey::new)
+        .ok_or_else(|| {
+            let title = "An Idempotency-Key is needed";
+            Problem::new(StatusCode::BAD_REQUEST, "idempotency-key-required", title).detail(
+                "Send a value of 1 to 255 characters that is new for each purchase, the same for each retry.",
+            )
+        })
+}
+
+fn lines(body: &OrderBody) -> Result<Vec<Line>, Problem> {
+    let read = |item: &wire::ItemBody| {
+        let sku = Sku::new(&item.sku).map_err(|error| invalid(error.to_string()))?;
+        Ok(Line {
+            sku,
+            quantity: item.quantity,
+        })
+    };
+    body.items.iter().map(read).collect()
+}
+
+fn method(text: &str) -> Result<PaymentMethod, Problem> {
+    PaymentMethod::new(text).map_err(|error| invalid(error.to_string()))
+}
+
+fn email(text: &str) -> Result<Email, Problem> {
+    Email::new(text).ok_or_else(|| invalid("the e-mail address is not one".to_owned()))
+}
+
+fn invalid(detail: String) -> Problem {
+    Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "invalid-order",
+        "This cannot be ordered",
+    )
+    .detail(detail)
+}
+
+fn admission_required() -> Problem {
+    let title = "You have to be let in first";
+    Problem::new(StatusCode::UNAUTHORIZED, "admission-required", title)
+        .detail("Ordering needs a valid admission together with the visitor cookie it was issued to.")
+}
+
+fn in_flight() -> Problem {
+    let title = "This very request is being worked on";
+    Problem::new(StatusCode::CONFLICT, "request-in-flight", title).retry_after(Span::from_secs(1))
+}
+
+fn ledger_problem(error: &LedgerError) -> Problem {
+    tracing::error!(%error, "the ledger failed a shopper's request");
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "ledger-unavailable",
+        "Orders cannot be taken just now",
+    )
+    .detail("Nothing was charged. Sending the same request again, with the same key, is safe.")
+    .retry_after(Span::from_secs(2))
+}
+
+fn reserve_problem(error: ReserveError) -> Problem {
+    match error {
+        ReserveError::UnknownDrop(_) => unknown_drop(),
+        ReserveError::UnknownSku(_) | ReserveError::Malformed => invalid(error.to_string()),
+        ReserveError::SoldOut { left } => {
+            let left: serde_json::Map<_, _> = left
+                .into_iter()
+                .map(|line| (line.sku.to_string(), line.quantity.into()))
+                .collect();
+            Problem::new(StatusCode::CONFLICT, "sold-out", "Too little is left").with("left", left)
+        }
+        ReserveError::LimitExceeded { limit, has } => {
+            let title = "That is more than one shopper may have";
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "limit-exceeded", title)
+                .with("limit", limit)
+                .with("has", has)
+        }
+        ReserveError::AdmissionSpent { order } => Problem::new(
+            StatusCode::CONFLICT,
+            "admission-spent",
+            "This admission has its order",
+        )
+        .detail("One admission is good for one order. Cancel that one first, or pay for it.")
+        .with("order", wire::order_id(order)),
+        ReserveError::KeyMismatch { order } => {
+            let title = "This key was used for another request";
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title)
+                .with("order", wire::order_id(order))
+        }
+        ReserveError::Ledger(error) => ledger_problem(&error),
+    }
+}
+
+fn accept_problem(error: AcceptError) -> Problem {
+    match error {
+        AcceptError::Unknown(_) => Problem::not_found(),
+        AcceptError::Expired(_) => {
+            let title = "The reservation has run out";
+            Problem::new(StatusCode::GONE, "reservation-expired", title).detail("Nothing was charged.")
+        }
+        AcceptError::NotNow(view, _) => not_now(view.state),
+        AcceptError::Ledger(error) => ledger_problem(&error),
+    }
+}
+
+fn not_now(state: PublicState) -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "order-has-moved-on",
+        "The order has moved on",
+    )
+    .with("state", state.as_str())
+}
+
+fn cancel_problem(error: CancelError) -> Problem {
+    match error {
+        CancelError::Unknown(_) => Problem::not_found(),
+        CancelError::NotNow(refusal) => {
+            let title = "The order cannot be cancelled any more";
+            Problem::new(StatusCode::CONFLICT, "not-cancellable", title).detail(refusal.to_string())
+        }
+        CancelError::Drive(error) => {
+            tracing::error!(%error, "cancelling an order did not come to its end");
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ledger-unavailable",
+                "Try again in a moment",
+            )
+            .retry_after(Span::from_secs(2))
+        }
+    }
+}

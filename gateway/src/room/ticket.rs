@@ -1,0 +1,315 @@
+//! Join, look, claim, leave: a shopper's four verbs.
+
+use admission::{Claimed, Grant, JoinError, Joined, LeaveError, Place, PlaceError, Visitor};
+use domain::{DropId, Span};
+use http::header::{LOCATION, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use super::Room;
+use super::answer::{self, Refusal};
+use super::cookies::Cookie;
+use super::return_path::ReturnPath;
+use super::standing::poll_json;
+use crate::edge::{EdgeBody, Problem};
+
+/// What a shopper sends along with a verb, as JSON or as a form; everything may be left out.
+#[derive(Clone, Default, Deserialize, Debug)]
+pub(super) struct Wish {
+    /// Asks for a new place at the end after leaving or lapsing.
+    #[serde(default)]
+    pub(super) rejoin: bool,
+    /// Where to go afterwards.
+    #[serde(default)]
+    pub(super) return_to: Option<String>,
+    /// Whether this came from a form of the page without script, which wants to be sent back to it.
+    #[serde(skip)]
+    pub(super) from_form: bool,
+}
+
+#[derive(Serialize)]
+struct GrantJson<'a> {
+    admission_token: &'a str,
+    expires_at: String,
+    return_to: &'a str,
+}
+
+impl Room {
+    /// The visitor whom the cookie names, with a fresh cookie where its key is about to retire.
+    pub(super) fn visitor(&self, headers: &HeaderMap) -> Option<(Visitor, Option<HeaderValue>)> {
+        let cookie = self.cookies.read(headers, Cookie::Visitor)?;
+        let (visitor, renewed) = self.desk.visitor(cookie)?;
+        Some((
+            visitor,
+            renewed.map(|value| self.cookies.keep(Cookie::Visitor, &value, Span::ZERO)),
+        ))
+    }
+
+    /// The visitor and ticket that a request shows, or the problem that says which is missing.
+    pub(super) fn holder<'h>(
+        &self,
+        drop: &DropId,
+        headers: &'h HeaderMap,
+    ) -> Result<(Visitor, &'h str), Problem> {
+        let (visitor, _) = self.visitor(headers).ok_or_else(no_ticket)?;
+        let ticket = self
+            .cookies
+            .read(headers, Cookie::Ticket(drop))
+            .ok_or_else(no_ticket)?;
+        Ok((visitor, ticket))
+    }
+
+    /// `POST …/ticket`.
+    pub(super) async fn join(
+        &self,
+        drop: &DropId,
+        headers: &HeaderMap,
+        wish: &Wish,
+    ) -> Result<Response<EdgeBody>, Refusal> {
+        let Some((visitor, renewed)) = self.visitor(headers) else {
+            return self.ask_for_cookie(wish);
+        };
+        let held = self
+            .cookies
+            .read(headers, Cookie::Ticket(drop))
+            .filter(|_| !wish.rejoin);
+        let joined = self.desk.join(drop, &visitor, held).await.map_err(join_problem)?;
+        let mut response = if wish.from_form {
+            self.send_back(wish)
+        } else {
+            let status = if joined.repeated {
+                StatusCode::OK
+            } else {
+                StatusCode::CREATED
+            };
+            let posted = self.posted(drop).ok_or_else(Problem::not_found)?;
+            answer::json(
+                status,
+                poll_json(&posted, &joined.place, Some(&joined.ticket), self.clock.now()),
+            )
+        };
+        self.keep_ticket(drop, &joined, renewed, response.headers_mut());
+        Ok(response)
+    }
+
+    /// First contact: the cookie now, the number with the next request. A client that keeps no
+    /// cookies never gets past this, so it cannot stretch the queue.
+    fn ask_for_cookie(&self, wish: &Wish) -> Result<Response<EdgeBody>, Refusal> {
+        let cookie = self.new_visitor();
+        if wish.from_form {
+            let mut response = self.send_back(wish);
+            response.headers_mut().append(SET_COOKIE, cookie);
+            return Ok(response);
+        }
+        let title = "Send this again with the cookie";
+        let problem = Problem::new(
+            StatusCode::PRECONDITION_REQUIRED,
+            "visitor-cookie-required",
+            title,
+        )
+        .detail("A place is given to a client that keeps the cookie set by this answer.")
+        .retry_after(Span::ZERO);
+        Err(Refusal::with_cookie(problem, cookie))
+    }
+
+    /// The cookie that names a new visitor.
+    pub(super) fn new_visitor(&self) -> HeaderValue {
+        let (_, value) = self.desk.greet();
+        self.cookies.keep(Cookie::Visitor, &value, Span::ZERO)
+    }
+
+    /// Puts the cookies of a place on an answer.
+    pub(super) fn keep_ticket(
+        &self,
+        drop: &DropId,
+        joined: &Joined,
+        renewed: Option<HeaderValue>,
+        headers: &mut HeaderMap,
+    ) {
+        let ticket = self
+            .cookies
+            .keep(Cookie::Ticket(drop), &joined.ticket, Span::ZERO);
+        headers.append(SET_COOKIE, ticket);
+        if let Some(visitor) = renewed {
+            headers.append(SET_COOKIE, visitor);
+        }
+    }
+
+    /// `GET …/ticket`: touches no store.
+    pub(super) fn look(&self, drop: &DropId, headers: &HeaderMap) -> Result<Response<EdgeBody>, Refusal> {
+        let (visitor, ticket) = self.holder(drop, headers)?;
+        let place = self.desk.place(drop, ticket, &visitor).map_err(place_problem)?;
+        let posted = self.posted(drop).ok_or_else(Problem::not_found)?;
+        Ok(answer::json(
+            StatusCode::OK,
+            poll_json(&posted, &place, None, self.clock.now()),
+        ))
+    }
+
+    /// `POST …/admission`.
+    pub(super) async fn claim(
+        &self,
+        drop: &DropId,
+        headers: &HeaderMap,
+        wish: &Wish,
+    ) -> Result<Response<EdgeBody>, Refusal> {
+        let (visitor, ticket) = self.holder(drop, headers)?;
+        let claimed = self
+            .desk
+            .claim(drop, ticket, &visitor)
+            .await
+            .map_err(leave_problem)?;
+        let grant = match claimed {
+            Claimed::Admitted(grant) => grant,
+            // The page itself explains to a browser without script why it was not let in.
+            _ if wish.from_form => return Ok(self.send_back(wish)),
+            refused => return Err(claim_problem(&refused).into()),
+        };
+        let back = self.return_path(wish);
+        let mut response = if wish.from_form {
+            self.send_back(wish)
+        } else {
+            let body = GrantJson {
+                admission_token: &grant.token,
+                expires_at: super::page::rfc3339(grant.expires_at.as_millis()),
+                return_to: back.as_str(),
+            };
+            answer::json(StatusCode::OK, super::board::json(&body))
+        };
+        response
+            .headers_mut()
+            .append(SET_COOKIE, self.admission_cookie(drop, &grant));
+        Ok(response)
+    }
+
+    /// The cookie of a granted admission; it lives exactly as long as the session.
+    pub(super) fn admission_cookie(&self, drop: &DropId, grant: &Grant) -> HeaderValue {
+        let life = self.clock.now().until(grant.expires_at);
+        self.cookies.keep(Cookie::Admission(drop), &grant.token, life)
+    }
+
+    /// `DELETE …/ticket`, and the form `POST …/leave`. The ticket cookie stays: the page can then
+    /// say that the place was given up instead of taking a new one.
+    pub(super) async fn leave(
+        &self,
+        drop: &DropId,
+        headers: &HeaderMap,
+        wish: &Wish,
+    ) -> Result<Response<EdgeBody>, Refusal> {
+        let (visitor, ticket) = self.holder(drop, headers)?;
+        self.desk
+            .leave(drop, ticket, &visitor)
+            .await
+            .map_err(leave_problem)?;
+        let mut response = if wish.from_form {
+            self.send_back(wish)
+        } else {
+            answer::empty()
+        };
+        response
+            .headers_mut()
+            .append(SET_COOKIE, self.cookies.forget(Cookie::Admission(drop)));
+        Ok(response)
+    }
+
+    fn return_path(&self, wish: &Wish) -> ReturnPath {
+        ReturnPath::parse_or_home(wish.return_to.as_deref().unwrap_or("/"), &self.return_hosts)
+    }
+
+    /// Back to the page a form came from: 303, so that a reload does not send the form again.
+    fn send_back(&self, wish: &Wish) -> Response<EdgeBody> {
+        let mut response = answer::empty();
+        *response.status_mut() = StatusCode::SEE_OTHER;
+        let path = self.return_path(wish);
+        let location = HeaderValue::try_from(path.as_str()).unwrap_or_else(|_| HeaderValue::from_static("/"));
+        response.headers_mut().insert(LOCATION, location);
+        response
+    }
+}
+
+fn no_ticket() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "no-ticket",
+        "You have no place in this queue",
+    )
+    .detail("Join first: POST to this address with the visitor cookie.")
+}
+
+pub(super) fn place_problem(error: PlaceError) -> Problem {
+    match error {
+        PlaceError::UnknownDrop => unknown_drop(),
+        PlaceError::BadTicket => no_ticket(),
+    }
+}
+
+pub(super) fn unknown_drop() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "unknown-drop", "There is no such drop")
+}
+
+fn unavailable(retry_after: Span) -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "queue-unavailable",
+        "The queue cannot be reached",
+    )
+    .detail("Your place is safe: it is in your ticket.")
+    .retry_after(retry_after)
+}
+
+pub(super) fn join_problem(error: JoinError) -> Problem {
+    match error {
+        JoinError::UnknownDrop => unknown_drop(),
+        JoinError::NotOpen(phase) => {
+            Problem::new(StatusCode::CONFLICT, "not-open", "Joining is not possible now")
+                .detail("See the drop's public state for when it opens.")
+                .with("phase", phase.as_str())
+        }
+        JoinError::Closed => Problem::new(StatusCode::FORBIDDEN, "drop-closed", "This drop admits nobody"),
+        JoinError::Full { retry_after } => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "queue-full",
+            "The queue is full for the moment",
+        )
+        .retry_after(retry_after),
+        JoinError::Unavailable(error) => unavailable(error.retry_after),
+    }
+}
+
+pub(super) fn leave_problem(error: LeaveError) -> Problem {
+    match error {
+        LeaveError::Place(error) => place_problem(error),
+        LeaveError::Unavailable(error) => unavailable(error.retry_after),
+    }
+}
+
+/// Why a claim was refused, and when another could succeed.
+fn claim_problem(refused: &Claimed) -> Problem {
+    let gone = |slug, title| Problem::new(StatusCode::GONE, slug, title);
+    let not_yet = |slug, title| Problem::new(StatusCode::CONFLICT, slug, title);
+    match refused {
+        Claimed::NotCalled(place) => not_called(place),
+        Claimed::RoomFull { retry_after } => {
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "room-full", "You are next")
+                .detail("Everybody allowed in is inside; you go before anybody called later.")
+                .retry_after(*retry_after)
+        }
+        Claimed::Paused => not_yet("paused", "The queue is paused").detail("Your place is kept."),
+        Claimed::NotOpen => not_yet("not-called", "The drop has not started"),
+        Claimed::Lapsed => gone("lapsed", "Your turn has passed").detail("Join again to go to the end."),
+        Claimed::Left => gone("left", "This place was given up").detail("Join again to go to the end."),
+        Claimed::Finished => gone("admission-used", "This place has been used"),
+        Claimed::SoldOut => gone("sold-out", "Everything is sold"),
+        Claimed::Ended => gone("ended", "The drop is over"),
+        Claimed::Admitted(_) => Problem::not_found(),
+    }
+}
+
+fn not_called(place: &Place) -> Problem {
+    let problem = Problem::new(StatusCode::CONFLICT, "not-called", "It is not your turn yet")
+        .retry_after(place.poll_after);
+    match place.position {
+        Some(position) => problem.with("position", position),
+        None => problem,
+    }
+}
