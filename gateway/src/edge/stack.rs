@@ -82,6 +82,11 @@ impl Stack {
         Self { parts, proxy }
     }
 
+    /// Connections to the upstream that this stack holds open, idle ones included.
+    pub fn upstream_connections(&self) -> usize {
+        self.proxy.open_connections()
+    }
+
     /// Tends what grows: idle upstream connections and remembered addresses. Runs until `stop`.
     pub async fn tend(&self, stop: CancellationToken) {
         let mut clock = tokio::time::interval(TEND_EVERY);

@@ -82,10 +82,10 @@ impl<C: Finish> Supervised<C> {
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Option<ConnectionEnd> {
         let sight = self.connection.watch.sight();
         if sight != self.seen {
-            let changed_phase = sight.phase != self.seen.phase;
-            self.seen = sight;
+            let before = std::mem::replace(&mut self.seen, sight).phase;
             self.moved = true;
-            if changed_phase && matches!(sight.phase, Phase::Head | Phase::Writing) {
+            let urgent = before == Phase::First || matches!(sight.phase, Phase::Head | Phase::Writing);
+            if urgent && before != sight.phase {
                 self.set_timer(limit(self.deadlines, sight.phase));
             }
         }

@@ -82,6 +82,7 @@ impl Problem {
             "expectation-failed",
             "The expectation cannot be met",
         )
+        .closing()
     }
 
     /// 429: a rate limit of this client.

@@ -1,0 +1,23 @@
+//! The edge over real sockets: raw clients, raw upstreams, short deadlines.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what fails in a test's own parts should stop the test"
+)]
+
+#[path = "edge_sockets/support.rs"]
+mod support;
+
+#[path = "edge_sockets/connections.rs"]
+mod connections;
+#[path = "edge_sockets/framing.rs"]
+mod framing;
+#[path = "edge_sockets/multiplexed.rs"]
+mod multiplexed;
+#[path = "edge_sockets/pooling.rs"]
+mod pooling;
+#[path = "edge_sockets/proxying.rs"]
+mod proxying;
+#[path = "edge_sockets/stages.rs"]
+mod stages;
+#[path = "edge_sockets/upgrading.rs"]
+mod upgrading;

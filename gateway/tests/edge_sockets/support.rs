@@ -1,0 +1,183 @@
+//! A gateway to knock at, with everything short and counted.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use domain::{DropId, Entropy};
+use gateway::edge::address::TrustedProxies;
+use gateway::edge::body::{BodyLimits, EdgeBody};
+use gateway::edge::door::{Admitted, Decision, Door, RouterHandler};
+use gateway::edge::headers::{Command, Proof};
+use gateway::edge::listener::{ConnectionCaps, Deadlines, Listener, ListenerConfig};
+use gateway::edge::path::PathTable;
+use gateway::edge::proxy::{Proxy, ProxyConfig, Upgrades};
+use gateway::edge::shed::Shedder;
+use gateway::edge::stack::{Rules, Stack, StackParts};
+use gateway::edge::visit::Visit;
+use http::request::Parts;
+use http::{HeaderValue, Response};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+#[path = "client.rs"]
+pub(crate) mod client;
+#[path = "counts.rs"]
+pub(crate) mod counts;
+#[path = "upstream.rs"]
+pub(crate) mod upstream;
+
+use counts::Counts;
+
+/// Longer than anything healthy takes on the busiest machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Not random: ids need not be secret here.
+pub(crate) struct Fixed;
+
+impl Entropy for Fixed {
+    fn fill(&self, buffer: &mut [u8]) {
+        buffer.fill(0x5a);
+    }
+}
+
+/// Admits requests that carry `x-pass`.
+struct HeaderDoor;
+
+impl Door for HeaderDoor {
+    fn decide(&self, drop: &DropId, request: &Parts, _: &Visit) -> Decision {
+        match request.headers.get("x-pass") {
+            Some(token) => Decision::Admit(Admitted {
+                admission: [7; 16],
+                proof: Proof::new(drop, Some(token.clone())),
+                set_cookies: vec![HeaderValue::from_static(
+                    "__Host-doorline-admission-aurora=renewed",
+                )],
+            }),
+            None => Decision::Hold(Response::new(EdgeBody::from("please wait"))),
+        }
+    }
+
+    fn obey(&self, drop: &DropId, command: Command, admitted: &Admitted, _: &Visit) -> Vec<HeaderValue> {
+        assert_eq!((command, admitted.admission), (Command::Revoke, [7; 16]));
+        vec![HeaderValue::try_from(format!("__Host-doorline-admission-{drop}=; Max-Age=0")).unwrap()]
+    }
+}
+
+/// What a test may turn before the gateway starts.
+pub(crate) struct Setup {
+    pub(crate) listener: ListenerConfig,
+    pub(crate) proxy: ProxyConfig,
+    pub(crate) rules: Rules,
+    pub(crate) caps: ConnectionCaps,
+    pub(crate) in_flight_max: usize,
+    pub(crate) router: axum::Router,
+}
+
+/// A running gateway. Dropped, it is gone.
+pub(crate) struct Gateway {
+    pub(crate) addr: SocketAddr,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) stack: Arc<Stack>,
+    tasks: JoinSet<()>,
+}
+
+impl Setup {
+    /// In front of `upstream`, with deadlines that never pass in a healthy test.
+    pub(crate) fn before(upstream: SocketAddr) -> Self {
+        let mut listener = ListenerConfig::plain("127.0.0.1:0".parse().unwrap());
+        listener.deadlines = Deadlines {
+            first_byte: PATIENCE,
+            header: PATIENCE,
+            idle: PATIENCE,
+            write: PATIENCE,
+            drain: PATIENCE,
+        };
+        let mut proxy = ProxyConfig::new(format!("http://{upstream}").parse().unwrap());
+        proxy.wait = PATIENCE;
+        proxy.connect = PATIENCE;
+        proxy.response_head = PATIENCE;
+        proxy.body_idle = PATIENCE;
+        proxy.keep_alive = PATIENCE;
+        let aurora = DropId::new("aurora").unwrap();
+        let drops = PathTable::new(vec![("/drops/aurora".parse().unwrap(), aurora)]);
+        let rules = Rules {
+            trusted: TrustedProxies::default(),
+            drops,
+            per_address: None,
+            joins_per_address: None,
+            body: BodyLimits {
+                bytes_max: 1 << 20,
+                idle: PATIENCE,
+                total: PATIENCE,
+            },
+            api_body_bytes_max: 1_024,
+            upgrades: Upgrades::Refused,
+        };
+        let caps = ConnectionCaps::new(1_000, 1_000);
+        Self {
+            listener,
+            proxy,
+            rules,
+            caps,
+            in_flight_max: 1_000,
+            router: axum::Router::new(),
+        }
+    }
+
+    pub(crate) fn start(self) -> Gateway {
+        let counts = Arc::new(Counts::default());
+        let parts = Arc::new(StackParts {
+            rules: ArcSwap::from_pointee(self.rules),
+            door: Arc::new(HeaderDoor),
+            api: Arc::new(RouterHandler::new(self.router)),
+            observer: counts.clone(),
+            shedder: Shedder::new(self.in_flight_max),
+        });
+        let stack = Arc::new(Stack::new(parts, Proxy::new(self.proxy, counts.clone())));
+        let listener = Listener::bind(self.listener).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(listener.run(
+            Arc::clone(&stack),
+            Arc::new(self.caps),
+            counts.clone(),
+            Arc::new(Fixed),
+            stop.clone(),
+        ));
+        Gateway {
+            addr,
+            counts,
+            stop,
+            stack,
+            tasks,
+        }
+    }
+}
+
+impl Gateway {
+    /// Waits until the listener has come to its end.
+    pub(crate) async fn ended(&mut self) {
+        let ended = tokio::time::timeout(PATIENCE, self.tasks.join_next()).await;
+        ended
+            .expect("the listener ends")
+            .expect("it was running")
+            .expect("it does not panic");
+    }
+}
+
+/// Waits until `holds`, for things that happen just after what the test can see.
+pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let poll = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(
+        tokio::time::timeout(PATIENCE, poll).await.is_ok(),
+        "never: {what}"
+    );
+}
