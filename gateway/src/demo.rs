@@ -46,17 +46,17 @@ pub async fn run(options: &DemoOptions, ground: &Ground, stop: CancellationToken
     let started = Instant::now();
     let crowd = Crowd::new(stage.crowd(&plan, options, seed));
     let bars = progress::Bars::start(&crowd, &stage.house, &plan, options);
-    let seen = crowd.run(stop.clone()).await;
+    let witnessed = crowd.run(stop.clone()).await;
     let count = stage.settle().await?;
     bars.finish();
-    let report = count.report(&plan, seed, &seen, started.elapsed());
-    deliver(&report, &seen, options.report.as_deref())?;
+    let report = count.report(&plan, seed, &witnessed, started.elapsed());
+    deliver(&report, &witnessed, options.report.as_deref())?;
     if !options.exit && !stop.is_cancelled() {
         progress::keep_serving(&stage.house);
         stop.cancelled().await;
     }
     stage.strike().await;
-    Ok(report.is_clean() && seen.violations.is_empty())
+    Ok(report.is_clean() && witnessed.violations.is_empty())
 }
 
 fn random_seed(entropy: &dyn Entropy) -> u64 {

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::config::Secret;
 
 /// Long enough for a reconciliation with the provider, short enough not to hang a terminal.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Speaks to one running gateway.
 pub struct Client {

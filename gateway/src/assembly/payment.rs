@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use checkout_worker::provider::Provider;
 use checkout_worker::provider::stripe::{API_URL, Stripe, StripeConfig};
 use checkout_worker::webhook::Signing;
@@ -93,7 +95,7 @@ async fn built_in(
     let base = format!("http://{}", listener.local_addr()?);
     let provider = sandbox::provider::Provider::new(settings);
     supervisor.once("sandbox provider", move |stop| async move {
-        provider.run(listener, stop).await
+        provider.run(listener, stop).await;
     });
     tracing::warn!(
         address = base,
@@ -105,6 +107,5 @@ async fn built_in(
 fn random_secret(entropy: &dyn Entropy) -> String {
     let mut bytes = [0_u8; 24];
     entropy.fill(&mut bytes);
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("whsec_{hex}")
+    format!("whsec_{}", URL_SAFE_NO_PAD.encode(bytes))
 }

@@ -101,7 +101,7 @@ async fn ask(cli: &Cli, client: &Client) -> anyhow::Result<Exit> {
         Command::Drain(target) => command(client, target.drop.as_str(), "drain", form, &mut out).await?,
         Command::End(target) => command(client, target.drop.as_str(), "end", form, &mut out).await?,
         Command::QueueAll(target) => {
-            command(client, target.drop.as_str(), "queue-all", form, &mut out).await?
+            command(client, target.drop.as_str(), "queue-all", form, &mut out).await?;
         }
         Command::Rate(options) => {
             let change = DropChange {

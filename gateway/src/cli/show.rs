@@ -42,7 +42,7 @@ pub(super) fn drops(drops: &[DropStatus], form: OutputForm, out: &mut dyn Write)
             units(|units| units.sold).to_string(),
         ]
     };
-    table(&head, drops.iter().map(row).collect(), out)
+    table(&head, &drops.iter().map(row).collect::<Vec<_>>(), out)
 }
 
 /// Shows orders.
@@ -72,7 +72,7 @@ pub(super) fn orders(orders: &[OrderStatus], form: OutputForm, out: &mut dyn Wri
     };
     table(
         &["order", "drop", "state", "items", "amount", "why", "changed"],
-        orders.iter().map(row).collect(),
+        &orders.iter().map(row).collect::<Vec<_>>(),
         out,
     )
 }
@@ -86,7 +86,11 @@ pub(super) fn audit(audit: &Audit, form: OutputForm, out: &mut dyn Write) -> any
         let units = [stock.total, stock.held, stock.sold].map(|units| units.to_string());
         [vec![stock.drop.clone(), stock.sku.clone()], units.to_vec()].concat()
     });
-    table(&["drop", "sku", "units", "held", "sold"], stock.collect(), out)?;
+    table(
+        &["drop", "sku", "units", "held", "sold"],
+        &stock.collect::<Vec<_>>(),
+        out,
+    )?;
     writeln!(
         out,
         "{} orders paid: {} due, {} captured",
@@ -114,7 +118,7 @@ fn json(value: &impl Serialize, out: &mut dyn Write) -> anyhow::Result<()> {
 }
 
 /// Writes columns as wide as their widest cell.
-fn table(head: &[&str], rows: Vec<Vec<String>>, out: &mut dyn Write) -> anyhow::Result<()> {
+fn table(head: &[&str], rows: &[Vec<String>], out: &mut dyn Write) -> anyhow::Result<()> {
     let width = |column: usize| {
         let cells = rows
             .iter()

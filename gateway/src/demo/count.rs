@@ -114,19 +114,23 @@ impl Count {
     }
 
     /// Accepted orders without an end, as the ledger knows them and as the shoppers do.
-    fn accepted_lost(&self, seen: &CrowdReport) -> u64 {
+    fn accepted_lost(&self, crowd: &CrowdReport) -> u64 {
         let known: BTreeMap<OrderId, &OrderView> =
             self.orders.iter().map(|order| (order.order, order)).collect();
         let open =
             |order: &&OrderView| order.ledger_state != StateName::Reserved && !order.ledger_state.is_end();
-        let vanished = seen.orders.iter().filter(|order| order.accepted).filter(|order| {
-            let id = Uuid::try_parse(&order.order).ok().map(|id| OrderId(id.as_u128()));
-            id.is_none_or(|id| !known.contains_key(&id))
-        });
+        let vanished = crowd
+            .orders
+            .iter()
+            .filter(|order| order.accepted)
+            .filter(|order| {
+                let id = Uuid::try_parse(&order.order).ok().map(|id| OrderId(id.as_u128()));
+                id.is_none_or(|id| !known.contains_key(&id))
+            });
         (self.orders.iter().filter(open).count() + vanished.count()) as u64
     }
 
-    pub(super) fn report(&self, plan: &Plan, seed: u64, seen: &CrowdReport, took: Duration) -> Report {
+    pub(super) fn report(&self, plan: &Plan, seed: u64, crowd: &CrowdReport, took: Duration) -> Report {
         let figures = &self.figures;
         Report {
             drop: DROP.to_owned(),
@@ -136,7 +140,7 @@ impl Count {
             admitted: figures.admitted,
             no_shows: figures.no_shows,
             reserved: self.orders.len() as u64,
-            orders_accepted: seen.counts.accepted,
+            orders_accepted: crowd.counts.accepted,
             paid: self.in_state(StateName::Paid),
             declined: self.in_state(StateName::Declined),
             released: self.in_state(StateName::Released) + self.in_state(StateName::Unwound),
@@ -151,26 +155,26 @@ impl Count {
             oversold: self.oversold(plan.stock),
             double_charged: self.double_charged(),
             charged_without_stock: self.charged_without_stock(),
-            accepted_lost: self.accepted_lost(seen),
-            max_active_users: figures.active_users_max.max(seen.max_active_seen),
-            max_admitted_in_60s: figures.admitted_in_60s_max.max(seen.max_admitted_in_60s),
+            accepted_lost: self.accepted_lost(crowd),
+            max_active_users: figures.active_users_max.max(crowd.max_active_seen),
+            max_admitted_in_60s: figures.admitted_in_60s_max.max(crowd.max_admitted_in_60s),
             limits: Limits {
                 total_active_users: u64::from(plan.total_active_users),
                 new_users_per_minute: u64::from(plan.new_users_per_minute),
             },
             wait_seconds: Wait {
-                p50: seen.wait_seconds.p50,
-                p90: seen.wait_seconds.p90,
-                p99: seen.wait_seconds.p99,
-                max: seen.wait_seconds.max,
+                p50: crowd.wait_seconds.p50,
+                p90: crowd.wait_seconds.p90,
+                p99: crowd.wait_seconds.p99,
+                max: crowd.wait_seconds.max,
             },
             join_ms: Latency {
-                p50: seen.join_ms.p50,
-                p99: seen.join_ms.p99,
+                p50: crowd.join_ms.p50,
+                p99: crowd.join_ms.p99,
             },
             poll_ms: Latency {
-                p50: seen.poll_ms.p50,
-                p99: seen.poll_ms.p99,
+                p50: crowd.poll_ms.p50,
+                p99: crowd.poll_ms.p99,
             },
             duration_seconds: (took.as_secs_f64() * 1_000.0).round() / 1_000.0,
         }

@@ -69,7 +69,7 @@ listen = "{admin}"
 [upstream]
 url = "{shop}"
 [backend]
-data_dir = {data_dir:?}
+data_dir = '{data_dir}'
 [payment]
 provider = "sandbox"
 api_url = "{provider}"
@@ -101,6 +101,7 @@ stock = {stock}
 "#,
             prequeue = rfc3339(prequeue.as_millis()),
             start = rfc3339(start.as_millis()),
+            data_dir = data_dir.display(),
             listen = free_or_any(SHOPPERS_LISTEN),
             admin = free_or_any(ADMIN_LISTEN),
             users = self.total_active_users,

@@ -204,13 +204,17 @@ impl Room {
 /// Reads a whole body.
 async fn read(body: RequestBody, bytes_max: u64) -> Result<Bytes, Refusal> {
     let body = body.with_bytes_max(bytes_max);
-    body.check_announced().map_err(body_problem)?;
-    Ok(body.collect().await.map_err(body_problem)?.to_bytes())
+    body.check_announced().map_err(|error| body_problem(&error))?;
+    Ok(body
+        .collect()
+        .await
+        .map_err(|error| body_problem(&error))?
+        .to_bytes())
 }
 
-fn body_problem(error: BodyError) -> Problem {
+fn body_problem(error: &BodyError) -> Problem {
     match error {
-        BodyError::TooLarge { bytes_max } => Problem::body_too_large(bytes_max),
+        BodyError::TooLarge { bytes_max } => Problem::body_too_large(*bytes_max),
         BodyError::TimedOut => Problem::body_timed_out(),
         BodyError::Broken(_) => Problem::malformed("the body broke off"),
     }

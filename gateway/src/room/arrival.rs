@@ -41,8 +41,8 @@ impl Room {
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         let back = ReturnPath::parse_or_home(target, &self.return_hosts);
         let mut visited = self.visit(drop, &parts.headers, &posted, client).await;
-        visited.view.return_to = back.as_str().to_owned();
-        visited.view.request_id = id.as_str().to_owned();
+        back.as_str().clone_into(&mut visited.view.return_to);
+        id.as_str().clone_into(&mut visited.view.request_id);
         let status = self.status_of(drop);
         let mut response = match form {
             Form::Page if visited.inside => redirect(&back),

@@ -99,7 +99,7 @@ impl HouseDoor {
         parts.method = request.method.clone();
         parts.uri = request.uri.clone();
         parts.headers = request.headers.clone();
-        let client = visit.client.clone();
+        let client = visit.client;
         Decision::Later(Box::pin(async move {
             Decision::Hold(room.arrive(&drop, &parts, &id, &client).await)
         }))
