@@ -5,6 +5,8 @@
 //! is under way. Answers are framed as RFC 9112 section 6 says; heads are parsed by `httparse`.
 
 mod answer;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Write as _;
 use std::io;
@@ -139,6 +141,8 @@ impl Link {
             }
             Framing::Chunked => self.receive_chunks(&mut buffer, limit).await?,
             Framing::UntilClose => {
+                // What came along with the head counts too, even if nothing follows.
+                check_length(buffer.len(), limit)?;
                 while self
                     .stream
                     .read_buf(&mut buffer)

@@ -1,6 +1,9 @@
 //! The accept loop that the provider and the shop share: bounded, with header deadlines, and
 //! stopped by a token without leaving a connection task behind.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;

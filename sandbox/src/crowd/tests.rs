@@ -1,6 +1,8 @@
 //! Crowds at a gateway in miniature, over real sockets.
 
+mod browser;
 mod fake;
+mod notebook;
 
 use std::time::Duration;
 

@@ -1,10 +1,22 @@
 //! The provider's behaviour over real sockets, as a client of Stripe's API would meet it.
 
+mod books;
+mod cards;
+mod challenge;
+mod errors;
 mod faults;
 mod idempotency;
+mod intents;
+mod keys;
 mod lists;
 mod money;
+mod objects;
+mod params;
+mod plans;
+mod requests;
+mod routes;
 mod states;
+mod tallies;
 mod webhooks;
 
 use std::time::Duration;
@@ -16,6 +28,7 @@ use serde_json::Value;
 use super::{FaultPlan, Provider, ProviderConfig, RunningProvider};
 use crate::link::{Answer, Link, LinkError};
 
+const WEBHOOK_SECRET: &str = "whsec_test";
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A provider without rate limits, so that tests are about one thing at a time.

@@ -9,12 +9,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{FaultPlan, authorise, path, post, purchase, start_with};
+use super::{FaultPlan, WEBHOOK_SECRET, authorise, path, post, purchase, start_with};
 use crate::provider::webhook::signature;
 use crate::provider::{RunningProvider, WebhookFaults, WebhookTarget};
 use crate::serve::{read_body, reply, serve};
-
-const SECRET: &str = "whsec_test";
 
 /// An endpoint that refuses the first `refusals` deliveries and passes all others on.
 struct Endpoint {
@@ -52,7 +50,7 @@ impl Endpoint {
                     .trim_start_matches("t=")
                     .parse()
                     .unwrap();
-                assert_eq!(given, signature(SECRET, at, &body));
+                assert_eq!(given, signature(WEBHOOK_SECRET, at, &body));
                 let event: Value = serde_json::from_slice(&body).unwrap();
                 sender
                     .send((event["type"].as_str().unwrap().to_owned(), event))
@@ -64,7 +62,7 @@ impl Endpoint {
         tasks.close();
         provider.set_webhook(Some(WebhookTarget {
             url,
-            secret: SECRET.to_owned(),
+            secret: WEBHOOK_SECRET.to_owned(),
         }));
         Self {
             received,
