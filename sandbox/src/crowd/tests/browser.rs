@@ -81,18 +81,19 @@ impl Script {
     }
 }
 
-fn fine(text: &'static str) -> Option<Reply> {
-    Some(reply(StatusCode::OK, "text/plain", text))
+fn fine(text: &'static str) -> Reply {
+    reply(StatusCode::OK, "text/plain", text)
 }
 
-fn refused(status: StatusCode, kind: &str) -> Option<Reply> {
+fn refused(status: StatusCode, kind: &str) -> Reply {
     let body = json!({ "type": format!("https://doorline.example/problems/{kind}") });
-    Some(reply(status, "application/problem+json", body.to_string()))
+    reply(status, "application/problem+json", body.to_string())
 }
 
-fn with(mut answer: Option<Reply>, name: &'static str, value: &'static str) -> Option<Reply> {
-    let headers = answer.as_mut().unwrap().headers_mut();
-    headers.append(name, http::HeaderValue::from_static(value));
+fn with(mut answer: Reply, name: &'static str, value: &'static str) -> Reply {
+    answer
+        .headers_mut()
+        .append(name, http::HeaderValue::from_static(value));
     answer
 }
 
@@ -102,7 +103,7 @@ fn api(method: Method) -> Ask {
 
 #[tokio::test]
 async fn requests_look_like_a_browsers() {
-    let mut script = Script::start(vec![fine(""), fine("")]).await;
+    let mut script = Script::start(vec![Some(fine("")), Some(fine(""))]).await;
     script.client.ask(&Ask::page("/drops/aurora")).await;
     let mut ask = api(Method::POST);
     ask.json = Some("{}".to_owned());
@@ -132,7 +133,7 @@ async fn cookies_come_back_even_those_of_a_refusal() {
         "set-cookie",
         "v=1; Path=/",
     );
-    let mut script = Script::start(vec![refusal, fine("")]).await;
+    let mut script = Script::start(vec![Some(refusal), Some(fine(""))]).await;
     let first = script.client.ask(&api(Method::POST)).await;
     assert_eq!(first.status, 428, "a refusal that is no overload is an answer");
     script.client.ask(&api(Method::POST)).await;
@@ -143,13 +144,13 @@ async fn cookies_come_back_even_those_of_a_refusal() {
 #[tokio::test]
 async fn overload_is_waited_out_and_counted() {
     let busy = [
-        refused(StatusCode::TOO_MANY_REQUESTS, "rate-limited"),
-        refused(StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
-        refused(StatusCode::BAD_GATEWAY, "upstream-failed"),
+        Some(refused(StatusCode::TOO_MANY_REQUESTS, "rate-limited")),
+        Some(refused(StatusCode::SERVICE_UNAVAILABLE, "overloaded")),
+        Some(refused(StatusCode::BAD_GATEWAY, "upstream-failed")),
         None,
     ];
     let mut answers = busy.to_vec();
-    answers.push(fine("at last"));
+    answers.push(Some(fine("at last")));
     let mut script = Script::start(answers).await;
     let answer = script.client.ask(&api(Method::GET)).await;
     assert_eq!(answer.body.as_ref(), b"at last");
@@ -166,7 +167,7 @@ async fn overload_is_waited_out_and_counted() {
 #[tokio::test]
 async fn a_full_room_and_a_closed_door_are_answers() {
     for kind in ["room-full", "admission-required"] {
-        let mut script = Script::start(vec![refused(StatusCode::TOO_MANY_REQUESTS, kind)]).await;
+        let mut script = Script::start(vec![Some(refused(StatusCode::TOO_MANY_REQUESTS, kind))]).await;
         let answer = script.client.ask(&api(Method::POST)).await;
         assert_eq!(
             (answer.status.as_u16(), problem_type(&answer).as_str()),
@@ -195,7 +196,13 @@ async fn a_page_is_an_answer_whatever_its_status() {
 #[tokio::test]
 async fn one_connection_is_used_until_it_ends() {
     let closing = with(fine(""), "connection", "close");
-    let mut script = Script::start(vec![fine(""), closing, fine(""), fine("")]).await;
+    let mut script = Script::start(vec![
+        Some(fine("")),
+        Some(closing),
+        Some(fine("")),
+        Some(fine("")),
+    ])
+    .await;
     for _ in 0..3 {
         script.client.ask(&api(Method::GET)).await;
     }
@@ -212,7 +219,7 @@ async fn one_connection_is_used_until_it_ends() {
 
 #[tokio::test]
 async fn two_clicks_are_two_requests_with_one_key() {
-    let mut script = Script::start(vec![fine("one"), None]).await;
+    let mut script = Script::start(vec![Some(fine("one")), None]).await;
     let mut ask = api(Method::POST);
     ask.idempotency_key = Some("key-1".to_owned());
     let (first, second) = script.client.ask_twice(&ask).await;
