@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::{env, fs, io};
 
-use gateway::room::page::{content_security_policy, render, render_error};
+use gateway::room::page::{content_security_policy, error_policy, render, render_error};
 
 #[path = "../tests/browser/samples.rs"]
 mod samples;
@@ -19,7 +19,8 @@ fn main() -> io::Result<()> {
         fs::write(folder.join(format!("{name}.html")), render(&view, NONCE))?;
     }
     for (name, view) in samples::errors() {
-        fs::write(folder.join(format!("{name}.html")), render_error(&view, NONCE))?;
+        fs::write(folder.join(format!("{name}.html")), render_error(&view))?;
     }
+    fs::write(folder.join("error_policy.txt"), error_policy())?;
     fs::write(folder.join("policy.txt"), content_security_policy(NONCE))
 }

@@ -13,14 +13,12 @@ const FIRST_LOAD_BYTES_MAX: usize = 50_000;
 /// Style and script are the same on every page and have their own files: snapshots leave them out.
 fn markup(page: &str) -> String {
     let cut = |page: &str, tag: &str| {
-        let (before, rest) = page
-            .split_once(&format!("<{tag} nonce=\"{NONCE}\">"))
-            .expect("one block");
-        let (_, after) = rest.split_once(&format!("</{tag}>")).expect("the block ends");
-        format!("{before}<{tag}…>{after}")
+        let opens = page.find(&format!("<{tag}")).expect("the block begins");
+        let closes = page.find(&format!("</{tag}>")).expect("the block ends");
+        format!("{}<{tag}…>{}", &page[..opens], &page[closes + tag.len() + 3..])
     };
     let page = cut(page, "style");
-    if page.contains("<script") {
+    if page.contains(NONCE) {
         cut(&page, "script")
     } else {
         page
@@ -33,7 +31,7 @@ fn every_state_looks_as_recorded() {
         insta::assert_snapshot!(format!("room_{name}"), markup(&render(&view, NONCE)));
     }
     for (name, view) in samples::errors() {
-        insta::assert_snapshot!(name, markup(&render_error(&view, NONCE)));
+        insta::assert_snapshot!(name, markup(&render_error(&view)));
     }
 }
 

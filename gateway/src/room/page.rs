@@ -31,7 +31,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use error::{ErrorKind, ErrorView, render_error};
+pub use error::{ErrorKind, ErrorView, error_policy, render_error};
 pub use headers::{content_security_policy, page_headers, refresh_seconds};
 pub use live::{Live, LiveStock, LiveWait};
 pub use room::render;

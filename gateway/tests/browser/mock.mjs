@@ -108,10 +108,12 @@ export class Mock {
 
   async page(response, name) {
     const nonce = randomBytes(16).toString("base64url");
-    const [page, policy] = await Promise.all([
-      readFile(join(this.gallery, `${name}.html`), "utf8"),
-      readFile(join(this.gallery, "policy.txt"), "utf8"),
-    ]);
+    const read = (file) => readFile(join(this.gallery, file), "utf8");
+    if (name.startsWith("error_")) {
+      const headers = { "content-type": "text/html; charset=utf-8", "content-security-policy": await read("error_policy.txt") };
+      return response.writeHead(200, headers).end(await read(`${name}.html`));
+    }
+    const [page, policy] = await Promise.all([read(`${name}.html`), read("policy.txt")]);
     const old = /nonce-([^']+)'/.exec(policy)[1];
     response.writeHead(200, {
       "content-type": "text/html; charset=utf-8",

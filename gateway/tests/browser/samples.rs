@@ -233,20 +233,22 @@ pub(crate) fn hostile() -> PageView {
     }
 }
 
-/// Every error page.
+/// Every error page, and one in a refusal's own words.
 pub(crate) fn errors() -> Vec<(String, ErrorView)> {
-    ErrorKind::ALL
-        .into_iter()
-        .map(|kind| {
-            let view = ErrorView {
-                kind,
-                title: "Aurora, first edition".to_owned(),
-                lang: "en".to_owned(),
-                retry_after_seconds: kind.status().is_server_error().then_some(10),
-                return_to: Some("/drops/aurora".to_owned()),
-                request_id: "0193f2c4-7a10-7c3e-9d55-2f6f0c1b9a77".to_owned(),
-            };
-            (format!("error_{kind:?}").to_lowercase(), view)
-        })
-        .collect()
+    let of = |kind: ErrorKind| ErrorView {
+        title: "Aurora, first edition".to_owned(),
+        retry_after_seconds: kind.status().is_server_error().then_some(10),
+        return_to: Some("/drops/aurora".to_owned()),
+        request_id: "0193f2c4-7a10-7c3e-9d55-2f6f0c1b9a77".to_owned(),
+        ..ErrorView::new(kind)
+    };
+    let named = |kind: ErrorKind| (format!("error_{kind:?}").to_lowercase(), of(kind));
+    let own_words = ErrorView {
+        headline: Some("The header block is too long".to_owned()),
+        explanation: Some(format!("At most 32 KiB are taken. {}", HOSTILE[0])),
+        ..ErrorView::new(ErrorKind::BadRequest)
+    };
+    let mut all: Vec<_> = ErrorKind::ALL.into_iter().map(named).collect();
+    all.push(("error_own_words".to_owned(), own_words));
+    all
 }

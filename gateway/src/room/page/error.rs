@@ -1,8 +1,13 @@
 //! The small page shown instead of an answer: what happened, whether the place in the queue is
 //! safe, and when to try again. Shares the waiting room's look; runs no script.
 
+use std::sync::LazyLock;
+
 use askama::Template;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
+use sha2::{Digest as _, Sha256};
 
 use super::room::{STYLE, harmless};
 use super::words::span;
@@ -128,13 +133,17 @@ impl ErrorKind {
 /// What an error page says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorView {
-    /// Why.
+    /// Why; chooses the word on the door, and every sentence that is not given below.
     pub kind: ErrorKind,
+    /// The refusal's own title, where it has one.
+    pub headline: Option<String>,
+    /// The refusal's own explanation, where it has one.
+    pub explanation: Option<String>,
     /// The drop's title, where one is concerned; empty otherwise.
     pub title: String,
     /// Language tag of the page.
     pub lang: String,
-    /// When to try again, in seconds; the page then does so by itself if its headers say so.
+    /// When to try again, in seconds.
     pub retry_after_seconds: Option<u64>,
     /// A link offered to go on, as a validated return path.
     pub return_to: Option<String>,
@@ -142,34 +151,61 @@ pub struct ErrorView {
     pub request_id: String,
 }
 
+impl ErrorView {
+    /// The page of `kind` in its own words, in English, with nothing else known.
+    pub fn new(kind: ErrorKind) -> Self {
+        Self {
+            kind,
+            headline: None,
+            explanation: None,
+            title: String::new(),
+            lang: "en".to_owned(),
+            retry_after_seconds: None,
+            return_to: None,
+            request_id: String::new(),
+        }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "error.html")]
 struct ErrorPage<'a> {
     view: &'a ErrorView,
-    nonce: &'a str,
     style: &'static str,
     status: u16,
     word: &'static str,
-    headline: &'static str,
-    explanation: &'static str,
+    headline: &'a str,
+    explanation: &'a str,
     retry: Option<String>,
     return_to: Option<&'a str>,
 }
 
-/// Renders a whole document, to be sent with [`ErrorKind::status`] and
-/// [`page_headers`](super::page_headers).
-pub fn render_error(view: &ErrorView, nonce: &str) -> String {
+/// Renders a whole document, to be sent under [`error_policy`] and, unless the refusal has a
+/// status of its own, with [`ErrorKind::status`].
+pub fn render_error(view: &ErrorView) -> String {
     let (word, headline, explanation) = view.kind.words();
     let page = ErrorPage {
         view,
-        nonce,
         style: STYLE,
         status: view.kind.status().as_u16(),
         word,
-        headline,
-        explanation,
-        return_to: view.return_to.as_deref().map(harmless),
+        headline: view.headline.as_deref().unwrap_or(headline),
+        explanation: view.explanation.as_deref().unwrap_or(explanation),
         retry: view.retry_after_seconds.map(span),
+        return_to: view.return_to.as_deref().map(harmless),
     };
     page.render().expect("writing to a string cannot fail")
+}
+
+/// The Content-Security-Policy of error pages: their style by its hash, and nothing else. A
+/// hash instead of a nonce, so that a refusal costs no randomness and needs no context.
+pub fn error_policy() -> &'static str {
+    static POLICY: LazyLock<String> = LazyLock::new(|| {
+        let hash = STANDARD.encode(Sha256::digest(STYLE));
+        format!(
+            "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; form-action 'none'; \
+             frame-ancestors 'none'; base-uri 'none'"
+        )
+    });
+    &POLICY
 }

@@ -52,7 +52,7 @@ pub fn refresh_seconds(view: &PageView) -> Option<u64> {
     }
 }
 
-/// Headers of a page or an error page; `refresh` as from [`refresh_seconds`].
+/// Headers of a page; `refresh` as from [`refresh_seconds`].
 pub fn page_headers(nonce: &str, refresh: Option<u64>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));

@@ -232,3 +232,30 @@ fn every_error_page_is_found_by_its_status() {
         ErrorKind::Internal
     );
 }
+
+#[test]
+fn an_error_page_runs_nothing_and_its_policy_names_its_very_style() {
+    use base64::Engine as _;
+    use sha2::Digest as _;
+
+    let page = render_error(&ErrorView::new(ErrorKind::BadGateway));
+    let (_, rest) = page.split_once("<style>").unwrap();
+    let (style, _) = rest.split_once("</style>").unwrap();
+    let hash = base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(style));
+    assert!(error_policy().contains(&format!("style-src 'sha256-{hash}'")));
+    assert!(error_policy().starts_with("default-src 'none'") && !page.contains("<script"));
+}
+
+#[test]
+fn a_refusal_may_say_it_in_its_own_words_as_text() {
+    let view = ErrorView {
+        headline: Some("Too <b>long</b>".to_owned()),
+        ..ErrorView::new(ErrorKind::BadRequest)
+    };
+    let page = render_error(&view);
+    assert!(page.contains("<h1>Too &#60;b&#62;long&#60;/b&#62;</h1>"));
+    assert!(
+        page.contains("Going back one page"),
+        "what it does not say stays as it is"
+    );
+}
