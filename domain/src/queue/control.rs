@@ -36,11 +36,13 @@ pub enum EndReason {
 }
 
 impl Queue {
-    /// A sign of life: the new expiry, or none where the session is over or not renewed.
+    /// A sign of life: the new expiry, or none where the session is over, held, or not renewed.
     pub fn renew(&mut self, admission: AdmissionId, now: Timestamp) -> Option<Timestamp> {
         self.settle(now);
         let session = *self.sessions.get(&admission)?;
-        if self.rules.renewal == Renewal::Fixed {
+        // While everybody is held the session stands still, and gets its time back at the end; renewed in between, it
+        // would get it twice.
+        if self.rules.renewal == Renewal::Fixed || self.control.queue_all {
             return None;
         }
         let expires_at = session.expires_at.max(now + self.rules.session_duration);
@@ -102,7 +104,7 @@ impl Queue {
         self.settle(at.now);
         match command {
             Command::Pause => self.control.paused = true,
-            Command::QueueAll => self.control.queue_all = true,
+            Command::QueueAll => self.hold_sessions(at.now),
             Command::Drain => self.control.draining = true,
             Command::End => self.control.ended = true,
             Command::Resume => self.release(at.now),
@@ -114,6 +116,18 @@ impl Queue {
         self.changes.queue = true;
         self.settle(at.now);
         self.control
+    }
+
+    /// Sessions stand still from here on, claim windows perhaps from an earlier pause on: that pause is given back
+    /// first, because one instant says since when both are held.
+    fn hold_sessions(&mut self, now: Timestamp) {
+        if self.control.queue_all {
+            return;
+        }
+        self.control.queue_all = true;
+        if let Some(since) = self.held_since.replace(now) {
+            self.shift_calls(now.since(since));
+        }
     }
 
     /// Gives back the time nobody could use: claim windows go on where they stood.

@@ -151,3 +151,38 @@ fn a_session_that_outlives_the_call_history_is_forgotten_when_it_ends() {
     assert_eq!(bench.queue.member(&shopper(1)), None);
     assert_eq!(bench.claim(1), Claim::Lapsed);
 }
+
+#[test]
+fn holding_everybody_after_a_pause_gives_sessions_back_no_more_than_they_lost() {
+    let (mut bench, admission) = one_inside(rules(1, 10));
+    bench.join(2);
+    bench.call(1);
+    bench.wait(secs(20));
+    bench.queue.control(Command::Pause, bench.at());
+    bench.wait(Span::from_mins(3));
+    bench.queue.control(Command::QueueAll, bench.at());
+    bench.wait(Span::from_mins(4));
+    bench.queue.control(Command::Resume, bench.at());
+    let expires_at = bench.queue.session(&admission).map(|session| session.expires_at);
+    let left = Span::from_mins(10) - secs(20) - Span::from_mins(3);
+    assert_eq!(
+        expires_at,
+        Some(bench.at().now + left),
+        "the pause ran against the session, the hold did not"
+    );
+    // Its window stood still through both: it ends a little under two minutes and the grace from here.
+    bench.wait(left);
+    bench.admit(2);
+}
+
+#[test]
+fn a_sign_of_life_while_everybody_is_held_prolongs_nothing() {
+    let (mut bench, admission) = one_inside(rules(1, 10));
+    bench.wait(Span::from_mins(4));
+    bench.queue.control(Command::QueueAll, bench.at());
+    bench.wait(Span::from_mins(60));
+    assert_eq!(bench.queue.renew(admission, bench.at().now), None);
+    bench.queue.control(Command::Resume, bench.at());
+    let expires_at = bench.queue.session(&admission).map(|session| session.expires_at);
+    assert_eq!(expires_at, Some(bench.at().now + Span::from_mins(6)));
+}
