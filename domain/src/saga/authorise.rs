@@ -16,7 +16,7 @@ use super::{Flag, Frozen, Parked};
 /// ones that never come.
 const READ_AGAIN: Span = Span::from_secs(15);
 /// How soon a payment that is processing is read: cards settle within a second or two.
-const READ_SOON: Span = Span::from_secs(2);
+pub(super) const READ_SOON: Span = Span::from_secs(2);
 
 /// Where a description of a payment came from.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 
 use super::answer::{Answer, Stall};
 use super::attempt::{Attempt, Operation};
-use super::authorise::{Source, word};
+use super::authorise::{READ_SOON, Source, word};
 use super::event::{Alarm, Asked, Call, Event, Why};
 use super::next::{Context, Next, Transition, noted, stray};
 use super::payment::{Payment, PaymentId, PaymentMethod, PaymentStatus};
@@ -192,12 +192,24 @@ fn undo(data: Cancelling, payment: &Payment, source: Source, context: &Context) 
                 .alarm(Alarm::Stray)
                 .call(call, context))
         }
+        PaymentStatus::Processing => wait(data, payment, source, context),
         PaymentStatus::RequiresMethod
         | PaymentStatus::RequiresConfirmation
         | PaymentStatus::RequiresAction
-        | PaymentStatus::Processing
         | PaymentStatus::RequiresCapture => give_up(data, payment, source, context),
     }
+}
+
+/// The provider cancels nothing that it is still working on; cards settle within a second or two, so look again then.
+fn wait(data: Cancelling, payment: &Payment, source: Source, context: &Context) -> Transition {
+    if source == Source::Told && data.payment.is_some() {
+        return Err(Why::Unchanged);
+    }
+    let data = Cancelling {
+        payment: Some(payment.id.clone()),
+        ..data
+    };
+    Ok(Next::to(State::Cancelling(data)).due(context.now + READ_SOON))
 }
 
 fn give_up(data: Cancelling, payment: &Payment, source: Source, context: &Context) -> Transition {
