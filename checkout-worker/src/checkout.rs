@@ -15,14 +15,14 @@ pub use view::{OrderView, PublicState};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use domain::saga::ACTION_TIME;
+use domain::saga::{ACTION_TIME, Event};
 use domain::{Clock, DropId, Entropy, OrderId, Sku, Span};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::Broker;
-use crate::driver::{Drain, Driver, Valve};
+use crate::driver::{Drain, DriveError, Driver, Fed, Valve};
 use crate::hub::{Hub, HubFull, OrderWatch};
 use crate::jobs::{Jobs, Timing};
 use crate::ledger::{DropPlan, ItemPlan, Ledger, LedgerError, Opened};
@@ -267,6 +267,11 @@ impl Checkout {
     /// The recovery jobs, each to be run once on its own: for operators and tests.
     pub fn jobs(&self) -> &Jobs {
         &self.inner.jobs
+    }
+
+    /// Drives one order as a worker would, without waiting for its turn: for the simulator and for tests.
+    pub async fn drive(&self, order: OrderId) -> Result<Fed, DriveError> {
+        self.driver().feed(order, Event::Drive).await
     }
 
     /// Wakes whenever the order may have changed; read it again with [`Self::view`].

@@ -175,7 +175,7 @@ mod tests {
         let pace = Pace::per_second(20);
         pace.slow_down(None);
         assert_eq!(pace.rate(), 10);
-        turns_in(&pace, Duration::from_secs(60)).await;
+        turns_in(&pace, Duration::from_mins(1)).await;
         assert_eq!(pace.rate(), 20);
     }
 

@@ -99,7 +99,7 @@ pub fn classify(outcome: Outcome<'_>) -> Class {
         500..=599 if again == Some(false) => Class::Stalled(Stall::Failed {
             repeat: Repeat::Never,
         }),
-        500..=599 => Class::Stalled(Stall::Failed {
+        500 => Class::Stalled(Stall::Failed {
             repeat: Repeat::SameKey,
         }),
         409 => Class::Stalled(Stall::InFlight),

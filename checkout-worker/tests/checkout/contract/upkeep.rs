@@ -1,0 +1,156 @@
+//! The ledger's contract, continued: configured stock, operators, events, switches, lists.
+
+use super::*;
+
+#[tokio::test]
+async fn stock_follows_configuration_but_never_below_what_is_taken() {
+    let (ledger, _clock, _dir) = opened(5).await;
+    placed(&*ledger, new_order(1, 1, vec![line("AUR-42", 3)])).await;
+    let plan = |stock| DropPlan {
+        drop: drop_id(),
+        items: vec![item("AUR-42", stock)],
+    };
+    assert_eq!(ledger.open_drop(plan(9)).await.unwrap(), Opened::Done);
+    assert_eq!(level(&*ledger).await.total, 9);
+    assert_eq!(ledger.open_drop(plan(3)).await.unwrap(), Opened::Done);
+    let refused = Opened::TooFew {
+        sku: sku("AUR-42"),
+        configured: 2,
+        taken: 3,
+    };
+    assert_eq!(ledger.open_drop(plan(2)).await.unwrap(), refused);
+    let mut dollars = plan(9);
+    dollars.items[0].price = domain::Money::new(1, domain::Currency::new("usd").unwrap());
+    assert_eq!(
+        ledger.open_drop(dollars).await.unwrap(),
+        Opened::OtherCurrency { sku: sku("AUR-42") }
+    );
+}
+
+#[tokio::test]
+async fn operators_add_and_withdraw_free_units_only() {
+    let (ledger, _clock, _dir) = opened(5).await;
+    placed(&*ledger, new_order(1, 1, vec![line("AUR-42", 3)])).await;
+    let change = |change| ledger.change_stock(drop_id(), sku("AUR-42"), change);
+    assert_eq!(
+        change(StockChange::Withdraw(3)).await.unwrap(),
+        StockChanged::NotFree { free: 2 }
+    );
+    let after = Level {
+        total: 3,
+        held: 3,
+        sold: 0,
+    };
+    assert_eq!(
+        change(StockChange::Withdraw(2)).await.unwrap(),
+        StockChanged::Done(after)
+    );
+    let after = Level {
+        total: 7,
+        held: 3,
+        sold: 0,
+    };
+    assert_eq!(
+        change(StockChange::Add(4)).await.unwrap(),
+        StockChanged::Done(after)
+    );
+    let unknown = ledger
+        .change_stock(drop_id(), sku("AUR-99"), StockChange::Add(1))
+        .await
+        .unwrap();
+    assert_eq!(unknown, StockChanged::UnknownSku);
+}
+
+#[tokio::test]
+async fn an_event_is_recorded_once_and_a_switch_holds() {
+    let (ledger, clock, dir) = opened(1).await;
+    assert!(!ledger.event_known("evt_1".to_owned()).await.unwrap());
+    assert!(
+        ledger
+            .record_event("evt_1".to_owned(), "kind".to_owned())
+            .await
+            .unwrap()
+    );
+    assert!(
+        !ledger
+            .record_event("evt_1".to_owned(), "kind".to_owned())
+            .await
+            .unwrap()
+    );
+    assert!(ledger.event_known("evt_1".to_owned()).await.unwrap());
+    let entry = checkout_worker::ledger::AuditEntry {
+        action: "test",
+        subject: String::new(),
+        by: "test".to_owned(),
+    };
+    ledger.set_switch("a", true, entry).await.unwrap();
+    drop(ledger);
+    let again = open_ledger(dir.path(), &clock);
+    assert!(again.switch("a").await.unwrap() && !again.switch("b").await.unwrap());
+}
+
+#[tokio::test]
+async fn lists_filter_and_page() {
+    let (ledger, clock, _dir) = opened(9).await;
+    for shopper in 1..=5 {
+        placed(
+            &*ledger,
+            new_order(shopper.into(), shopper, vec![line("AUR-42", 1)]),
+        )
+        .await;
+    }
+    stepped(
+        &*ledger,
+        OrderId(2),
+        Event::Cancel(domain::saga::By::Shopper),
+        &*clock,
+    )
+    .await;
+    let ids = async |filter: OrderFilter| -> Vec<u128> {
+        ledger
+            .list(filter)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|record| record.order.id.0)
+            .collect()
+    };
+    let all = OrderFilter {
+        limit: 2,
+        ..OrderFilter::default()
+    };
+    assert_eq!(ids(all.clone()).await, [1, 2]);
+    assert_eq!(
+        ids(OrderFilter {
+            after: Some(OrderId(2)),
+            ..all.clone()
+        })
+        .await,
+        [3, 4]
+    );
+    let states = vec![StateName::Released];
+    assert_eq!(
+        ids(OrderFilter {
+            states,
+            ..all.clone()
+        })
+        .await,
+        [2]
+    );
+    assert_eq!(
+        ids(OrderFilter {
+            flagged: true,
+            ..all.clone()
+        })
+        .await,
+        []
+    );
+    assert_eq!(
+        ids(OrderFilter {
+            changed_before: Some(clock.now()),
+            ..all
+        })
+        .await,
+        []
+    );
+}
