@@ -25,6 +25,6 @@ pub use outside::Outside;
 pub use place::{Place, PlaceError, PlaceState};
 pub use snapshot::{DrawView, Snapshot};
 pub use store::embedded::EmbeddedStore;
-pub use store::{QueueStore, StoreOpenError, Unavailable};
+pub use store::{JoinRequest, QueueStore, StoreOpenError, Unavailable};
 pub use token::{Admitted, TokenError};
 pub use visitor::Visitor;

@@ -14,7 +14,7 @@ use crate::{AdmissionId, Number, Phase, QueueingMethod, Rank, ShopperKey, Span, 
 /// Shortest and longest time after which a shopper in front of a full room should ask again:
 /// sessions may end before their time, so a longer nap would leave slots empty.
 const RETRY_MIN: Span = Span::from_secs(1);
-const RETRY_MAX: Span = Span::from_secs(5);
+const RETRY_MAX: Span = Span::from_secs(2);
 
 /// How much later than told a shopper may come back without losing the turn: a slow round trip
 /// and a browser's timer in a background tab (one second at worst).

@@ -1,0 +1,154 @@
+//! Random histories, replayed through the port and against the model.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Join(Vec<u64>),
+    Claim(u64),
+    Leave(u64),
+    Call(u64),
+    Renew(u64),
+    End(u64),
+    Order(u64),
+    Control(Command),
+    Wait(u64),
+}
+
+/// A history of things that happen.
+pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let command = prop_oneof![
+        1 => Just(Command::Pause),
+        1 => Just(Command::QueueAll),
+        1 => Just(Command::Drain),
+        5 => Just(Command::Resume),
+    ];
+    let step = prop_oneof![
+        4 => proptest::collection::vec(1u64..20, 1..4).prop_map(Step::Join),
+        6 => (1u64..20).prop_map(Step::Claim),
+        1 => (1u64..20).prop_map(Step::Leave),
+        3 => (0u64..5).prop_map(Step::Call),
+        2 => (1u64..20).prop_map(Step::Renew),
+        1 => (1u64..20).prop_map(Step::End),
+        1 => (1u64..20).prop_map(Step::Order),
+        1 => command.prop_map(Step::Control),
+        3 => (0u64..30_000).prop_map(Step::Wait),
+    ];
+    proptest::collection::vec(step, 1..80)
+}
+
+/// The rules that histories are played under: everything small, so that everything happens.
+pub(crate) fn tight_rules() -> DropRules {
+    DropRules {
+        session_duration: Span::from_secs(30),
+        claim_window: Span::from_secs(20),
+        late_grace: Span::from_secs(20),
+        queue_capacity: 12,
+        ..rules(3, 5)
+    }
+}
+
+/// Plays `steps` through the store and on the model; every answer must be the same.
+pub(crate) async fn replay(store: Arc<dyn QueueStore>, steps: &[Step]) {
+    let mut subject = Subject::open(store, &tight_rules()).await;
+    let seed = Seed([0; 32]);
+    let mut model = Queue::new(tight_rules(), seed);
+    model.reconfigure(tight_rules(), seed, subject.at());
+    for step in steps {
+        play(&mut subject, &mut model, step).await;
+        let (shown, expected) = (subject.view().await, model.view(subject.at()));
+        let commitment = expected.commitment;
+        // The store draws its own seed; all else is determined.
+        let draw = expected.draw;
+        assert_eq!(
+            View {
+                commitment,
+                draw,
+                ..shown
+            },
+            expected,
+            "after {step:?}"
+        );
+    }
+}
+
+async fn play(subject: &mut Subject, model: &mut Queue, step: &Step) {
+    let at = subject.at();
+    let ticket = |model: &Queue, name: u64| {
+        let number = model
+            .member(&shopper(name))
+            .map_or(Number(0), |member| member.number);
+        claimant(name, number)
+    };
+    let (store, drop) = (subject.store.clone(), subject.drop.clone());
+    match step {
+        Step::Wait(millis) => subject.now += millis,
+        Step::Join(names) => {
+            let expected: Vec<_> = names
+                .iter()
+                .map(|name| model.join(shopper(*name), *name, at))
+                .collect();
+            assert_eq!(subject.join(names).await, expected);
+        }
+        Step::Call(calls) => {
+            let view = model.view(at);
+            let advance = Advance {
+                version: view.version,
+                calls: *calls,
+                pace: view.pace,
+            };
+            let seen = store.advance(&drop, advance, at).await.unwrap();
+            assert_eq!(seen, model.advance(advance, at));
+        }
+        Step::Control(command) => {
+            let seen = store.control(&drop, *command, at).await.unwrap();
+            assert_eq!(seen, model.control(*command, at));
+        }
+        Step::Claim(name) | Step::Leave(name) | Step::Renew(name) | Step::End(name) | Step::Order(name) => {
+            let ticket = ticket(model, *name);
+            if ticket.number == Number(0) {
+                return;
+            }
+            play_ticket(&*store, &drop, model, step, ticket, at).await;
+        }
+    }
+}
+
+async fn play_ticket(
+    store: &dyn QueueStore,
+    drop: &DropId,
+    model: &mut Queue,
+    step: &Step,
+    ticket: Claimant,
+    at: Moment,
+) {
+    match step {
+        Step::Claim(_) => {
+            let seen = store.claim(drop, ticket, at).await.unwrap();
+            assert_eq!(seen, model.claim(&ticket, at));
+        }
+        Step::Leave(_) => {
+            store.leave(drop, ticket, at).await.unwrap();
+            model.leave(&ticket, at);
+        }
+        Step::Renew(_) => {
+            let seen = store.renew(drop, vec![ticket.admission], at.now).await.unwrap();
+            assert_eq!(seen, [model.renew(ticket.admission, at.now)]);
+        }
+        Step::End(_) => {
+            store
+                .end_session(drop, ticket.admission, EndReason::Completed, at.now)
+                .await
+                .unwrap();
+            model.end_session(ticket.admission, EndReason::Completed, at.now);
+        }
+        Step::Order(_) => {
+            store.note_order(drop, ticket.admission, at.now).await.unwrap();
+            model.note_order(ticket.admission, at.now);
+        }
+        Step::Join(_) | Step::Call(_) | Step::Control(_) | Step::Wait(_) => {}
+    }
+}
