@@ -1,5 +1,4 @@
-//! Who may enter: the queue store, tickets and admission tokens, and the caller that moves the
-//! frontier. Decides nothing itself: every rule is `domain`'s.
+#![doc = include_str!("../README.md")]
 
 mod caller;
 pub mod desk;

@@ -80,7 +80,7 @@ impl Row {
                 .map(drop_count),
             Self::SweepSessions(now) => connection
                 .prepare_cached(
-                    "DELETE FROM session WHERE drop_id = ?1 AND over = 1 AND claimed_at + 60000 <= ?2
+                    "DELETE FROM session WHERE drop_id = ?1 AND over = 1 AND claimed_at + 60250 <= ?2
                      AND coalesce(revoked_until, 0) <= ?2",
                 )?
                 .execute(params![drop, millis(*now)])

@@ -139,7 +139,7 @@ impl Pair {
         let outcome = self.bench.queue.claim(&ticket, self.bench.at());
         let place = &self.model.places[index];
         let (must_lapse, must_live) = self.lapsed(place);
-        let recent = self.model.claims.iter().filter(|at| **at + 60_000 > now).count() as u64;
+        let recent = self.model.claims.iter().filter(|at| **at + 60_250 > now).count() as u64;
         let free = (self.active - self.active.min(self.model.active() as u64))
             .min(self.per_minute - self.per_minute.min(recent));
         let ahead = self.model.ahead(number, now) as u64;

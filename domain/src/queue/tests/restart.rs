@@ -39,7 +39,7 @@ fn limits_hold_over_a_restart() {
         matches!(bench.claim(3), Claim::RoomFull { .. }),
         "an ended session still counts for its minute"
     );
-    bench.wait(secs(55)).admit(3);
+    bench.wait(secs(56)).admit(3);
 }
 
 #[test]

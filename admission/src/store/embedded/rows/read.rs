@@ -4,7 +4,7 @@ use domain::calls::Call;
 use domain::draw::Seed;
 use domain::queue::{Head, Member, MemberState, Saved};
 use domain::sessions::Session;
-use domain::window::MINUTE;
+use domain::window::HELD;
 use domain::{AdmissionId, Control, DropId, Number, Rank, ShopperKey, Timestamp};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -42,7 +42,7 @@ pub(in super::super) fn load(connection: &Connection, drop: &DropId) -> rusqlite
             over,
             revoked_until,
         } = row;
-        if session.claimed_at + MINUTE > saved.alive_at {
+        if session.claimed_at + HELD > saved.alive_at {
             saved.claimed_at.push(session.claimed_at);
         }
         saved
