@@ -24,9 +24,18 @@ pub struct Breaker {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    Closed { failures: u32 },
-    Open { until: Instant, span: Duration },
-    Probing { since: Instant, span: Duration },
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: Instant,
+        span: Duration,
+    },
+    Probing {
+        since: Instant,
+        span: Duration,
+        claimed: bool,
+    },
 }
 
 /// How a call ended, as far as the breaker is concerned.
@@ -60,11 +69,34 @@ impl Breaker {
         }
     }
 
-    /// Whether a call may be made now by somebody who does not wait (a webhook, a reconciler).
+    /// Whether a call may be made now. While the breaker is open one caller at a time may, when it is time to probe: who
+    /// is told yes makes the call and reports how it ended.
     pub fn admits(&self) -> bool {
+        let now = Instant::now();
+        let mut state = self.lock();
+        match *state {
+            State::Closed { .. } => true,
+            State::Probing {
+                claimed: true, since, ..
+            } if since + PROBE_TIME > now => false,
+            State::Open { until, .. } if until > now => false,
+            State::Open { span, .. } | State::Probing { span, .. } => {
+                *state = State::Probing {
+                    since: now,
+                    span,
+                    claimed: true,
+                };
+                true
+            }
+        }
+    }
+
+    /// Whether it is worth asking [`Self::admits`]: for jobs that would rather come again later.
+    pub fn is_worth_trying(&self) -> bool {
         match *self.lock() {
-            State::Closed { .. } | State::Probing { .. } => true,
-            State::Open { .. } => false,
+            State::Closed { .. } => true,
+            State::Open { until, .. } => until <= Instant::now(),
+            State::Probing { .. } => false,
         }
     }
 
@@ -117,7 +149,10 @@ impl Breaker {
     /// Gives a probe back that turned out to need no call, so that the next worker may probe at once.
     pub fn unused(&self) {
         let mut state = self.lock();
-        if let State::Probing { span, .. } = *state {
+        if let State::Probing {
+            span, claimed: false, ..
+        } = *state
+        {
             *state = State::Open {
                 until: Instant::now(),
                 span,
@@ -136,7 +171,11 @@ impl Breaker {
             State::Open { until, .. } if until > now => Some(until - now),
             State::Probing { since, .. } if since + PROBE_TIME > now => Some(since + PROBE_TIME - now),
             State::Open { span, .. } | State::Probing { span, .. } => {
-                *state = State::Probing { since: now, span };
+                *state = State::Probing {
+                    since: now,
+                    span,
+                    claimed: false,
+                };
                 None
             }
         }
@@ -180,6 +219,31 @@ mod tests {
             second.is_err(),
             "a second probe went out while the first was unanswered"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_wait_may_probe_too_but_only_one_at_a_time() {
+        let breaker = open();
+        assert!(!breaker.is_worth_trying() && !breaker.admits());
+        tokio::time::sleep(OPEN_MIN).await;
+        assert!(breaker.is_worth_trying() && breaker.admits());
+        assert!(
+            !breaker.is_worth_trying() && !breaker.admits(),
+            "a second probe at the same time"
+        );
+        assert_eq!(breaker.report(Health::Answered), Some(false));
+        assert!(breaker.admits());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_was_reserved_is_there_for_its_worker_and_can_be_given_back() {
+        let breaker = open();
+        breaker.ready().await;
+        assert!(breaker.admits());
+        let breaker = open();
+        breaker.ready().await;
+        breaker.unused();
+        assert!(breaker.is_worth_trying());
     }
 
     #[tokio::test(start_paused = true)]

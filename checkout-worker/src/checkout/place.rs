@@ -1,7 +1,7 @@
 //! What shoppers do: reserve, accept, cancel.
 
 use domain::pool::{Line, check_lines};
-use domain::saga::{By, Event, PaymentMethod, Refusal, Why};
+use domain::saga::{By, Event, PaymentMethod, Refusal, StateName, Why};
 use domain::{AdmissionId, DropId, Money, OrderId, ShopperKey, Sku};
 use sha2::{Digest, Sha256};
 
@@ -171,7 +171,7 @@ impl Checkout {
     async fn place(&self, order: NewOrder) -> Result<Placed, ReserveError> {
         match self.driver().ledger.reserve(order).await? {
             Reservation::Placed(record) => {
-                self.arrived(&record);
+                self.arrived(None, &record);
                 Ok(Placed::New(record.into()))
             }
             Reservation::Repeated(record) => Ok(Placed::Repeated(record.into())),
@@ -186,7 +186,7 @@ impl Checkout {
     async fn accept_now(&self, order: OrderId, method: PaymentMethod) -> Result<OrderView, AcceptError> {
         match self.driver().ledger.accept(order, method).await? {
             Acceptance::Accepted(record) => {
-                self.arrived(&record);
+                self.arrived(Some(StateName::Reserved), &record);
                 Ok(OrderView::from(*record))
             }
             Acceptance::Unknown => Err(AcceptError::Unknown(order)),
@@ -204,11 +204,11 @@ impl Checkout {
     }
 
     /// Tells everybody about an order that was just reserved or accepted.
-    fn arrived(&self, record: &OrderRecord) {
+    fn arrived(&self, from: Option<StateName>, record: &OrderRecord) {
         let driver = self.driver();
         driver
             .observer
-            .transition(&record.order.drop, None, record.order.state.name());
+            .transition(&record.order.drop, from, record.order.state.name());
         driver.hub.wake(record.order.id);
         self.jobs().wake();
     }

@@ -97,7 +97,7 @@ impl Jobs {
             }
         };
         for record in orders {
-            if !self.driver.breaker.admits() {
+            if !self.driver.breaker.is_worth_trying() {
                 break;
             }
             if running.len() >= AT_ONCE {

@@ -10,3 +10,4 @@ mod purchases;
 mod recovery;
 mod sandboxed;
 mod support;
+mod webhooks;

@@ -13,8 +13,8 @@ use checkout_worker::observe::Observer;
 use checkout_worker::provider::memory::{Fault, MemoryProvider};
 use checkout_worker::sqlite::SqliteLedger;
 use checkout_worker::{Checkout, CheckoutConfig, Ports};
-use domain::saga::Notice;
-use domain::{Clock, OrderId, Timestamp};
+use domain::saga::{Notice, StateName};
+use domain::{Clock, DropId, OrderId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::support::{CountingEntropy, DECLINED, RunningClock, VISA, config, place, purchase};
@@ -38,11 +38,18 @@ impl Broker for LossyBroker {
     }
 }
 
-/// Keeps every notice it hears.
+/// Keeps every notice and every change it hears of.
 #[derive(Default)]
-struct Listener(Mutex<Vec<OrderNotice>>);
+struct Listener(
+    Mutex<Vec<OrderNotice>>,
+    Mutex<Vec<(Option<StateName>, StateName)>>,
+);
 
 impl Observer for Listener {
+    fn transition(&self, _drop: &DropId, from: Option<StateName>, to: StateName) {
+        self.1.lock().unwrap().push((from, to));
+    }
+
     fn notice(&self, notice: &OrderNotice) {
         self.0.lock().unwrap().push(notice.clone());
     }
@@ -178,4 +185,30 @@ async fn lost_answers_are_asked_for_again_and_nobody_is_charged_twice() {
     })
     .await;
     assert_eq!(running.provider.books().payments.len(), 1);
+}
+
+#[tokio::test]
+async fn every_change_of_state_is_told_once_with_where_it_came_from() {
+    use StateName::{Accepted, Authorising, Committed, Paid, Reserved};
+    let running = start(Arc::new(EmbeddedBroker::new(64))).await;
+    while_running(&running, async {
+        let order = place(&running.checkout, purchase(1, None)).await;
+        running
+            .checkout
+            .accept(order, super::support::method(VISA))
+            .await
+            .unwrap();
+        finished(&running.checkout, order).await;
+    })
+    .await;
+    let mut told = running.listener.1.lock().unwrap().clone();
+    // The worker may be faster than the caller's own telling of the acceptance; which came first says nothing.
+    told.sort_by_key(|(from, _)| *from);
+    let spine = [
+        (None, Reserved),
+        (Some(Reserved), Accepted),
+        (Some(Accepted), Authorising),
+    ];
+    let end = [(Some(Authorising), Committed), (Some(Committed), Paid)];
+    assert_eq!(told, [&spine[..], &end[..]].concat());
 }

@@ -1,0 +1,138 @@
+//! Webhooks from the signed bytes to the order: first, late, twice, never believed for more than a name.
+
+use aws_lc_rs::hmac;
+use checkout_worker::checkout::{WebhookDone, WebhookFailure};
+use checkout_worker::ledger::OrderFilter;
+use checkout_worker::provider::memory::Fault;
+use checkout_worker::webhook::WebhookError;
+use domain::saga::{PaymentId, StateName};
+use domain::{Clock, OrderId};
+
+use super::support::{SECURE, Shop, VISA};
+
+impl Shop {
+    /// Sends an event about `payment`, signed with `secret`.
+    async fn tell(
+        &self,
+        secret: &str,
+        event: &str,
+        kind: &str,
+        payment: &PaymentId,
+    ) -> Result<WebhookDone, WebhookFailure> {
+        let object = format!(r#"{{"id":"{payment}","object":"payment_intent"}}"#);
+        let body = format!(r#"{{"id":"{event}","type":"{kind}","data":{{"object":{object}}}}}"#);
+        let time = self.clock.now().as_secs();
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        let tag = hmac::sign(&key, format!("{time}.{body}").as_bytes());
+        let hex = tag
+            .as_ref()
+            .iter()
+            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        self.checkout
+            .webhook(body.as_bytes(), &format!("t={time},v1={hex}"))
+            .await
+    }
+
+    /// An order whose shopper is at their bank, and its payment.
+    async fn at_the_bank(&self, shopper: u8) -> (OrderId, PaymentId) {
+        let order = self.buy(shopper, SECURE).await;
+        self.checkout.drive(order).await.unwrap();
+        (
+            order,
+            self.checkout.view(order).await.unwrap().unwrap().payment.unwrap(),
+        )
+    }
+}
+
+const GOOD: &str = "whsec_test";
+const CAPTURABLE: &str = "payment_intent.amount_capturable_updated";
+
+#[tokio::test]
+async fn a_webhook_brings_a_confirmed_order_home_and_its_repetition_changes_nothing() {
+    let shop = Shop::open(1).await;
+    let (order, payment) = shop.at_the_bank(1).await;
+    assert!(shop.provider.confirm(&payment, true));
+    assert_eq!(
+        shop.tell(GOOD, "evt_1", CAPTURABLE, &payment).await.unwrap(),
+        WebhookDone::Applied
+    );
+    assert_eq!(shop.state(order).await, StateName::Paid);
+    let version = shop.checkout.view(order).await.unwrap().unwrap().version;
+    assert_eq!(
+        shop.tell(GOOD, "evt_1", CAPTURABLE, &payment).await.unwrap(),
+        WebhookDone::Repeated
+    );
+    let other = shop
+        .tell(GOOD, "evt_2", "payment_intent.succeeded", &payment)
+        .await
+        .unwrap();
+    assert_eq!(other, WebhookDone::Ignored);
+    assert_eq!(shop.checkout.view(order).await.unwrap().unwrap().version, version);
+    assert!(shop.checkout.audit().await.unwrap().is_clean());
+}
+
+#[tokio::test]
+async fn a_webhook_that_lies_is_checked_against_the_provider() {
+    let shop = Shop::open(1).await;
+    let (order, payment) = shop.at_the_bank(1).await;
+    let lie = shop
+        .tell(GOOD, "evt_1", "payment_intent.succeeded", &payment)
+        .await
+        .unwrap();
+    assert_eq!(lie, WebhookDone::Ignored);
+    assert_eq!(shop.state(order).await, StateName::ActionRequired);
+}
+
+#[tokio::test]
+async fn a_forged_webhook_changes_nothing() {
+    let shop = Shop::open(1).await;
+    let (order, payment) = shop.at_the_bank(1).await;
+    assert!(shop.provider.confirm(&payment, true));
+    let forged = shop.tell("whsec_wrong", "evt_1", CAPTURABLE, &payment).await;
+    assert!(matches!(
+        forged,
+        Err(WebhookFailure::Refused(WebhookError::Forged))
+    ));
+    assert_eq!(shop.state(order).await, StateName::ActionRequired);
+}
+
+#[tokio::test]
+async fn a_webhook_about_nothing_of_ours_is_ignored() {
+    let shop = Shop::open(1).await;
+    let unknown = PaymentId::new("pi_unknown").unwrap();
+    assert_eq!(
+        shop.tell(GOOD, "evt_1", CAPTURABLE, &unknown).await.unwrap(),
+        WebhookDone::Ignored
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_webhook_while_the_provider_is_away_is_asked_for_again_and_not_forgotten() {
+    let shop = Shop::open(9).await;
+    for shopper in 1..=5 {
+        let order = shop.buy(shopper, VISA).await;
+        shop.provider.plan([Fault::RequestLost]);
+        shop.checkout.drive(order).await.unwrap();
+    }
+    let payment = PaymentId::new("pi_1").unwrap();
+    let away = shop.tell(GOOD, "evt_1", CAPTURABLE, &payment).await;
+    assert!(matches!(away, Err(WebhookFailure::NotNow)), "{away:?}");
+    // Once the breaker's time is over, the reconcilers alone find out that the provider answers again.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    shop.recover().await;
+    for view in shop
+        .checkout
+        .orders(OrderFilter {
+            limit: 9,
+            ..OrderFilter::default()
+        })
+        .await
+        .unwrap()
+    {
+        assert_eq!(view.ledger_state, StateName::Paid);
+    }
+    assert_ne!(
+        shop.tell(GOOD, "evt_1", CAPTURABLE, &payment).await.unwrap(),
+        WebhookDone::Repeated
+    );
+}
