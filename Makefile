@@ -36,6 +36,10 @@ test: setup setup-browser  ## everything: rules, crashes, real servers, real bro
 	cargo test --workspace --locked --doc
 	$(MAKE) test-browser
 
+test-browser: setup-browser  ## the pages in a real browser, against a running demo
+	cargo build --workspace --locked --bin doorline --example page_gallery
+	gateway/tests/browser/run.sh $(TARGET)/debug
+
 bench: setup     ## ratios on this machine against nginx, haproxy and an empty server
 	cargo bench --locked --bench ratios -- $(ARGS)
 
