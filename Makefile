@@ -8,26 +8,29 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 APT_PACKAGES := nginx-light haproxy chromium
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup setup-browser demo test test-browser bench lint
+.PHONY: help setup setup-cc setup-browser demo test test-browser bench lint
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-setup:           ## install what tests and benches need beside Rust
+setup-cc:
+	@command -v cc >/dev/null || { $(SUDO) apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends build-essential >/dev/null; }
+
+setup: setup-cc  ## install what tests and benches need beside Rust
 	@missing=""; for tool in nginx haproxy chromium; do \
 	  PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
-	if ! command -v cc >/dev/null; then missing="$$missing cc"; fi; \
 	if [ -n "$$missing" ]; then echo "installing:$$missing"; \
 	  $(SUDO) apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends \
-	    build-essential $(APT_PACKAGES) >/dev/null; fi
+	    $(APT_PACKAGES) >/dev/null; fi
 	@command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
 	@command -v npm >/dev/null || { $(SUDO) apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null; }
 
 setup-browser: setup
 	@cd gateway/tests/browser && [ -d node_modules ] || npm ci --silent --no-audit --no-fund
 
-demo:            ## a whole flash sale on this machine; ends with a report
+demo: setup-cc   ## a whole flash sale on this machine; ends with a report
 	cargo build --release --locked --bin doorline
 	$(TARGET)/release/doorline demo $(ARGS)
 

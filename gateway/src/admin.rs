@@ -75,6 +75,7 @@ impl AdminService {
             .route("/orders/{order}/{verb}", post(routes::mend))
             .route("/parked", get(routes::parked))
             .route("/payments/{verb}", post(routes::payments))
+            .route("/keys/rotate", post(routes::rotate_keys))
             .route("/audit", get(routes::audit))
             .route("/reconcile", post(routes::reconcile))
             .layer(middleware::from_fn_with_state(Arc::clone(&admin), authorised));

@@ -292,6 +292,18 @@ pub(super) async fn payments(
     ))
 }
 
+/// `POST keys/rotate`: new tickets and tokens are signed with new keys. Those signed with the keys
+/// before stay valid until the next rotation, so rotate no more often than a drop lasts.
+pub(super) async fn rotate_keys(State(admin): Shared) -> Result<Json<serde_json::Value>, Failure> {
+    admin.desk.rotate_keys().map_err(|error| {
+        tracing::error!(%error, "the keys could not be rotated");
+        Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    })?;
+    tracing::info!("an operator rotated the keys");
+    admin.checkout.note("keys.rotate", "keys", ACTOR).await?;
+    Ok(Json(json!({ "rotated": true })))
+}
+
 /// `GET audit`.
 pub(super) async fn audit(State(admin): Shared) -> Result<Json<Audit>, Failure> {
     Ok(Json(Audit::from(&admin.checkout.audit().await?)))
