@@ -1,7 +1,7 @@
 // Keeps the page true: events where they flow, polls where they do not, nothing while offline.
 const api=room.dataset.api,pill=one("[data-link]");
 const done=new Set(["admitted","lapsed","left","sold_out","ended","reject"]);
-let source=null,timer=0,failures=0,polls=0,heardAt=Date.now(),claiming=false,leaving=false;
+let source=null,release=null,timer=0,failures=0,polls=0,heardAt=Date.now(),claiming=false,leaving=false;
 
 // Full jitter on the upper half: a thousand pages that lost one server must not return as one.
 const backoff=()=>Math.min(60000,1000*2**Math.min(failures,6))*(0.5+Math.random()/2);
@@ -11,7 +11,7 @@ const ask=(path,method,body)=>fetch(api+path,{method,cache:"no-store",credential
   headers:{accept:"application/json",...(body?{"content-type":"application/json"}:{})},
   body:body?JSON.stringify(body):undefined,signal:AbortSignal.timeout(10000)});
 const later=(run,ms)=>{clearTimeout(timer);timer=setTimeout(run,ms);};
-const hush=()=>{clearTimeout(timer);source?.close();source=null;};
+const hush=()=>{clearTimeout(timer);source?.close();source=null;release?.();release=null;};
 
 const showLink=()=>{
   const age=Math.round((Date.now()-heardAt)/1000);
@@ -20,6 +20,7 @@ const showLink=()=>{
   else if(failures>0){kind="late";text=age<5?"Reconnecting…":`Reconnecting… last heard ${age<120?`${age} s`:`${Math.round(age/60)} min`} ago`;}
   else if(live.stale){kind="late";text="Figures may be a little old";}
   else if(!source){kind="poll";text="Up to date";}
+  else if(source.readyState!==1){kind="poll";text="Connecting…";}
   pill.hidden=done.has(live.state);
   pill.dataset.link=kind;
   write(pill,text);
@@ -67,8 +68,21 @@ const poll=async()=>{
   if(!source)later(poll,wait||around(Math.max(1000,live.poll_after_ms||5000)));
 };
 
+// One tab holds the stream, the others poll: browsers allow six connections per shop in all, and
+// a seventh tab's request would wait for ever.
 const listen=()=>{
-  if(source||!window.EventSource){later(poll,around(live.poll_after_ms||5000));return;}
+  const instead=()=>later(poll,around(Math.max(1000,live.poll_after_ms||5000)));
+  if(source||!window.EventSource){instead();return;}
+  if(!navigator.locks){follow();return;}
+  navigator.locks.request(`doorline:${live.drop}`,{ifAvailable:true},(lock)=>{
+    if(!navigator.onLine||leaving||done.has(live.state))return undefined;
+    if(!lock||source){instead();return undefined;}
+    follow();
+    return new Promise((resolve)=>{release=resolve;});
+  });
+};
+
+const follow=()=>{
   const stream=source=new EventSource(`${api}/ticket/events`);
   const take=(event)=>{let update;try{update=JSON.parse(event.data);}catch{return;}if(stream===source)heard(update);watch();};
   // Silence on an open stream is not news: after a while ask once, whatever the stream says.

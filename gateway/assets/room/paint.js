@@ -104,7 +104,9 @@ const announce=()=>{
 const paint=(update)=>{
   // Own properties only, and never a state this page has no words for.
   const state=update.state!==undefined&&one(`[data-view="${CSS.escape(update.state)}"]`)?update.state:live.state;
-  live={...live,...update,state};
+  // A place never gets worse: an answer from a server that lags behind is not news.
+  const lags=state==="waiting"&&live.state==="waiting"&&(update.number??live.number)===live.number&&update.position>live.position;
+  live={...live,...update,state,...(lags?{position:live.position,wait:live.wait}:{})};
   if(update.now){const at=instant(update.now);if(Number.isFinite(at))base=Math.max(base,at-performance.now());}
   for(const view of document.querySelectorAll("[data-view]"))view.hidden=view.dataset.view!==live.state;
   root.dataset.state=live.state;

@@ -55,7 +55,18 @@ fn draw() -> Draw {
 
 /// Every sample with its name; names are file names of the gallery and of the snapshots.
 pub(crate) fn rooms() -> Vec<(&'static str, PageView)> {
-    let before = |state| PageView {
+    [
+        before_the_start(),
+        in_the_queue(),
+        at_the_door(),
+        outside(),
+        vec![("hostile", hostile())],
+    ]
+    .concat()
+}
+
+fn before_the_start() -> Vec<(&'static str, PageView)> {
+    let early = |state| PageView {
         prequeue_at_ms: Some(NOW_MS - 600_000),
         opens_at_ms: Some(NOW_MS + 754_000),
         shuffle_at_event_start: true,
@@ -63,54 +74,66 @@ pub(crate) fn rooms() -> Vec<(&'static str, PageView)> {
         draw: Some(draw()),
         ..of(state)
     };
-    let ticketless = |view: PageView| PageView { number: None, ..view };
+    let scheduled = PageView {
+        number: None,
+        prequeue_at_ms: Some(NOW_MS + 93_000),
+        opens_at_ms: Some(NOW_MS + 8_130_000),
+        ..early(PageState::Scheduled)
+    };
+    let in_order = PageView {
+        shuffle_at_event_start: false,
+        draw: None,
+        ..early(PageState::Prequeue)
+    };
     vec![
+        ("scheduled", scheduled),
         (
-            "scheduled",
-            ticketless(PageView {
-                prequeue_at_ms: Some(NOW_MS + 93_000),
-                opens_at_ms: Some(NOW_MS + 8_130_000),
-                ..before(PageState::Scheduled)
-            }),
-        ),
-        ("joining", ticketless(of(PageState::Joining))),
-        ("prequeue", before(PageState::Prequeue)),
-        (
-            "prequeue_fifo",
+            "joining",
             PageView {
-                shuffle_at_event_start: false,
-                draw: None,
-                ..before(PageState::Prequeue)
+                number: None,
+                ..of(PageState::Joining)
             },
         ),
+        ("prequeue", early(PageState::Prequeue)),
+        ("prequeue_fifo", in_order),
+    ]
+}
+
+fn in_the_queue() -> Vec<(&'static str, PageView)> {
+    let at_checkout = PageView {
+        stock: stock(0, 14, 186),
+        chance: Some(Chance::Unlikely),
+        ..waiting()
+    };
+    let stale = PageView {
+        stale: true,
+        wait: None,
+        chance: None,
+        stock: Vec::new(),
+        ..waiting()
+    };
+    let paused = PageView {
+        position: Some(42),
+        chance: Some(Chance::Possible),
+        ..of(PageState::Paused)
+    };
+    vec![
         ("waiting", waiting()),
         ("waiting_far", waiting_far()),
-        (
-            "waiting_checkout",
-            PageView {
-                stock: stock(0, 14, 186),
-                chance: Some(Chance::Unlikely),
-                ..waiting()
-            },
-        ),
-        (
-            "waiting_stale",
-            PageView {
-                stale: true,
-                wait: None,
-                chance: None,
-                stock: Vec::new(),
-                ..waiting()
-            },
-        ),
-        (
-            "called",
-            PageView {
-                claim_deadline_ms: Some(NOW_MS + 118_000),
-                late_until_ms: Some(NOW_MS + 718_000),
-                ..of(PageState::Called)
-            },
-        ),
+        ("waiting_checkout", at_checkout),
+        ("waiting_stale", stale),
+        ("paused", paused),
+    ]
+}
+
+fn at_the_door() -> Vec<(&'static str, PageView)> {
+    let called = PageView {
+        claim_deadline_ms: Some(NOW_MS + 118_000),
+        late_until_ms: Some(NOW_MS + 718_000),
+        ..of(PageState::Called)
+    };
+    vec![
+        ("called", called),
         (
             "room_full",
             PageView {
@@ -120,15 +143,17 @@ pub(crate) fn rooms() -> Vec<(&'static str, PageView)> {
         ),
         ("admitted", of(PageState::Admitted)),
         ("lapsed", of(PageState::Lapsed)),
+    ]
+}
+
+fn outside() -> Vec<(&'static str, PageView)> {
+    let reject = PageView {
+        number: None,
+        queueing_method: QueueingMethod::Reject,
+        ..of(PageState::Reject)
+    };
+    vec![
         ("left", of(PageState::Left)),
-        (
-            "paused",
-            PageView {
-                position: Some(42),
-                chance: Some(Chance::Possible),
-                ..of(PageState::Paused)
-            },
-        ),
         (
             "sold_out",
             PageView {
@@ -137,14 +162,7 @@ pub(crate) fn rooms() -> Vec<(&'static str, PageView)> {
             },
         ),
         ("ended", of(PageState::Ended)),
-        (
-            "reject",
-            ticketless(PageView {
-                queueing_method: QueueingMethod::Reject,
-                ..of(PageState::Reject)
-            }),
-        ),
-        ("hostile", hostile()),
+        ("reject", reject),
     ]
 }
 

@@ -16,6 +16,8 @@ const looks = {
 const open = async (browser, mock, name, options) => {
   const session = await shopper(browser, { reducedMotion: "reduce", ...options });
   await session.page.route("**/.doorline/**", () => {});
+  // As if it had gone to the shop just now: the guard against loops then keeps it here.
+  await session.page.addInitScript(() => sessionStorage.setItem("doorline:aurora:went", String(Date.now())));
   await session.page.goto(`${mock.base}/gallery/${name}`);
   return session;
 };

@@ -55,6 +55,34 @@ export const live = (browser, mock) => {
     assert.equal(done, `${(1.5 + (98.5 * 35) / 41).toFixed(2)} 100`);
   });
 
+  scenario("a lagging answer does not push the shopper back, a new ticket may", async (go) => {
+    const { page } = await go("waiting");
+    await until("stream", () => mock.streams.size === 1);
+    mock.push({ position: 30 });
+    await shows(page, "[data-ahead]", "29 people");
+    mock.push({ position: 35, notice: "still here" });
+    await shows(page, "[data-notice]", "still here");
+    assert.equal(await page.locator("[data-ahead]").textContent(), "29 people are ahead of you.");
+    mock.push({ position: 88, number: 2000 });
+    await shows(page, "[data-ahead]", "87 people");
+  });
+
+  scenario("of several tabs one holds the stream and all stay true", async (go) => {
+    const { page, context } = await go("waiting");
+    await until("stream", () => mock.streams.size === 1);
+    const tabs = [page];
+    for (let tab = 0; tab < 7; tab++) {
+      const next = await context.newPage();
+      await next.goto(`${mock.base}/drops/aurora`);
+      tabs.push(next);
+    }
+    mock.push({ position: 9 });
+    for (const tab of tabs) await shows(tab, "[data-ahead]", "8 people");
+    assert.equal(mock.streams.size, 1);
+    await tabs[0].close();
+    await until("another tab takes over", () => mock.streams.size === 1);
+  });
+
   scenario("script words every figure as the server does", async (go) => {
     const { page } = await go("waiting");
     await until("stream", () => mock.streams.size === 1);
@@ -63,7 +91,7 @@ export const live = (browser, mock) => {
       await page.waitForFunction((t) => document.querySelector("[data-wait]").textContent === t, text, soon);
     }
     for (const [position, text] of words.ahead) {
-      mock.push({ position });
+      mock.push({ position, number: position });
       await page.waitForFunction((t) => document.querySelector("[data-ahead]").textContent === t, text, soon);
     }
     for (const [available, reserved, sold, text] of words.stock) {
@@ -103,6 +131,7 @@ export const live = (browser, mock) => {
 
   scenario("a full room says next, waits as told, and goes in", async (go) => {
     mock.admission = { status: 429, headers: { "retry-after": "1" }, body: problem("room-full") };
+    mock.ticket.body = { state: "called", number: 1284, poll_after_ms: 1000 };
     const { page } = await go("called");
     await state(page, "room_full");
     assert.equal(await page.title(), "You are next · Aurora, first edition");
