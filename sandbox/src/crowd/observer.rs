@@ -47,6 +47,8 @@ pub(crate) struct Seen {
     pub(crate) problems: BTreeMap<String, u64>,
     pub(crate) violations: Vec<String>,
     pub(crate) orders: BTreeMap<String, OrderSeen>,
+    /// Who was given which number; one entry per shopper.
+    pub(crate) numbers: BTreeMap<u64, u32>,
 }
 
 /// The crowd's shared notebook.
@@ -75,6 +77,7 @@ impl Observer {
             problems: BTreeMap::new(),
             violations: Vec::new(),
             orders: BTreeMap::new(),
+            numbers: BTreeMap::new(),
         };
         Self {
             progress,
@@ -118,6 +121,12 @@ impl Observer {
     pub(crate) fn done_being_active(&self) {
         let now_ms = self.elapsed_ms();
         self.seen().active.push((now_ms, -1));
+    }
+
+    /// Notes whose number this is; another shopper who has it already, if there is one.
+    pub(crate) fn number(&self, number: u64, shopper: u32) -> Option<u32> {
+        let holder = *self.seen().numbers.entry(number).or_insert(shopper);
+        (holder != shopper).then_some(holder)
     }
 
     pub(crate) fn problem(&self, kind: &str) {

@@ -202,6 +202,11 @@ impl Shopper {
         {
             self.violated(&format!("number {before} became {now}"));
         }
+        if let Some(number) = ticket.number.filter(|_| promised.number.is_none())
+            && let Some(other) = self.observer.number(number, self.index)
+        {
+            self.violated(&format!("number {number} belongs to shopper {other} too"));
+        }
         promised.number = ticket.number.or(promised.number);
         // Before the draw a position is a guess, and nobody promises it.
         if ticket.state == "waiting" {

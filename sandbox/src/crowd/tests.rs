@@ -98,6 +98,7 @@ async fn broken_promises_are_noticed() {
     for (manner, behaviour, words) in [
         (Manner::PositionsGrow, Behaviour::Impatient, "position went back"),
         (Manner::NumbersChange, Behaviour::Patient, "became"),
+        (Manner::NumbersRepeat, Behaviour::Patient, "belongs to shopper"),
         (Manner::PlacesAreLost, Behaviour::Patient, "lost its place"),
         (Manner::OrdersAreLost, Behaviour::Patient, "is gone"),
         (

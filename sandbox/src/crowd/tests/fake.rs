@@ -24,6 +24,8 @@ pub(super) enum Manner {
     PositionsGrow,
     /// Every poll tells another number.
     NumbersChange,
+    /// Everybody is told the same number.
+    NumbersRepeat,
     /// Tickets are forgotten after the first poll.
     PlacesAreLost,
     /// Orders are forgotten once accepted.
@@ -214,6 +216,7 @@ impl State {
                 ticket["position"] = self.requests.into();
             }
             Manner::NumbersChange => ticket["number"] = self.requests.into(),
+            Manner::NumbersRepeat => ticket["number"] = 7.into(),
             Manner::PlacesAreLost if !joining => {
                 self.shoppers.remove(&visitor);
             }
