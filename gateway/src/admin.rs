@@ -23,6 +23,7 @@ use domain::DropId;
 use http::request::Parts;
 use hyper::body::Incoming;
 use subtle::ConstantTimeEq;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::assembly::readings::House;
@@ -53,6 +54,9 @@ pub struct Admin {
     pub token: Secret,
     /// The tasks, whose panics are counted.
     pub supervisor: Supervisor,
+    /// Cancelled when no more shoppers are taken: from then on we are not ready, though requests
+    /// that were begun are still served, and we are still asked.
+    pub stopping: CancellationToken,
 }
 
 /// The admin routes as a service of the listener.

@@ -107,6 +107,7 @@ impl Doorline {
             drops: ArcSwap::from_pointee(drops(config)),
             token: admin_token(config, &ground.environment, ground.entropy.as_ref())?,
             supervisor: supervisor.clone(),
+            stopping: edge_stop.clone(),
         });
         let admin_address = serve_admin(config.admin.listen, admin, ground, &supervisor)?;
         let plugs = Plugs {

@@ -81,7 +81,7 @@ pub(super) async fn ready(State(admin): Shared) -> Response {
         .filter(|drop| admin.desk.snapshot(drop).is_none_or(|snapshot| snapshot.stale))
         .map(ToString::to_string)
         .collect();
-    let stopping = admin.supervisor.stop_token().is_cancelled();
+    let stopping = admin.stopping.is_cancelled();
     let ready = ledger && stale.is_empty() && !stopping;
     let reasons = json!({
         "ready": ready,
