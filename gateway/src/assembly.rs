@@ -2,6 +2,7 @@
 
 pub mod readings;
 
+mod data_dir;
 mod edge;
 mod errands;
 mod payment;
@@ -33,6 +34,7 @@ use crate::telemetry::checkout::CheckoutCounts;
 use crate::telemetry::edge::EdgeCounts;
 use crate::telemetry::metrics::Metrics;
 
+use data_dir::DataDir;
 use edge::{Edge, Plugs};
 use errands::Errands;
 use readings::House;
@@ -57,6 +59,8 @@ pub struct Doorline {
     supervisor: Supervisor,
     edge: Edge,
     edge_stop: CancellationToken,
+    /// Let go last: fields are dropped in order.
+    _data_dir: DataDir,
 }
 
 /// What the house stands on besides its configuration.
@@ -77,8 +81,7 @@ impl Doorline {
             config.backend.mode == BackendMode::Embedded,
             "backend.mode = \"distributed\" is not part of this version: use \"embedded\""
         );
-        let data_dir = &config.backend.data_dir;
-        std::fs::create_dir_all(data_dir).with_context(|| format!("cannot create {}", data_dir.display()))?;
+        let data_dir = DataDir::hold(&config.backend.data_dir)?;
         let (supervisor, metrics) = (Supervisor::new(), Metrics::new()?);
         let edge_stop = CancellationToken::new();
         let house = Arc::new(House::new(Arc::clone(&ground.clock)));
@@ -127,6 +130,7 @@ impl Doorline {
             supervisor,
             edge,
             edge_stop,
+            _data_dir: data_dir,
         })
     }
 
