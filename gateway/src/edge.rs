@@ -10,6 +10,7 @@ pub mod body;
 pub mod checks;
 pub mod connection;
 pub mod door;
+mod gather;
 pub mod headers;
 pub mod ids;
 pub mod limits;

@@ -128,7 +128,7 @@ impl Proxy {
     /// connection died before a byte of the request was sent.
     pub async fn send(
         &self,
-        parts: Parts,
+        parts: Box<Parts>,
         body: RequestBody,
         upgrades: Upgrades,
     ) -> Result<Response<EdgeBody>, ProxyError> {
@@ -156,12 +156,16 @@ impl Proxy {
         self.pool.open()
     }
 
-    async fn exchange(&self, mut parts: Parts, body: RequestBody) -> Result<Response<EdgeBody>, ProxyError> {
+    async fn exchange(
+        &self,
+        mut parts: Box<Parts>,
+        body: RequestBody,
+    ) -> Result<Response<EdgeBody>, ProxyError> {
         self.prepare(&mut parts);
         let repeatable = body.is_empty() && is_idempotent(&parts.method);
         let mut link = self.pool.take().await?;
         let spare = (repeatable && link.is_reused()).then(|| parts.clone());
-        let request = Request::from_parts(parts, body);
+        let request = Request::from_parts(*parts, body);
         let failure = match link.exchange(request, self.pool.config().response_head).await {
             Ok(response) => return self.answer(response, link),
             Err(failure) => failure,
@@ -170,7 +174,7 @@ impl Proxy {
         drop(link); // frees its slot for the second try
         let again = match (failure, spare) {
             (Failure::NotSent(request), _) if reused => *request,
-            (Failure::Died(_), Some(parts)) => Request::from_parts(parts, RequestBody::empty()),
+            (Failure::Died(_), Some(parts)) => Request::from_parts(*parts, RequestBody::empty()),
             (failure, _) => return Err(failure.into()),
         };
         self.observer.0.upstream_retried();
@@ -179,7 +183,11 @@ impl Proxy {
         self.answer(response, link)
     }
 
-    async fn upgrade(&self, mut parts: Parts, body: RequestBody) -> Result<Response<EdgeBody>, ProxyError> {
+    async fn upgrade(
+        &self,
+        mut parts: Box<Parts>,
+        body: RequestBody,
+    ) -> Result<Response<EdgeBody>, ProxyError> {
         self.prepare(&mut parts);
         let (response, link, client) = tunnel::open(&self.pool, parts, body).await?;
         let Some(client) = client else {

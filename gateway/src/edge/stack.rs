@@ -105,7 +105,7 @@ impl Stack {
     /// The stages. A refusal leaves early as a problem; `record` follows along for the metrics.
     async fn pass(
         &self,
-        mut parts: Parts,
+        mut parts: Box<Parts>,
         incoming: Incoming,
         identity: Identity,
         connection: &Arc<Connection>,
@@ -158,7 +158,7 @@ impl Stack {
         &self,
         rules: &Rules,
         priority: Priority,
-        parts: Parts,
+        parts: Box<Parts>,
         body: RequestBody,
         visit: Visit,
         record: &mut Record<'_>,
@@ -176,7 +176,7 @@ impl Stack {
         Ok(record.answered(
             self.parts
                 .api
-                .answer(Request::from_parts(parts, body), visit)
+                .answer(Request::from_parts(*parts, body), visit)
                 .await,
         ))
     }
@@ -190,7 +190,7 @@ impl Stack {
         rules: &Rules,
         drop: &DropId,
         admitted: &Admitted,
-        parts: Parts,
+        parts: Box<Parts>,
         body: RequestBody,
         visit: &Visit,
         record: &mut Record<'_>,
@@ -207,7 +207,7 @@ impl Stack {
     async fn forward(
         &self,
         rules: &Rules,
-        mut parts: Parts,
+        mut parts: Box<Parts>,
         body: RequestBody,
         visit: &Visit,
         admitted: Option<(&DropId, &Admitted)>,
@@ -254,6 +254,8 @@ impl Serve for Stack {
     async fn serve(&self, request: Request<Incoming>, connection: &Arc<Connection>) -> Response<EdgeBody> {
         let mut record = Record::begin(self.parts.observer.as_ref());
         let (parts, incoming) = request.into_parts();
+        // Behind a pointer: every stage would else copy it into its own future.
+        let parts = Box::new(parts);
         // First of all, because every refusal names its request.
         let identity = connection.ids().identify(&parts.headers);
         let id = identity.id.clone();

@@ -321,6 +321,20 @@ async fn an_upstream_that_dies_within_a_body_breaks_the_answer() {
 }
 
 #[tokio::test]
+async fn a_body_that_breaks_at_its_first_byte_does_not_look_whole() {
+    let answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n";
+    let upstream = Upstream::start(|_| Reply::Say(answer.to_vec())).await;
+    let gateway = Setup::before(upstream.addr).start();
+    let mut raw = Raw::connect(gateway.addr).await;
+    raw.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let all = String::from_utf8(raw.rest().await).unwrap();
+    assert!(
+        !all.ends_with("0\r\n\r\n"),
+        "a broken body must not look whole: {all}"
+    );
+}
+
+#[tokio::test]
 async fn an_upstream_that_stalls_is_given_up_on() {
     let stall = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this";
     let upstream = Upstream::start(|seen| {

@@ -13,9 +13,13 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
+/// Headers added to a request at most, the two of the proof included.
+const ADDED_MAX: usize = 8;
+
 /// Adds our forwarding headers. Where a trusted proxy wrote them already, its list grows by
 /// this hop and its host and scheme stand: it is the one who met the client.
 pub(super) fn add(headers: &mut HeaderMap, visit: &Visit) {
+    headers.reserve(ADDED_MAX); // at once, or the map would grow and be hashed anew twice
     headers.insert(X_REQUEST_ID, visit.identity.id.header());
     headers.insert(TRACEPARENT, visit.identity.traceparent.clone());
     let peer = visit.connection.peer_text();

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::super::connection::Connection;
+use super::super::gather::Gathered;
 
 /// Wraps a socket or TLS stream of `connection`.
 #[derive(Debug)]
@@ -56,7 +57,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.socket).poll_write_vectored(cx, slices);
+        let mut gathered = Gathered::new();
+        let polled = match gathered.gather(slices) {
+            Some(bytes) => Pin::new(&mut this.socket).poll_write(cx, bytes),
+            None => Pin::new(&mut this.socket).poll_write_vectored(cx, slices),
+        };
         this.note_write(&polled);
         polled
     }

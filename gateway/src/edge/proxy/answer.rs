@@ -19,6 +19,8 @@ use super::pool::Pool;
 pub struct UpstreamBody {
     /// Read already while looking whether the body was whole.
     first: Option<Frame<Bytes>>,
+    /// Broken already while looking.
+    broken: Option<hyper::Error>,
     incoming: Incoming,
     returning: Returning,
     /// The idle timer is set for the present wait.
@@ -37,6 +39,9 @@ pub enum UpstreamBodyError {
     TimedOut,
 }
 
+/// What polling hyper's body yields.
+type Polled = Poll<Option<Result<Frame<Bytes>, hyper::Error>>>;
+
 /// A connection that returns to its pool once its exchange is complete.
 #[derive(Debug)]
 pub(super) struct Returning {
@@ -51,15 +56,14 @@ pub(super) fn body(mut incoming: Incoming, mut returning: Returning) -> EdgeBody
         returning.finish();
         return EdgeBody::empty();
     }
-    let first = match poll_unwoken(&mut incoming) {
+    // Should more have come meanwhile, the next poll of the body moves the driver before it waits.
+    let first = match returning.look(&mut incoming).0 {
         Poll::Ready(Some(Ok(frame))) => frame,
-        Poll::Ready(Some(Err(_)) | None) | Poll::Pending => {
-            return EdgeBody::upstream(UpstreamBody {
-                first: None,
-                incoming,
-                returning,
-                timed: false,
-            });
+        Poll::Ready(Some(Err(error))) => {
+            return EdgeBody::upstream(UpstreamBody::failed(incoming, returning, error));
+        }
+        Poll::Ready(None) | Poll::Pending => {
+            return EdgeBody::upstream(UpstreamBody::new(None, incoming, returning));
         }
     };
     if incoming.is_end_stream() {
@@ -69,12 +73,7 @@ pub(super) fn body(mut incoming: Incoming, mut returning: Returning) -> EdgeBody
             Err(_trailers) => EdgeBody::empty(),
         };
     }
-    EdgeBody::upstream(UpstreamBody {
-        first: Some(first),
-        incoming,
-        returning,
-        timed: false,
-    })
+    EdgeBody::upstream(UpstreamBody::new(Some(first), incoming, returning))
 }
 
 impl Returning {
@@ -82,6 +81,19 @@ impl Returning {
         Self {
             link: Some(link),
             pool,
+        }
+    }
+
+    /// Takes what the driver has put into `incoming`. Only the driver puts anything there, and it
+    /// runs in this very task just before, so that nobody needs to be woken.
+    fn look(&self, incoming: &mut Incoming) -> (Polled, bool) {
+        let look = |cx: &mut Context<'_>| Pin::new(&mut *incoming).poll_frame(cx);
+        match &self.link {
+            Some(link) => link.unwoken(look),
+            None => (
+                Pin::new(incoming).poll_frame(&mut Context::from_waker(Waker::noop())),
+                false,
+            ),
         }
     }
 
@@ -93,6 +105,24 @@ impl Returning {
 }
 
 impl UpstreamBody {
+    fn new(first: Option<Frame<Bytes>>, incoming: Incoming, returning: Returning) -> Self {
+        Self {
+            first,
+            broken: None,
+            incoming,
+            returning,
+            timed: false,
+        }
+    }
+
+    /// A body that broke before its first byte.
+    fn failed(incoming: Incoming, returning: Returning, error: hyper::Error) -> Self {
+        Self {
+            broken: Some(error),
+            ..Self::new(None, incoming, returning)
+        }
+    }
+
     pub(in crate::edge) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
@@ -100,27 +130,35 @@ impl UpstreamBody {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(Ok(first)));
         }
-        if let Some(link) = &mut self.returning.link {
-            link.poll_driver(cx);
+        if let Some(error) = self.broken.take() {
+            return self.fail(UpstreamBodyError::Broken(Some(error)));
         }
-        match poll_unwoken(&mut self.incoming) {
-            Poll::Ready(Some(Ok(mut frame))) => {
-                self.timed = false;
-                if let Some(trailers) = frame.trailers_mut() {
-                    headers::clean_trailers(trailers);
-                }
-                if self.incoming.is_end_stream() || frame.is_trailers() {
+        loop {
+            if let Some(link) = &mut self.returning.link {
+                link.poll_driver(cx);
+            }
+            return match self.returning.look(&mut self.incoming) {
+                (Poll::Ready(Some(Ok(frame))), _) => Poll::Ready(Some(Ok(self.pass(frame)))),
+                (Poll::Ready(Some(Err(error))), _) => self.fail(UpstreamBodyError::Broken(Some(error))),
+                (Poll::Ready(None), _) => {
                     self.returning.finish();
+                    Poll::Ready(None)
                 }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(error))) => self.fail(UpstreamBodyError::Broken(Some(error))),
-            Poll::Ready(None) => {
-                self.returning.finish();
-                Poll::Ready(None)
-            }
-            Poll::Pending => self.wait(cx),
+                (Poll::Pending, true) => continue,
+                (Poll::Pending, false) => self.wait(cx),
+            };
         }
+    }
+
+    fn pass(&mut self, mut frame: Frame<Bytes>) -> Frame<Bytes> {
+        self.timed = false;
+        if let Some(trailers) = frame.trailers_mut() {
+            headers::clean_trailers(trailers);
+        }
+        if self.incoming.is_end_stream() || frame.is_trailers() {
+            self.returning.finish();
+        }
+        frame
     }
 
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamBodyError>>> {
@@ -145,7 +183,7 @@ impl UpstreamBody {
     }
 
     pub(in crate::edge) fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.incoming.is_end_stream()
+        self.first.is_none() && self.broken.is_none() && self.incoming.is_end_stream()
     }
 
     pub(in crate::edge) fn size_hint(&self) -> SizeHint {
@@ -159,10 +197,4 @@ impl UpstreamBody {
             None => SizeHint::default(),
         }
     }
-}
-
-/// Only the connection's driver puts frames in, and it runs in this very task just before: with
-/// a waker the task would wake itself for what it is about to see anyway.
-fn poll_unwoken(incoming: &mut Incoming) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-    Pin::new(incoming).poll_frame(&mut Context::from_waker(Waker::noop()))
 }

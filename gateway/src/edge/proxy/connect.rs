@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::super::gather::Gathered;
 use super::super::listener::TlsError;
 use super::ProxyConfig;
 
@@ -123,6 +124,10 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let mut gathered = Gathered::new();
+        if let Some(bytes) = gathered.gather(slices) {
+            return self.poll_write(cx, bytes);
+        }
         match &mut self.get_mut().stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),

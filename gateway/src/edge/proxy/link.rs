@@ -4,10 +4,11 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
@@ -37,12 +38,38 @@ pub(super) struct Link {
     ended: bool,
     /// Set by the socket when the upstream says anything.
     heard: Arc<AtomicBool>,
+    alarm: Arc<Alarm>,
+    /// `alarm` as the driver knows it.
+    waker: Waker,
     /// Set once and then only pushed back, which costs no lock of the timer's.
     timer: Pin<Box<Sleep>>,
     exchanges: u32,
     idle_since: Instant,
     /// Last, so that the socket is closed before the slot is free for another one.
     slot: Slot,
+}
+
+/// Wakes the task that holds a link, except while that task itself moves it: what hyper's halves
+/// tell each other then is seen at once, and a wake-up would only run the task once more.
+#[derive(Default, Debug)]
+struct Alarm {
+    task: AtomicWaker,
+    muted: AtomicBool,
+    missed: AtomicBool,
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.muted.load(Ordering::SeqCst) {
+            self.missed.store(true, Ordering::SeqCst);
+        } else {
+            self.task.wake();
+        }
+    }
 }
 
 impl Link {
@@ -55,11 +82,14 @@ impl Link {
             .max_buf_size(BUFFER_BYTES_MAX)
             .handshake(TokioIo::new(socket))
             .await?;
+        let alarm = Arc::<Alarm>::default();
         Ok(Self {
             sender,
             driver: Box::new(driver),
             ended: false,
             heard,
+            waker: Waker::from(Arc::clone(&alarm)),
+            alarm,
             timer: Box::pin(tokio::time::sleep(Duration::from_secs(1))),
             exchanges: 0,
             idle_since: Instant::now(),
@@ -87,16 +117,32 @@ impl Link {
     /// Whether it can carry another exchange: looks at the socket, so that a connection the
     /// upstream closed meanwhile is noticed.
     pub(super) fn is_ready(&mut self) -> bool {
-        self.poll_driver(&mut Context::from_waker(Waker::noop()));
+        self.alarm.task.take(); // whoever held it before is not to be woken for it
+        self.drive();
         !self.ended && self.sender.is_ready()
     }
 
-    /// Moves the connection as far as it goes.
+    /// Moves the connection as far as it goes; the task of `cx` is woken when it can go further.
     pub(super) fn poll_driver(&mut self, cx: &mut Context<'_>) {
+        self.alarm.task.register(cx.waker());
+        self.drive();
+    }
+
+    /// Runs `look`, which takes from hyper what the driver put there. Says in addition whether the
+    /// driver was meant to be woken meanwhile: before waiting it must then be moved once more.
+    pub(super) fn unwoken<T>(&self, look: impl FnOnce(&mut Context<'_>) -> T) -> (T, bool) {
+        self.alarm.muted.store(true, Ordering::SeqCst);
+        let seen = look(&mut Context::from_waker(Waker::noop()));
+        self.alarm.muted.store(false, Ordering::SeqCst);
+        (seen, self.alarm.missed.swap(false, Ordering::SeqCst))
+    }
+
+    fn drive(&mut self) {
         if self.ended {
             return;
         }
-        if let Poll::Ready(ended) = Pin::new(&mut self.driver).poll(cx) {
+        let mut cx = Context::from_waker(&self.waker);
+        if let Poll::Ready(ended) = Pin::new(&mut self.driver).poll(&mut cx) {
             self.ended = true;
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection to the upstream ended");

@@ -49,12 +49,12 @@ pub fn set_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
 /// carries the bytes until either side closes; the caller spawns it.
 pub(super) async fn open(
     pool: &Arc<Pool>,
-    mut parts: Parts,
+    mut parts: Box<Parts>,
     body: RequestBody,
 ) -> Result<(Response<Incoming>, Link, Option<OnUpgrade>), ProxyError> {
     let client = parts.extensions.remove::<OnUpgrade>();
     let mut link = pool.open_fresh().await?;
-    let request = Request::from_parts(parts, body);
+    let request = Request::from_parts(*parts, body);
     let response = link
         .exchange(request, pool.config().response_head)
         .await
