@@ -70,6 +70,11 @@ impl Book {
         }
     }
 
+    /// Name of the metadata entry that names the order.
+    pub(crate) fn order_key(&self) -> &str {
+        &self.order_key
+    }
+
     /// Sets the address under which shoppers find the bank's page.
     pub(crate) fn set_base(&mut self, base: String) {
         self.base = base;

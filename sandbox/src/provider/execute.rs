@@ -75,9 +75,14 @@ impl Execution {
         let charges = [Operation::CreateIntent, Operation::ConfirmIntent];
         let applies = operation == call.operation
             || (operation == Operation::CreateIntent && charges.contains(&call.operation));
-        let purchase = self
-            .key
-            .clone()
+        // One purchase is one order where the client names it: a client that takes a new key for
+        // the same order must not meet the same fault for ever.
+        let order_key = state.book.order_key();
+        let named = call.params.get(&format!("metadata[{order_key}]"));
+        let known = index.and_then(|index| state.book.intents[index].metadata.get(order_key));
+        let order = named.or(known.map(String::as_str)).map(str::to_owned);
+        let purchase = order
+            .or_else(|| self.key.clone())
             .unwrap_or_else(|| format!("{}?{method}", self.path));
         applies.then_some((fault, times, purchase))
     }

@@ -129,6 +129,19 @@ async fn an_unsaved_500_and_a_429_leave_the_key_free() {
 }
 
 #[tokio::test]
+async fn a_purchase_is_one_order_whatever_keys_it_takes() {
+    let provider = start().await;
+    let form = purchase("pm_sandbox_unsaved500", "o1");
+    for (key, status) in [("k1", 500), ("k2", 500), ("k3", 200)] {
+        let answer = post(&provider, "/v1/payment_intents", &form)
+            .key(key)
+            .send()
+            .await;
+        assert_eq!(answer.status.as_u16(), status, "{key}");
+    }
+}
+
+#[tokio::test]
 async fn each_endpoint_has_its_own_rate_limit() {
     let faults = FaultPlan {
         requests_per_second: 3,
