@@ -4,6 +4,7 @@
 pub mod client;
 mod gauges;
 mod routes;
+mod waits;
 pub mod wire;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
@@ -29,6 +30,7 @@ use tower::ServiceExt;
 use crate::assembly::readings::House;
 use crate::config::{DropConfig, Secret};
 use crate::edge::connection::Connection;
+use crate::edge::ids::X_REQUEST_ID;
 use crate::edge::listener::Serve;
 use crate::edge::problem::explain_rejection;
 use crate::edge::{EdgeBody, Form};
@@ -106,7 +108,13 @@ async fn authorised(State(admin): State<Arc<Admin>>, request: Request, next: Nex
     if bool::from(token.as_bytes().ct_eq(admin.token.expose().as_bytes())) {
         return next.run(request).await;
     }
-    (StatusCode::UNAUTHORIZED, "the admin API needs the bearer token").into_response()
+    let challenge = [(WWW_AUTHENTICATE, "Bearer realm=\"doorline admin\"")];
+    (
+        StatusCode::UNAUTHORIZED,
+        challenge,
+        "The admin API needs the bearer token.",
+    )
+        .into_response()
 }
 
 impl Serve for AdminService {
@@ -118,9 +126,11 @@ impl Serve for AdminService {
         let identity = connection.ids().identify(request.headers());
         let (parts, body): (Parts, Incoming) = request.into_parts();
         let request = Request::from_parts(parts, axum::body::Body::new(body));
-        match self.router.clone().oneshot(request).await {
+        let mut response = match self.router.clone().oneshot(request).await {
             Ok(response) => explain_rejection(response, &identity.id, Form::Json).await,
             Err(never) => match never {},
-        }
+        };
+        response.headers_mut().insert(X_REQUEST_ID, identity.id.header());
+        response
     }
 }

@@ -33,6 +33,7 @@ use crate::supervisor::Supervisor;
 use crate::telemetry::checkout::CheckoutCounts;
 use crate::telemetry::edge::EdgeCounts;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::stores::{TimedLedger, TimedQueues};
 
 use data_dir::DataDir;
 use edge::{Edge, Plugs};
@@ -45,6 +46,9 @@ const TICK: Duration = Duration::from_millis(200);
 const ADMIN_CONNECTIONS_MAX: usize = 256;
 /// How long tasks may take to end after the last request was answered.
 const TASKS_DRAIN: Duration = Duration::from_secs(10);
+
+/// Version and commit of this build.
+const BUILD: [&str; 2] = [env!("CARGO_PKG_VERSION"), env!("DOORLINE_COMMIT")];
 
 /// A whole gateway in this process, running.
 pub struct Doorline {
@@ -83,12 +87,13 @@ impl Doorline {
         );
         let data_dir = DataDir::hold(&config.backend.data_dir)?;
         let (supervisor, metrics) = (Supervisor::new(), Metrics::new()?);
+        metrics.build_info.with_label_values(&BUILD).set(1);
         let edge_stop = CancellationToken::new();
         let house = Arc::new(House::new(Arc::clone(&ground.clock)));
         let errands = Arc::new(Errands::default());
         let checkout = open_checkout(config, ground, &metrics, &errands, &supervisor).await?;
         house.read(&checkout).await;
-        let desk = open_desk(config, ground, &house).await?;
+        let desk = open_desk(config, ground, &metrics, &house).await?;
         errands.serve(desk.clone());
         let joins = edge::join_limit(config);
         let room = Arc::new(Room::new(
@@ -164,7 +169,7 @@ async fn open_checkout(
     let payment = payment::open(config, ground, supervisor).await?;
     let ledger = SqliteLedger::open(&config.backend.data_dir, &ground.clock)?;
     let ports = Ports {
-        ledger: Arc::new(ledger),
+        ledger: Arc::new(TimedLedger::new(Arc::new(ledger), metrics)),
         provider: payment.provider,
         broker: Arc::new(EmbeddedBroker::new(BROKER_CAPACITY)),
         clock: Arc::clone(&ground.clock),
@@ -181,14 +186,19 @@ async fn open_checkout(
 /// Orders handed to workers at once; the rest wait in the outbox.
 const BROKER_CAPACITY: usize = 1_024;
 
-async fn open_desk(config: &Config, ground: &Ground, house: &Arc<House>) -> anyhow::Result<Admission> {
+async fn open_desk(
+    config: &Config,
+    ground: &Ground,
+    metrics: &Metrics,
+    house: &Arc<House>,
+) -> anyhow::Result<Admission> {
     let data_dir = &config.backend.data_dir;
     let keys = Keys::open(data_dir, ground.entropy.as_ref()).context("cannot open the keys")?;
     let store = EmbeddedStore::open(data_dir, Arc::clone(&ground.entropy))?;
     let parts = Parts {
         clock: Arc::clone(&ground.clock),
         entropy: Arc::clone(&ground.entropy),
-        store: Arc::new(store),
+        store: Arc::new(TimedQueues::new(Arc::new(store), metrics)),
         keys: Arc::new(keys),
         outside: Arc::clone(house) as Arc<dyn admission::Outside>,
     };

@@ -4,6 +4,7 @@
 pub mod checkout;
 pub mod edge;
 pub mod metrics;
+pub mod stores;
 
 use std::io::IsTerminal;
 

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 
 use domain::outflow::Bound;
+use domain::saga::StateName;
 use domain::{DropId, Span};
 
 use super::Admin;
 use crate::telemetry::metrics::{Metrics, NO_LABELS};
+
+/// Why an order may be set aside, as the ledger writes it.
+const PARKED_REASONS: [&str; 4] = ["no_answer", "rejected", "key_mismatch", "amount_mismatch"];
 
 pub(super) fn refresh(admin: &Admin) {
     let drops: Vec<DropId> = admin.drops.load().keys().cloned().collect();
@@ -94,14 +98,24 @@ fn checkout(admin: &Admin) {
         set("reserved", level.held);
         set("sold", level.sold);
     }
-    metrics.orders.reset();
+    // All states of all drops, empty ones too: a series that comes and goes cannot be alerted on.
+    for drop in admin.drops.load().keys() {
+        for state in StateName::ALL {
+            metrics
+                .orders
+                .with_label_values(&[drop.as_str(), state.as_str()])
+                .set(0);
+        }
+    }
     for (drop, state, count) in &figures.gauges.orders {
         metrics
             .orders
             .with_label_values(&[drop.as_str(), state.as_str()])
             .set(signed(*count));
     }
-    metrics.parked_orders.reset();
+    for reason in PARKED_REASONS {
+        metrics.parked_orders.with_label_values(&[reason]).set(0);
+    }
     for (reason, count) in &figures.gauges.flagged {
         metrics
             .parked_orders

@@ -17,7 +17,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::wire::{Audit, DropChange, DropStatus, OrderStatus};
-use super::{Admin, gauges};
+use super::{Admin, gauges, waits};
 
 type Shared = State<Arc<Admin>>;
 
@@ -101,7 +101,9 @@ pub(super) async fn ready(State(admin): Shared) -> Response {
 pub(super) async fn metrics(State(admin): Shared) -> Response {
     gauges::refresh(&admin);
     let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (kind, admin.metrics.encode()).into_response()
+    let mut text = admin.metrics.encode();
+    waits::write(&admin, &mut text);
+    (kind, text).into_response()
 }
 
 fn status_of(admin: &Admin, drop: &DropId) -> Option<DropStatus> {

@@ -211,6 +211,8 @@ pub enum OrdersCommand {
     Show(OrderArgument),
     /// Cancel an order, where still possible
     Cancel(OrderArgument),
+    /// Pay a paid order back; its units stay sold
+    Refund(OrderArgument),
 }
 
 /// Which orders to list.

@@ -178,6 +178,7 @@ async fn orders(
         }
         OrdersCommand::Show(target) => vec![client.get(&format!("orders/{}", target.order)).await?],
         OrdersCommand::Cancel(target) => vec![client.post(&format!("orders/{}/cancel", target.order)).await?],
+        OrdersCommand::Refund(target) => vec![client.post(&format!("orders/{}/refund", target.order)).await?],
     };
     show::orders(&orders, form, out)
 }

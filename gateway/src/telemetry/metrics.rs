@@ -11,10 +11,6 @@ use prometheus::{
 const REQUEST_BUCKETS: &[f64] = &[
     0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 ];
-/// Waits in the queue, in seconds: from a blink to two hours.
-const WAIT_BUCKETS: &[f64] = &[
-    1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 2_400.0, 7_200.0,
-];
 /// From accepted order to its end, in seconds.
 const CHECKOUT_BUCKETS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0];
 /// One store or provider call, in seconds.
@@ -107,8 +103,6 @@ families! {
     active_users: IntGaugeVec("active_users", ["drop"]);
     /// Called shoppers whose claim window passed without a claim.
     no_shows: IntCounterVec("no_shows_total", ["drop"]);
-    /// From join to admission, in seconds.
-    wait: HistogramVec("wait_seconds", ["drop"], WAIT_BUCKETS);
     /// Admissions inside and outside the interval that the shopper was told.
     estimate_hits: IntCounterVec("estimate_hits_total", ["drop", "hit"]);
     /// 1 for the bound that paces the outflow now, 0 for the others.

@@ -49,7 +49,16 @@ pub async fn explain_rejection(
 
 fn problem_of(status: StatusCode, allow: Option<HeaderValue>) -> Problem {
     match status {
+        StatusCode::UNAUTHORIZED => Problem::new(
+            status,
+            "admin-token-required",
+            "The token is missing or is not the right one",
+        ),
         StatusCode::NOT_FOUND => Problem::not_found(),
+        StatusCode::CONFLICT => Problem::new(status, "conflict", "This is not possible as things stand"),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            Problem::new(status, "unavailable", "A part of the house does not answer")
+        }
         StatusCode::METHOD_NOT_ALLOWED => Problem::method_not_allowed(allow),
         StatusCode::PAYLOAD_TOO_LARGE => {
             Problem::new(status, "body-too-large", "The request body is too large")

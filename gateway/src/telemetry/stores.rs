@@ -1,0 +1,126 @@
+//! Stores with a stopwatch: the ledger and the queue store, each call measured from asking to
+//! answer, waiting for its turn included.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use admission::store::{Answer, JoinRequest, QueueStore};
+use checkout_worker::ledger::{
+    Acceptance, Applied, AuditEntry, AuditSums, Channel, DropPlan, Gauges, Ledger, LedgerReply, NewOrder,
+    Opened, OrderFilter, OrderRecord, Pending, Reservation, StockChange, StockChanged, Transition,
+};
+use domain::pool::Level;
+use domain::queue::{Advance, Claim, Claimant, Command, EndReason, JoinRefusal, Joined, Moment, Stale, View};
+use domain::saga::PaymentMethod;
+use domain::{AdmissionId, Control, DropId, DropRules, OrderId, Rank, Sku, Timestamp};
+use prometheus::HistogramVec;
+use tokio::time::Instant;
+
+use super::metrics::Metrics;
+
+type Reply<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A ledger whose calls are measured.
+pub struct TimedLedger {
+    inner: Arc<dyn Ledger>,
+    watch: Stopwatch,
+}
+
+/// A queue store whose calls are measured.
+pub struct TimedQueues {
+    inner: Arc<dyn QueueStore>,
+    watch: Stopwatch,
+}
+
+struct Stopwatch {
+    store: &'static str,
+    durations: HistogramVec,
+}
+
+impl TimedLedger {
+    /// Measures `inner` into `metrics`.
+    pub fn new(inner: Arc<dyn Ledger>, metrics: &Metrics) -> Self {
+        Self {
+            inner,
+            watch: Stopwatch::new("ledger", metrics),
+        }
+    }
+}
+
+impl TimedQueues {
+    /// Measures `inner` into `metrics`.
+    pub fn new(inner: Arc<dyn QueueStore>, metrics: &Metrics) -> Self {
+        Self {
+            inner,
+            watch: Stopwatch::new("queue", metrics),
+        }
+    }
+}
+
+impl Stopwatch {
+    fn new(store: &'static str, metrics: &Metrics) -> Self {
+        Self {
+            store,
+            durations: metrics.store_duration.clone(),
+        }
+    }
+
+    fn time<'a, T: 'a>(&self, op: &'static str, reply: Reply<'a, T>) -> Reply<'a, T> {
+        let duration = self.durations.with_label_values(&[self.store, op]);
+        Box::pin(async move {
+            let started = Instant::now();
+            let answer = reply.await;
+            duration.observe(started.elapsed().as_secs_f64());
+            answer
+        })
+    }
+}
+
+/// Passes every method on to `inner`, with the stopwatch running.
+macro_rules! measured {
+    ($reply:ident; $($name:ident<$life:lifetime>($($argument:ident: $kind:ty),*) -> $answer:ty;)+) => {
+        $(fn $name<$life>(&$life self, $($argument: $kind),*) -> $reply<$life, $answer> {
+            self.watch.time(stringify!($name), self.inner.$name($($argument),*))
+        })+
+    };
+}
+
+impl Ledger for TimedLedger {
+    measured! { LedgerReply;
+        open_drop<'a>(plan: DropPlan) -> Opened;
+        change_stock<'a>(drop: DropId, sku: Sku, change: StockChange) -> StockChanged;
+        reserve<'a>(order: NewOrder) -> Reservation;
+        accept<'a>(order: OrderId, method: PaymentMethod) -> Acceptance;
+        expire<'a>(limit: u32) -> Vec<OrderRecord>;
+        load<'a>(order: OrderId) -> Option<OrderRecord>;
+        apply<'a>(transition: Transition) -> Applied;
+        redrive<'a>(limit: u32) -> u32;
+        list<'a>(filter: OrderFilter) -> Vec<OrderRecord>;
+        pending<'a>(channel: Channel, limit: u32) -> Vec<Pending>;
+        delivered<'a>(messages: Vec<i64>) -> ();
+        event_known<'a>(event: String) -> bool;
+        record_event<'a>(event: String, kind: String) -> bool;
+        stock<'a>(drop: DropId) -> Vec<(Sku, Level)>;
+        gauges<'a>() -> Gauges;
+        audit<'a>() -> AuditSums;
+        switch<'a>(name: &'static str) -> bool;
+        set_switch<'a>(name: &'static str, on: bool, entry: AuditEntry) -> ();
+        note<'a>(entry: AuditEntry) -> ();
+    }
+}
+
+impl QueueStore for TimedQueues {
+    measured! { Answer;
+        open<'a>(rules: &'a DropRules, at: Moment) -> Timestamp;
+        join<'a>(drop: &'a DropId, requests: Vec<JoinRequest>, at: Moment) -> Vec<Result<Joined, JoinRefusal>>;
+        view<'a>(drop: &'a DropId, at: Moment) -> View;
+        advance<'a>(drop: &'a DropId, advance: Advance, at: Moment) -> Result<Rank, Stale>;
+        claim<'a>(drop: &'a DropId, claimant: Claimant, at: Moment) -> Claim;
+        leave<'a>(drop: &'a DropId, claimant: Claimant, at: Moment) -> ();
+        renew<'a>(drop: &'a DropId, admissions: Vec<AdmissionId>, now: Timestamp) -> Vec<Option<Timestamp>>;
+        end_session<'a>(drop: &'a DropId, admission: AdmissionId, reason: EndReason, now: Timestamp) -> ();
+        note_order<'a>(drop: &'a DropId, admission: AdmissionId, now: Timestamp) -> ();
+        control<'a>(drop: &'a DropId, command: Command, at: Moment) -> Control;
+        flush<'a>(now: Timestamp) -> ();
+    }
+}
