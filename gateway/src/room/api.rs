@@ -22,6 +22,10 @@ use crate::edge::{BodyError, EdgeBody, Form, Problem, RequestBody, RequestId};
 pub(super) const PREFIX: &str = "/.doorline/v1";
 /// Where the world looks for keys (RFC 8615); the same stands below the prefix.
 const WELL_KNOWN_JWKS: &str = "/.well-known/jwks.json";
+/// Where the API describes itself.
+const OPENAPI_PATH: &str = "/.doorline/openapi.json";
+/// The description, OpenAPI 3.1. A test holds it against what is served.
+const OPENAPI: &str = include_str!("../../assets/openapi.json");
 /// Bodies here are a few fields; the provider's events are the largest.
 const BODY_BYTES_MAX: u64 = 16 * 1024;
 /// Provider events: Stripe's are a few KB, and 256 KiB is the bound of the security page.
@@ -54,6 +58,8 @@ pub(crate) enum Address {
     StripeWebhook,
     /// `/.well-known/jwks.json`.
     Jwks,
+    /// `/.doorline/openapi.json`.
+    OpenApi,
 }
 
 impl Address {
@@ -61,6 +67,9 @@ impl Address {
     pub(crate) fn of(path: &str) -> Option<Self> {
         if path == WELL_KNOWN_JWKS {
             return Some(Self::Jwks);
+        }
+        if path == OPENAPI_PATH {
+            return Some(Self::OpenApi);
         }
         let rest = path.strip_prefix(PREFIX)?.strip_prefix('/')?;
         let mut segments = rest.split('/');
@@ -94,9 +103,12 @@ impl Address {
     /// The methods that are served here, as `Allow` names them.
     fn methods(&self) -> &'static str {
         match self {
-            Self::Drop(_) | Self::Draw(_) | Self::TicketEvents(_) | Self::OrderEvents(_) | Self::Jwks => {
-                "GET, HEAD"
-            }
+            Self::Drop(_)
+            | Self::Draw(_)
+            | Self::TicketEvents(_)
+            | Self::OrderEvents(_)
+            | Self::Jwks
+            | Self::OpenApi => "GET, HEAD",
             Self::Ticket(_) => "GET, HEAD, POST, DELETE",
             Self::Order(_) => "GET, HEAD, DELETE",
             Self::Leave(_)
@@ -170,6 +182,10 @@ impl Room {
                 self.webhook(headers, &read(body, WEBHOOK_BYTES_MAX).await?).await
             }
             Address::Jwks if reads => Ok(answer::json(StatusCode::OK, self.desk.jwks().to_string())),
+            Address::OpenApi if reads => Ok(public(
+                Bytes::from_static(OPENAPI.as_bytes()),
+                "public, max-age=300",
+            )),
             other => Err(Problem::method_not_allowed(Some(HeaderValue::from_static(other.methods()))).into()),
         }
     }
@@ -177,11 +193,7 @@ impl Room {
     /// `GET …/drops/{drop}`: the same for everybody, so a CDN may answer it for a second.
     fn public_state(&self, drop: &DropId) -> Result<Response<EdgeBody>, Refusal> {
         let posted = self.posted(drop).ok_or_else(unknown_drop)?;
-        let mut response = Response::new(EdgeBody::full(Bytes::clone(&posted.public)));
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
-        Ok(response)
+        Ok(public(Bytes::clone(&posted.public), "public, max-age=1"))
     }
 
     /// `GET …/drops/{drop}/draw`: the commitment, and after the start what opens it.
@@ -199,6 +211,15 @@ impl Room {
         }
         Ok(answer::json(StatusCode::OK, body.to_string()))
     }
+}
+
+/// JSON that is the same for everybody and may be kept on the way, as `caching` says.
+fn public(body: Bytes, caching: &'static str) -> Response<EdgeBody> {
+    let mut response = Response::new(EdgeBody::full(body));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(caching));
+    response
 }
 
 /// Reads a whole body.
