@@ -1,0 +1,22 @@
+//! Doorline from the outside: real sockets, the contract of the HTTP and command-line interface,
+//! and nothing known of the inside. One program, so that it is linked once; each module is one
+//! part of the contract.
+
+mod admin;
+mod cli;
+mod client;
+mod demo;
+mod door;
+mod house;
+mod logs;
+mod nginx;
+mod orders;
+mod orders_paid;
+mod origin;
+mod program;
+mod queue;
+mod race;
+mod security;
+mod shopper_api;
+mod stream;
+mod webhooks;

@@ -1,0 +1,205 @@
+//! Paying: accepted, declined, confirmed with the bank, cancelled too late.
+
+use serde_json::{Value, json};
+
+use crate::client::{DROP, PAGE, until};
+use crate::house::{House, SKU};
+use crate::stream::Stream;
+
+fn one_paid_with(method: &str) -> Value {
+    json!({
+        "items": [{"sku": SKU, "quantity": 1}],
+        "payment_method": method,
+        "email": "shopper@example.com",
+    })
+}
+
+fn id(order: &Value) -> &str {
+    order["order"].as_str().expect("an id")
+}
+
+#[tokio::test]
+async fn an_order_with_a_payment_method_is_accepted_and_paid_once() {
+    let house = House::usual().await;
+    let browser = house.browser();
+    browser.enter().await;
+    let body = one_paid_with("pm_card_visa");
+    let accepted = browser.order("k-1", &body).await.expect(202).json();
+    assert!(
+        ["accepted", "paying", "paid"]
+            .iter()
+            .any(|state| accepted["state"] == *state),
+        "{accepted}"
+    );
+    let paid = browser.until_order(id(&accepted), "paid").await;
+    assert_eq!(paid["total"], json!({"amount": 12_900, "currency": "eur"}));
+    let again = browser.order("k-1", &body).await;
+    if again.status != 401 {
+        assert_eq!(again.expect(202).json()["order"], accepted["order"]);
+    }
+    let tally = house.provider.tally();
+    assert_eq!(tally.net_captured(), 12_900);
+    assert!(tally.double_charged().is_empty());
+    let late = browser
+        .ask(
+            "DELETE",
+            &format!("/.doorline/v1/orders/{}", id(&paid)),
+            &[],
+            None,
+        )
+        .await;
+    late.problem(409, "not-cancellable");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_reserved_order_is_paid_later_and_its_stream_tells_each_step() {
+    let house = House::usual().await;
+    let browser = house.browser();
+    browser.enter().await;
+    let body = json!({"items": [{"sku": SKU, "quantity": 1}]});
+    let order = browser.order("k-1", &body).await.expect(201).json();
+    let path = format!("/.doorline/v1/orders/{}", id(&order));
+    let mut stream = Stream::open(&browser, &format!("{path}/events")).await;
+    assert_eq!(stream.state().await.expect("an order")["state"], "reserved");
+    let pay = json!({"payment_method": "pm_card_visa"});
+    browser.post(&format!("{path}/payment"), &pay).await.expect(202);
+    let mut told = Vec::new();
+    while let Some(state) = stream.state().await {
+        told.push(state["state"].as_str().expect("a state").to_owned());
+    }
+    assert_eq!(told.last().map(String::as_str), Some("paid"), "{told:?}");
+    let again = browser.post(&format!("{path}/payment"), &pay).await;
+    assert!(matches!(again.status, 202 | 409), "{again:?}");
+    assert_eq!(house.provider.tally().net_captured(), 12_900);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_paid_order_ends_the_session() {
+    let house = House::usual().await;
+    let browser = house.browser();
+    browser.enter().await;
+    assert!(!browser.page(PAGE).await.is_waiting_room());
+    let order = browser
+        .order("k-1", &one_paid_with("pm_card_visa"))
+        .await
+        .expect(202)
+        .json();
+    browser.until_order(id(&order), "paid").await;
+    until("the door is closed behind the buyer", async || {
+        browser.page(PAGE).await.is_waiting_room().then_some(())
+    })
+    .await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_decline_is_told_with_its_reason_and_frees_the_units() {
+    let house = House::usual().await;
+    let browser = house.browser();
+    browser.enter().await;
+    let declined = one_paid_with("pm_card_visa_chargeDeclinedInsufficientFunds");
+    let order = browser.order("k-1", &declined).await.expect(202).json();
+    let order = browser.until_order(id(&order), "declined").await;
+    assert!(
+        order["reason"].as_str().is_some_and(|reason| !reason.is_empty()),
+        "{order}"
+    );
+    let state = until("the unit is free again", async || {
+        let state = house.browser().get(DROP).await.json();
+        (state["stock"][SKU]["available"] == 50).then_some(state)
+    })
+    .await;
+    assert_eq!(state["stock"][SKU]["sold"], 0);
+    let retry = browser
+        .order("k-2", &one_paid_with("pm_card_visa"))
+        .await
+        .expect(202)
+        .json();
+    browser.until_order(id(&retry), "paid").await;
+    assert_eq!(house.provider.tally().net_captured(), 12_900);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_bank_that_asks_is_answered_and_the_order_goes_on() {
+    let house = House::usual().await;
+    let browser = house.browser();
+    browser.enter().await;
+    let body = one_paid_with("pm_card_threeDSecure2Required");
+    let order = browser.order("k-1", &body).await.expect(202).json();
+    let asked = browser.until_order(id(&order), "action_required").await;
+    let secret = asked["action"]["client_secret"]
+        .as_str()
+        .expect("a secret")
+        .to_owned();
+    let payment = secret.split("_secret_").next().expect("the payment's name");
+    let bank = crate::client::Browser::new(house.provider.address());
+    let path = format!("/sandbox/authenticate/{payment}");
+    let confirmed = bank
+        .post(&path, &json!({"client_secret": secret, "outcome": "succeed"}))
+        .await;
+    confirmed.expect(200);
+    let paid = browser.until_order(id(&order), "paid").await;
+    assert!(paid.get("action").is_none(), "{paid}");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn whatever_the_provider_does_an_order_is_charged_once() {
+    let house = House::usual().await;
+    for method in [
+        "pm_sandbox_lostAnswer",
+        "pm_sandbox_captureLostAnswer",
+        "pm_sandbox_unsaved500",
+        "pm_sandbox_saved500AfterEffect",
+    ] {
+        let browser = house.browser();
+        browser.enter().await;
+        let order = browser
+            .order("k-1", &one_paid_with(method))
+            .await
+            .expect(202)
+            .json();
+        browser.until_order(id(&order), "paid").await;
+    }
+    let tally = house.provider.tally();
+    assert_eq!(tally.net_captured(), 4 * 12_900);
+    assert!(tally.double_charged().is_empty());
+    let audit = house.operator().get("/admin/v1/audit").await.expect(200).json();
+    assert_eq!(
+        (&audit["clean"], &audit["paid_orders"]),
+        (&json!(true), &json!(4)),
+        "{audit}"
+    );
+    house.close().await;
+}
+
+#[tokio::test]
+async fn paused_payments_keep_orders_until_they_resume() {
+    let house = House::usual().await;
+    let browser = house.browser();
+    browser.enter().await;
+    let operator = house.operator();
+    operator
+        .ask("POST", "/admin/v1/payments/pause", &[], None)
+        .await
+        .expect(200);
+    let order = browser
+        .order("k-1", &one_paid_with("pm_card_visa"))
+        .await
+        .expect(202)
+        .json();
+    let path = format!("/.doorline/v1/orders/{}", id(&order));
+    for _ in 0..5 {
+        assert_eq!(browser.get(&path).await.json()["state"], "accepted");
+    }
+    assert_eq!(house.provider.tally().net_captured(), 0);
+    operator
+        .ask("POST", "/admin/v1/payments/resume", &[], None)
+        .await
+        .expect(200);
+    browser.until_order(id(&order), "paid").await;
+    house.close().await;
+}
