@@ -8,8 +8,8 @@ use gateway::cli::args::Cli;
 use gateway::cli::{Exit, live, offline};
 use gateway::config::Environment;
 
-/// A request allocates a few dozen small pieces on one thread and frees them there; the system's
-/// allocator spends about a tenth of a request's time on that, this one a third of it.
+/// A request allocates a few dozen small pieces on one thread and frees them there, which is the
+/// case this allocator is built for.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

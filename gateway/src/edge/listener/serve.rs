@@ -100,9 +100,6 @@ where
         // Its own bound is 100 lines; `checks` refuses more than ours.
         .max_header_size(HEAD_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES_MAX)
-        // Head and body in one buffer and one `write`: for answers of a few hundred bytes, which is
-        // most of them, that is cheaper than gathering, and a streamed chunk is copied in a microsecond.
-        .writev(false)
         .timer(TokioTimer::new())
         .header_read_timeout(None) // ours covers it, see `supervise`
         .serve_connection(io, service(shared, &connection))
