@@ -1,3 +1,5 @@
+//! Keys on disk: what is kept, what is refused, what rotation changes.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 

@@ -1,3 +1,5 @@
+//! Places worked out from ticket and snapshot, state by state.
+
 use std::sync::Arc;
 
 use domain::{DropId, DropRules, Readings, Schedule, StockLevel};

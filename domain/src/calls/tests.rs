@@ -1,3 +1,5 @@
+//! The call history against a list that forgets nothing.
+
 use super::*;
 use alloc::vec::Vec;
 use proptest::prelude::*;

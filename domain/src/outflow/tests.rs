@@ -1,3 +1,5 @@
+//! The outflow: which bound binds, and that none is ever exceeded.
+
 use super::*;
 use crate::{DropId, Limits, Span};
 use proptest::prelude::*;

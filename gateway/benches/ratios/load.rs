@@ -1,5 +1,7 @@
 //! A small closed-loop load generator on raw sockets: it must cost less than what it measures.
 
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,36 +14,34 @@ use tokio::task::JoinSet;
 
 /// What a run of requests saw.
 #[derive(Debug)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// Requests answered with a status below 400.
-    pub good: u64,
+    pub(crate) good: u64,
     /// Requests answered otherwise.
-    pub bad: u64,
+    pub(crate) bad: u64,
     /// From the first request to the last answer.
-    pub took: Duration,
+    pub(crate) took: Duration,
     /// Microseconds per request.
-    pub latency: Histogram<u64>,
+    pub(crate) latency: Histogram<u64>,
 }
 
 /// One keep-alive connection.
-pub struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
-/// One answer: status, head as text, and how long the body was.
-pub struct Answer {
+/// One answer, without its body.
+pub(crate) struct Answer {
     /// The status code.
-    pub status: u16,
+    pub(crate) status: u16,
     /// Status line and fields.
-    pub head: String,
-    /// The body.
-    pub body: Vec<u8>,
+    pub(crate) head: String,
 }
 
 impl Connection {
     /// Connects without Nagle's delay.
-    pub async fn open(address: SocketAddr) -> std::io::Result<Self> {
+    pub(crate) async fn open(address: SocketAddr) -> std::io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self {
@@ -51,7 +51,7 @@ impl Connection {
     }
 
     /// Sends `request` and reads one whole answer with a `Content-Length`.
-    pub async fn exchange(&mut self, request: &[u8]) -> std::io::Result<Answer> {
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> std::io::Result<Answer> {
         self.stream.write_all(request).await?;
         let head_end = loop {
             if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
@@ -65,13 +65,12 @@ impl Connection {
         while self.buffer.len() < head_end + length {
             self.fill().await?;
         }
-        let body = self.buffer[head_end..head_end + length].to_vec();
         self.buffer.drain(..head_end + length);
-        Ok(Answer { status, head, body })
+        Ok(Answer { status, head })
     }
 
     /// Sends a request whose answer never ends, and returns once its head has come.
-    pub async fn subscribe(&mut self, request: &[u8]) -> std::io::Result<u16> {
+    pub(crate) async fn subscribe(&mut self, request: &[u8]) -> std::io::Result<u16> {
         self.stream.write_all(request).await?;
         while find(&self.buffer, b"\r\n\r\n").is_none() {
             self.fill().await?;
@@ -105,7 +104,7 @@ fn content_length(head: &str) -> usize {
 
 /// Sends `total` requests over `connections` connections as fast as answers come; each
 /// connection asks `request` for the bytes of its next request.
-pub async fn drive(
+pub(crate) async fn drive(
     address: SocketAddr,
     connections: usize,
     total: u64,
@@ -155,6 +154,6 @@ pub async fn drive(
 }
 
 /// Bytes of a GET with `fields` (each ending in CRLF).
-pub fn get(path: &str, fields: &str) -> Arc<[u8]> {
+pub(crate) fn get(path: &str, fields: &str) -> Arc<[u8]> {
     Arc::from(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").into_bytes())
 }

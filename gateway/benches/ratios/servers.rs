@@ -9,21 +9,21 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// A process (with its workers) that ends when this value is dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 /// A loopback address that was free a moment ago.
-pub fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     let probe = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
     probe.local_addr().expect("a bound socket has an address")
 }
 
 impl Server {
     /// Starts `command` and waits until `address` accepts.
-    pub async fn start(command: &mut Command, address: SocketAddr) -> Self {
+    pub(crate) async fn start(command: &mut Command, address: SocketAddr) -> Self {
         let child = command
             .stdin(Stdio::null())
             .spawn()
@@ -39,7 +39,7 @@ impl Server {
     }
 
     /// CPU time, user and system, of the process and its children, in microseconds.
-    pub fn cpu_micros(&self) -> u64 {
+    pub(crate) fn cpu_micros(&self) -> u64 {
         // A clock tick is 10 ms on every Linux that Rust supports (USER_HZ = 100).
         family(self.child.id())
             .iter()
@@ -48,7 +48,7 @@ impl Server {
     }
 
     /// Resident memory of the process in bytes.
-    pub fn resident_bytes(&self) -> u64 {
+    pub(crate) fn resident_bytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = status
             .lines()
@@ -102,7 +102,7 @@ fn write(path: &Path, text: &str) {
 }
 
 /// nginx answering a small body itself: the upstream of every proxy here.
-pub async fn nginx_upstream(folder: &Path) -> Server {
+pub(crate) async fn nginx_upstream(folder: &Path) -> Server {
     let address = free_address();
     nginx(
         folder,
@@ -114,7 +114,7 @@ pub async fn nginx_upstream(folder: &Path) -> Server {
 }
 
 /// nginx as a plain reverse proxy with kept-alive upstream connections.
-pub async fn nginx_proxy(folder: &Path, upstream: SocketAddr) -> Server {
+pub(crate) async fn nginx_proxy(folder: &Path, upstream: SocketAddr) -> Server {
     let address = free_address();
     let site =
         "location / { proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ''; }";
@@ -148,7 +148,7 @@ async fn nginx_with(folder: &Path, name: &str, address: SocketAddr, site: &str, 
 }
 
 /// haproxy as a plain reverse proxy.
-pub async fn haproxy_proxy(folder: &Path, upstream: SocketAddr) -> Server {
+pub(crate) async fn haproxy_proxy(folder: &Path, upstream: SocketAddr) -> Server {
     let (address, config) = (free_address(), folder.join("haproxy.cfg"));
     let text = format!(
         "global\n nbthread 2\n maxconn 4096\ndefaults\n mode http\n timeout connect 5s\n timeout client 60s\n \

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use crate::load::{Answer, Connection, get};
 
 /// The poll.
-pub const TICKET: &str = "/.doorline/v1/drops/aurora/ticket";
+pub(crate) const TICKET: &str = "/.doorline/v1/drops/aurora/ticket";
 
 /// Two drops: everybody waits in `aurora`, everybody passes in `boreal`. All other limits
 /// are out of the way but on, as in production.
-pub fn config(listen: SocketAddr, admin: SocketAddr, upstream: SocketAddr, folder: &Path) -> String {
+pub(crate) fn config(listen: SocketAddr, admin: SocketAddr, upstream: SocketAddr, folder: &Path) -> String {
     let drop = |id: &str, users: u32| {
         format!(
             "[[drop]]\nid = \"{id}\"\ntitle = \"{id}\"\npaths = [\"/drops/{id}\"]\n\
@@ -49,12 +49,12 @@ fn post(path: &str, fields: &str) -> Arc<[u8]> {
 }
 
 /// A request that joins with this visitor cookie.
-pub fn join(visitor: &str) -> Arc<[u8]> {
+pub(crate) fn join(visitor: &str) -> Arc<[u8]> {
     post(TICKET, &format!("Cookie: {visitor}\r\n"))
 }
 
 /// Visitor cookies of shoppers who have not joined yet.
-pub async fn strangers(gateway: SocketAddr, count: u64) -> Vec<String> {
+pub(crate) async fn strangers(gateway: SocketAddr, count: u64) -> Vec<String> {
     let mut connection = Connection::open(gateway).await.expect("the server accepts");
     let mut visitors = Vec::new();
     for _ in 0..count {
@@ -83,14 +83,14 @@ async fn ticket(gateway: SocketAddr, drop: &str) -> (Connection, String) {
 }
 
 /// The cookie field of somebody who waits in `aurora`, behind somebody who got in.
-pub async fn waiting(gateway: SocketAddr) -> String {
+pub(crate) async fn waiting(gateway: SocketAddr) -> String {
     let (_, _) = ticket(gateway, "aurora").await;
     let (_, jar) = ticket(gateway, "aurora").await;
     format!("Cookie: {jar}\r\n")
 }
 
 /// The cookie field of somebody who was admitted to `boreal`.
-pub async fn admitted(gateway: SocketAddr) -> String {
+pub(crate) async fn admitted(gateway: SocketAddr) -> String {
     let (mut connection, jar) = ticket(gateway, "boreal").await;
     let claim = post(
         "/.doorline/v1/drops/boreal/admission",
