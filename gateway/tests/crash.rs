@@ -148,7 +148,7 @@ async fn under_fire(
     seed: u64,
 ) -> anyhow::Result<(CrowdReport, Vec<Kill>)> {
     let crowd = Crowd::new(CrowdConfig {
-        deadline: crowd.deadline.min(Duration::from_secs(75)),
+        deadline: crowd.deadline.min(Duration::from_secs(90)),
         ..crowd
     });
     let (progress, mut walking) = (crowd.progress(), JoinSet::new());

@@ -92,14 +92,14 @@ total_active_users = {users}
 new_users_per_minute = {rate}
 session_duration = "{session}s"
 disable_session_renewal = true
-claim_window = "15s"
+claim_window = "8s"
 late_grace = "30s"
 [drop.checkout]
-reserve_for = "10s"
-action_window = "10s"
+reserve_for = "8s"
+action_window = "8s"
 per_shopper = 2
 drain_per_second = 15
-overbooking_percent = 150
+overbooking_percent = 400
 [[drop.item]]
 sku = "AUR-42"
 price = {{ amount = {PRICE}, currency = "eur" }}
