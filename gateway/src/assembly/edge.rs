@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use domain::{DropId, Entropy, Span};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, RateLimitConfig};
 use crate::edge::address::TrustedProxies;
 use crate::edge::body::BodyLimits;
 use crate::edge::door::{Door, Handler};
@@ -65,7 +65,7 @@ pub(super) fn rules(config: &Config, joins: Arc<AddressLimit>) -> anyhow::Result
     Ok(Rules {
         trusted: TrustedProxies::new(config.server.trusted_proxies.clone()),
         drops: PathTable::<DropId>::new(paths),
-        per_address: Some(Arc::new(limit(limits.per_address, limits.max_addresses))),
+        per_address: Some(Arc::new(limit(limits.per_address, limits))),
         joins_per_address: Some(joins),
         body: BodyLimits {
             bytes_max: config.server.max_body_bytes,
@@ -83,18 +83,13 @@ pub(super) fn rules(config: &Config, joins: Arc<AddressLimit>) -> anyhow::Result
 
 /// The limit of joins, which the waiting room asks as well: a visit of the page may join.
 pub(super) fn join_limit(config: &Config) -> Arc<AddressLimit> {
-    Arc::new(limit(
-        config.rate_limit.joins_per_address,
-        config.rate_limit.max_addresses,
-    ))
+    Arc::new(limit(config.rate_limit.joins_per_address, &config.rate_limit))
 }
 
-fn limit(rate: config::Rate, addresses_max: u32) -> AddressLimit {
+fn limit(rate: config::Rate, settings: &RateLimitConfig) -> AddressLimit {
     let count = NonZeroU32::new(rate.count).unwrap_or(NonZeroU32::MIN);
-    AddressLimit::new(
-        Rate { count, per: rate.per },
-        usize::try_from(addresses_max).unwrap_or(usize::MAX),
-    )
+    let addresses_max = usize::try_from(settings.max_addresses).unwrap_or(usize::MAX);
+    AddressLimit::new(Rate { count, per: rate.per }, addresses_max).exempting(settings.exempt.clone())
 }
 
 impl Edge {

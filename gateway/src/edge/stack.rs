@@ -317,7 +317,7 @@ fn limit(
     record: &mut Record<'_>,
 ) -> Result<(), Problem> {
     let Some(limit) = limit else { return Ok(()) };
-    limit.check(visit.client.key()).map_err(|wait| {
+    limit.admit(&visit.client).map_err(|wait| {
         record.rate_limited(name);
         Problem::rate_limited(wait)
     })

@@ -133,3 +133,23 @@ fn rates_are_read_as_merchants_write_them() {
         assert_eq!(rate(text), Err(InvalidRate(text.to_owned())), "{text}");
     }
 }
+
+#[test]
+fn clients_of_an_exempt_network_have_no_limit_and_others_keep_theirs() {
+    let limit = AddressLimit::new("1/s".parse().unwrap(), 16).exempting(vec!["10.0.0.0/8".parse().unwrap()]);
+    let client = |ip: &str| ClientAddress {
+        ip: ip.parse().unwrap(),
+        peer: crate::edge::address::Peer::Stranger,
+    };
+    for _ in 0..100 {
+        assert!(limit.admit(&client("10.1.2.3")).is_ok());
+        assert!(limit.admit(&client("::ffff:10.1.2.3")).is_ok());
+    }
+    let refused = (0..100)
+        .filter(|_| limit.admit(&client("192.0.2.1")).is_err())
+        .count();
+    assert!(
+        refused > 90,
+        "a burst of two and no more, give or take a slow second"
+    );
+}
