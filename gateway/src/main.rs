@@ -17,12 +17,11 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let environment = Environment::of_process();
     let (mut out, mut err) = (io::stdout().lock(), io::stderr());
-    let exit = match offline::run(&cli, &environment, &mut out, &mut err) {
-        Some(written) => Exit::after_writing(written),
-        None => {
-            drop(out);
-            live::run(&cli, environment)
-        }
+    let exit = if let Some(written) = offline::run(&cli, &environment, &mut out, &mut err) {
+        Exit::after_writing(written)
+    } else {
+        drop(out);
+        live::run(&cli, environment)
     };
     exit.into()
 }

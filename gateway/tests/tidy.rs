@@ -54,7 +54,7 @@ fn tree() -> Vec<(String, String)> {
 fn sources() -> Vec<(String, String)> {
     tree()
         .into_iter()
-        .filter(|(path, _)| path.ends_with(".rs"))
+        .filter(|(path, _)| Path::new(path).extension().is_some_and(|ending| ending == "rs"))
         .collect()
 }
 

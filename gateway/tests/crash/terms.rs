@@ -74,7 +74,7 @@ listen = "{admin}"
 [upstream]
 url = "{upstream}"
 [backend]
-data_dir = {data_dir:?}
+data_dir = '{data_dir}'
 [rate_limit]
 per_address = "1000/s"
 joins_per_address = "60000/min"
@@ -110,7 +110,7 @@ stock = {stock}
             upstream = self
                 .upstream
                 .map_or_else(|| places.shop.clone(), |address| format!("http://{address}")),
-            data_dir = places.data_dir,
+            data_dir = places.data_dir.display(),
             provider = places.provider,
             shuffle = self.shuffle,
             users = self.total_active_users,
