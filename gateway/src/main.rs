@@ -8,11 +8,6 @@ use gateway::cli::args::Cli;
 use gateway::cli::{Exit, live, offline};
 use gateway::config::Environment;
 
-/// A request allocates a few dozen small pieces on one thread and frees them there, which is the
-/// case this allocator is built for.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let environment = Environment::of_process();
