@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod clock;
+pub mod engine;
 mod link;
 mod random;
 mod serve;
