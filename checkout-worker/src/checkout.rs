@@ -61,6 +61,20 @@ pub struct CheckoutConfig {
     pub timing: Timing,
     /// Orders in a worker's hands at once.
     pub concurrency: usize,
+    /// Which part of the work this process does.
+    pub part: Part,
+}
+
+/// Which part of the checkout's work a process does. Taking and showing orders is part of all: it needs no task.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Part {
+    /// Everything.
+    #[default]
+    Whole,
+    /// What stands next to the queue: telling the house what became of orders, so that sessions end. A gateway.
+    Counter,
+    /// Taking orders to payment, and the recovery jobs. A worker.
+    Payment,
 }
 
 /// What a drop sells, and how.
@@ -139,6 +153,7 @@ impl CheckoutConfig {
             signing,
             timing: Timing::default(),
             concurrency: 16,
+            part: Part::Whole,
         }
     }
 }
@@ -203,6 +218,7 @@ impl Checkout {
             broker,
             config.timing,
             config.concurrency,
+            config.part,
         ));
         let (drops, signing, tasks) = (RwLock::default(), config.signing, TaskTracker::new());
         let webhooks = Semaphore::new(events::WEBHOOKS_MAX);

@@ -19,6 +19,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
+use crate::checkout::Part;
 use crate::driver::{DriveError, Driver};
 use crate::ledger::LedgerError;
 
@@ -44,6 +45,8 @@ pub struct Timing {
     pub reconcile_window: Duration,
     /// All books.
     pub audit: Duration,
+    /// The durable switches, which another process may have set.
+    pub switches: Duration,
 }
 
 impl Default for Timing {
@@ -58,6 +61,7 @@ impl Default for Timing {
             reconcile_provider: Duration::from_mins(5),
             reconcile_window: Duration::from_hours(24),
             audit: Duration::from_mins(1),
+            switches: Duration::from_secs(1),
         }
     }
 }
@@ -77,17 +81,20 @@ pub enum Job {
     ReconcileProvider,
     /// All books.
     Audit,
+    /// What operators switched, at whatever process.
+    Switches,
 }
 
 impl Job {
     /// Every job there is.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Redrive,
         Self::Sweep,
         Self::Cancel,
         Self::ReconcileOrders,
         Self::ReconcileProvider,
         Self::Audit,
+        Self::Switches,
     ];
 }
 
@@ -115,6 +122,7 @@ pub struct Jobs {
     timing: Timing,
     /// Orders at the provider at once, over workers and jobs.
     hands: Arc<Semaphore>,
+    part: Part,
     /// Tells the relay that there may be something to carry.
     news: Notify,
     /// Until when the provider's payments were compared.
@@ -128,6 +136,7 @@ impl Jobs {
         broker: Arc<dyn Broker>,
         timing: Timing,
         concurrency: usize,
+        part: Part,
     ) -> Self {
         let hands = Arc::new(Semaphore::new(concurrency.max(1)));
         Self {
@@ -135,6 +144,7 @@ impl Jobs {
             broker,
             timing,
             hands,
+            part,
             news: Notify::new(),
             compared_until: Mutex::new(None),
         }
@@ -145,17 +155,19 @@ impl Jobs {
         self.news.notify_one();
     }
 
-    /// Runs everything until `stop`, then waits for what is under way.
+    /// Runs its part until `stop`, then waits for what is under way.
     pub(crate) async fn run(self: &Arc<Self>, stop: CancellationToken) {
         let mut running = JoinSet::new();
-        for job in Job::ALL {
-            running.spawn(Arc::clone(self).rounds(job, stop.clone()));
+        for job in self.part.jobs() {
+            running.spawn(Arc::clone(self).rounds(*job, stop.clone()));
         }
         let this = Arc::clone(self);
         let until = stop.clone();
         running.spawn(async move { this.relay(until).await });
-        let this = Arc::clone(self);
-        running.spawn(async move { this.work(stop).await });
+        if self.part.pays() {
+            let this = Arc::clone(self);
+            running.spawn(async move { this.work(stop).await });
+        }
         while let Some(ended) = running.join_next().await {
             if let Err(died) = ended {
                 tracing::error!(cause = %died, "a checkout job died and stays dead until the next start");
@@ -172,6 +184,7 @@ impl Jobs {
             Job::ReconcileOrders => drop(self.reconcile_orders().await?),
             Job::ReconcileProvider => drop(self.reconcile_with_provider().await?),
             Job::Audit => drop(self.audit().await?),
+            Job::Switches => self.follow_switches().await?,
         }
         Ok(())
     }
@@ -199,6 +212,26 @@ impl Jobs {
     }
 }
 
+impl Part {
+    /// Whether this part takes orders to payment.
+    pub(crate) const fn pays(self) -> bool {
+        matches!(self, Self::Whole | Self::Payment)
+    }
+
+    /// Whether this part tells the house what became of orders. One that has no queue next to it would tell nobody,
+    /// and the news would be marked as told.
+    pub(crate) const fn tells(self) -> bool {
+        matches!(self, Self::Whole | Self::Counter)
+    }
+
+    const fn jobs(self) -> &'static [Job] {
+        match self {
+            Self::Whole | Self::Payment => &Job::ALL,
+            Self::Counter => &[Job::Switches],
+        }
+    }
+}
+
 impl Timing {
     const fn of(&self, job: Job) -> Duration {
         match job {
@@ -208,6 +241,7 @@ impl Timing {
             Job::ReconcileOrders => self.reconcile_orders,
             Job::ReconcileProvider => self.reconcile_provider,
             Job::Audit => self.audit,
+            Job::Switches => self.switches,
         }
     }
 }

@@ -40,12 +40,10 @@ use crate::telemetry::metrics::Metrics;
 
 /// What the admin API works on.
 pub struct Admin {
-    /// The queue.
-    pub desk: Admission,
+    /// What only a gateway has.
+    pub front: Option<Front>,
     /// The orders.
     pub checkout: Checkout,
-    /// The waiting room, whose notices can be changed.
-    pub room: Arc<Room>,
     /// Stock and backlog as last read.
     pub house: Arc<House>,
     /// Everything that is counted.
@@ -59,6 +57,24 @@ pub struct Admin {
     /// Cancelled when no more shoppers are taken: from then on we are not ready, though requests
     /// that were begun are still served, and we are still asked.
     pub stopping: CancellationToken,
+    /// How the adapters show whether they can do their work.
+    pub signs: Vec<Sign>,
+}
+
+/// What only a gateway has: the queue, and the room in which shoppers wait.
+pub struct Front {
+    /// The queue.
+    pub desk: Admission,
+    /// The waiting room, whose notices can be changed.
+    pub room: Arc<Room>,
+}
+
+/// One line of `/readyz`: whether something we stand on can do its work.
+pub struct Sign {
+    /// What it is called there.
+    pub name: &'static str,
+    /// Looks, from memory: fine, or what is wrong in a few words.
+    pub look: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
 }
 
 /// The admin routes as a service of the listener.
@@ -69,19 +85,21 @@ pub struct AdminService {
 impl AdminService {
     /// Routes over `admin`.
     pub fn new(admin: Arc<Admin>) -> Self {
-        let driven = Router::new()
+        let drops = Router::new()
             .route("/drops", get(routes::drops))
             .route(
                 "/drops/{drop}",
                 get(routes::drop).merge(patch(routes::change_drop)),
             )
             .route("/drops/{drop}/{verb}", post(routes::command))
+            .route("/keys/rotate", post(routes::rotate_keys));
+        let driven = Router::new()
+            .merge(drops)
             .route("/orders", get(routes::orders))
             .route("/orders/{order}", get(routes::order))
             .route("/orders/{order}/{verb}", post(routes::mend))
             .route("/parked", get(routes::parked))
             .route("/payments/{verb}", post(routes::payments))
-            .route("/keys/rotate", post(routes::rotate_keys))
             .route("/audit", get(routes::audit))
             .route("/reconcile", post(routes::reconcile))
             .layer(middleware::from_fn_with_state(Arc::clone(&admin), authorised));

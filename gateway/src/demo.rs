@@ -18,7 +18,7 @@ use sandbox::shop::{RunningShop, Shop, ShopConfig};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::assembly::{Doorline, Ground};
+use crate::assembly::{Doorline, Ground, Role};
 use crate::cli::args::DemoOptions;
 use count::Count;
 use report::Report;
@@ -84,7 +84,7 @@ impl Stage {
             environment: settings::environment(secret),
             ..ground.clone()
         };
-        let house = Doorline::open(&config, &ground).await?;
+        let house = Doorline::open(&config, Role::All, &ground).await?;
         let url = format!("http://{}/.doorline/v1/webhooks/stripe", house.address);
         provider.provider().set_webhook(Some(WebhookTarget {
             url,

@@ -8,4 +8,5 @@ mod serve;
 
 pub mod crowd;
 pub mod provider;
+pub mod relay;
 pub mod shop;

@@ -105,12 +105,16 @@ impl Checkout {
     /// Stops taking orders to payment. Orders keep being accepted and wait; authorisations can still be given up. Holds
     /// over a restart.
     pub async fn pause_payments(&self, by: &str) -> Result<(), LedgerError> {
-        self.driver().valve.pause();
         let entry = entry("payments.pause", "payments", by);
-        self.driver()
+        let noted = self
+            .driver()
             .ledger
             .set_switch(PAYMENTS_PAUSED, true, entry)
-            .await
+            .await;
+        // After the switch, which a job reads each second: it would open the valve again. And in any case: where the
+        // switch cannot be written, at least this process stops.
+        self.driver().valve.pause();
+        noted
     }
 
     /// Takes orders to payment again, also after a stop for refused credentials.

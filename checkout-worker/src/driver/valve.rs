@@ -36,6 +36,19 @@ impl Valve {
         self.shut.send_modify(|shut| *shut = shut.or(Some(Shut::Halted)));
     }
 
+    /// Takes over what the durable switch says, which operators set at whatever process. A stop after refused
+    /// credentials is not the switch's to end.
+    pub fn follow(&self, paused: bool) {
+        self.shut.send_if_modified(|shut| {
+            let next = match (*shut, paused) {
+                (None, true) => Some(Shut::Paused),
+                (Some(Shut::Paused), false) => None,
+                (unchanged, _) => unchanged,
+            };
+            std::mem::replace(shut, next) != next
+        });
+    }
+
     /// Opens it.
     pub fn resume(&self) {
         self.shut.send_replace(None);
@@ -50,5 +63,25 @@ impl Valve {
     pub async fn opened(&self) {
         // The sender lives as long as `self`: waiting cannot fail.
         let _ = self.shut.subscribe().wait_for(Option::is_none).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_switch_pauses_and_resumes_but_does_not_end_a_halt() {
+        let valve = Valve::default();
+        valve.follow(true);
+        assert_eq!(valve.shut(), Some(Shut::Paused));
+        valve.follow(false);
+        assert_eq!(valve.shut(), None);
+        valve.halt();
+        valve.follow(false);
+        assert_eq!(valve.shut(), Some(Shut::Halted));
+        valve.pause();
+        valve.follow(false);
+        assert_eq!(valve.shut(), None);
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use domain::saga::{Event, StateName};
 
 use crate::audit::AuditReport;
-use crate::driver::{DriveError, Fed};
-use crate::ledger::{LedgerError, OrderFilter, OrderRecord};
+use crate::checkout::PAYMENTS_PAUSED;
+use crate::driver::{DriveError, Fed, Shut};
+use crate::ledger::{AuditEntry, LedgerError, OrderFilter, OrderRecord};
 
 use super::{Causes, Jobs};
 
@@ -62,6 +63,24 @@ impl Jobs {
         let count = unflagged.len();
         self.feed_all(unflagged, &Event::Drive).await;
         Ok(count)
+    }
+
+    /// Does what the durable switches say. Refused credentials are made a pause that every process sees, so that an
+    /// operator may end it at any of them.
+    pub async fn follow_switches(&self) -> Result<(), LedgerError> {
+        let (ledger, valve) = (&self.driver.ledger, &self.driver.valve);
+        if valve.shut() == Some(Shut::Halted) {
+            let entry = AuditEntry {
+                action: "payments.pause",
+                subject: "the provider refused our credentials".to_owned(),
+                by: "worker".to_owned(),
+            };
+            ledger.set_switch(PAYMENTS_PAUSED, true, entry).await?;
+            valve.pause();
+            return Ok(());
+        }
+        valve.follow(ledger.switch(PAYMENTS_PAUSED).await?);
+        Ok(())
     }
 
     /// Compares all books and tells the house.

@@ -52,7 +52,12 @@ impl Jobs {
     }
 
     async fn relay_round(&self, under_way: &mut UnderWay) -> Result<(), LedgerError> {
-        self.carry_news().await?;
+        if self.part.tells() {
+            self.carry_news().await?;
+        }
+        if !self.part.pays() {
+            return Ok(());
+        }
         let room = WINDOW.saturating_sub(under_way.ids.len());
         // Reading on while the window is nearly full would read the same rows again and again.
         if room < WINDOW / 2 {

@@ -6,7 +6,7 @@ use domain::outflow::Bound;
 use domain::saga::StateName;
 use domain::{DropId, Span};
 
-use super::Admin;
+use super::{Admin, Front};
 use crate::telemetry::metrics::{Metrics, NO_LABELS};
 
 /// Why an order may be set aside, as the ledger writes it.
@@ -14,15 +14,15 @@ const PARKED_REASONS: [&str; 4] = ["no_answer", "rejected", "key_mismatch", "amo
 
 pub(super) fn refresh(admin: &Admin) {
     let drops: Vec<DropId> = admin.drops.load().keys().cloned().collect();
-    for drop in &drops {
-        queue(admin, drop);
+    if let Some(front) = &admin.front {
+        for drop in &drops {
+            queue(&admin.metrics, front, drop);
+        }
+        let streams = front.room.open_streams() as u64;
+        admin.metrics.event_streams.set(signed(streams));
     }
     checkout(admin);
     audit(admin);
-    admin
-        .metrics
-        .event_streams
-        .set(signed(admin.room.open_streams() as u64));
     let counted = admin.metrics.panics.with_label_values(&["task"]);
     counted.inc_by(admin.supervisor.panics().saturating_sub(counted.get()));
 }
@@ -35,10 +35,9 @@ fn seconds(span: Span) -> f64 {
     span.as_duration().as_secs_f64()
 }
 
-fn queue(admin: &Admin, drop: &DropId) {
-    let metrics = &admin.metrics;
+fn queue(metrics: &Metrics, front: &Front, drop: &DropId) {
     let label = [drop.as_str()];
-    if let Some(snapshot) = admin.desk.snapshot(drop) {
+    if let Some(snapshot) = front.desk.snapshot(drop) {
         metrics
             .queue_waiting
             .with_label_values(&label)
@@ -63,7 +62,7 @@ fn queue(admin: &Admin, drop: &DropId) {
                 .set(binds);
         }
     }
-    let Some(figures) = admin.desk.figures(drop) else {
+    let Some(figures) = front.desk.figures(drop) else {
         return;
     };
     let grown = |family: &prometheus::IntCounterVec, labels: &[&str], now: u64| {

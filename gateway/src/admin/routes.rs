@@ -17,7 +17,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::wire::{Audit, DropChange, DropStatus, OrderStatus};
-use super::{Admin, gauges, waits};
+use super::{Admin, Front, gauges, waits};
 
 type Shared = State<Arc<Admin>>;
 
@@ -74,27 +74,56 @@ impl From<JoinError> for Failure {
 pub(super) async fn ready(State(admin): Shared) -> Response {
     let silence = admin.house.ledger_silence();
     let ledger = silence <= LEDGER_SILENCE_MAX;
-    let stale: Vec<String> = admin
-        .drops
-        .load()
-        .keys()
-        .filter(|drop| admin.desk.snapshot(drop).is_none_or(|snapshot| snapshot.stale))
-        .map(ToString::to_string)
-        .collect();
+    let mut signs = vec![(
+        "ledger",
+        ledger
+            .then_some(())
+            .ok_or_else(|| format!("has not answered for {silence}")),
+    )];
+    if let Some(front) = &admin.front {
+        signs.push(("queue", refreshed(&admin, front)));
+    }
+    signs.extend(admin.signs.iter().map(|sign| (sign.name, (sign.look)())));
     let stopping = admin.stopping.is_cancelled();
-    let ready = ledger && stale.is_empty() && !stopping;
-    let reasons = json!({
-        "ready": ready,
-        "ledger": if ledger { "ok".to_owned() } else { format!("has not answered for {silence}") },
-        "queue": if stale.is_empty() { "ok".to_owned() } else { format!("not refreshed: {}", stale.join(", ")) },
-        "stopping": stopping,
-    });
+    let ready = signs.iter().all(|(_, sign)| sign.is_ok()) && !stopping;
+    let words = |(name, sign): (&str, Result<(), String>)| {
+        (
+            name.to_owned(),
+            json!(sign.err().unwrap_or_else(|| "ok".to_owned())),
+        )
+    };
+    let mut reasons: serde_json::Map<_, _> = signs.into_iter().map(words).collect();
+    reasons.insert("ready".to_owned(), json!(ready));
+    reasons.insert("stopping".to_owned(), json!(stopping));
     let status = if ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
     (status, Json(reasons)).into_response()
+}
+
+/// Whether every drop's snapshot is fresh.
+fn refreshed(admin: &Admin, front: &Front) -> Result<(), String> {
+    let drops = admin.drops.load();
+    let stale: Vec<&str> = drops
+        .keys()
+        .filter(|drop| front.desk.snapshot(drop).is_none_or(|snapshot| snapshot.stale))
+        .map(DropId::as_str)
+        .collect();
+    if stale.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("not refreshed: {}", stale.join(", ")))
+    }
+}
+
+/// The queue's side, which a worker does not have.
+fn front(admin: &Admin) -> Result<&Front, Failure> {
+    admin.front.as_ref().ok_or_else(|| {
+        let hint = "this process is a worker: ask a gateway about drops and keys";
+        Failure(StatusCode::NOT_FOUND, hint.to_owned())
+    })
 }
 
 /// `GET /metrics`.
@@ -108,7 +137,8 @@ pub(super) async fn metrics(State(admin): Shared) -> Response {
 
 fn status_of(admin: &Admin, drop: &DropId) -> Option<DropStatus> {
     let config = admin.drops.load().get(drop).cloned()?;
-    let (snapshot, figures) = (admin.desk.snapshot(drop)?, admin.desk.figures(drop)?);
+    let desk = &admin.front.as_ref()?.desk;
+    let (snapshot, figures) = (desk.snapshot(drop)?, desk.figures(drop)?);
     Some(DropStatus::of(
         &config,
         &snapshot,
@@ -118,9 +148,12 @@ fn status_of(admin: &Admin, drop: &DropId) -> Option<DropStatus> {
 }
 
 /// `GET drops`.
-pub(super) async fn drops(State(admin): Shared) -> Json<Vec<DropStatus>> {
+pub(super) async fn drops(State(admin): Shared) -> Result<Json<Vec<DropStatus>>, Failure> {
+    front(&admin)?;
     let names: Vec<DropId> = admin.drops.load().keys().cloned().collect();
-    Json(names.iter().filter_map(|drop| status_of(&admin, drop)).collect())
+    Ok(Json(
+        names.iter().filter_map(|drop| status_of(&admin, drop)).collect(),
+    ))
 }
 
 /// `GET drops/{drop}`.
@@ -128,6 +161,7 @@ pub(super) async fn drop(
     State(admin): Shared,
     Path(name): Path<String>,
 ) -> Result<Json<DropStatus>, Failure> {
+    front(&admin)?;
     let drop = drop_id(&name)?;
     status_of(&admin, &drop).map(Json).ok_or_else(|| unknown("drop"))
 }
@@ -150,7 +184,7 @@ pub(super) async fn command(
         "queue-all" => Command::QueueAll,
         _ => return Err(unknown("command")),
     };
-    admin.desk.control(&drop, command).await?;
+    front(&admin)?.desk.control(&drop, command).await?;
     tracing::info!(drop.id = %drop, command = verb, "an operator commanded a drop");
     admin
         .checkout
@@ -166,7 +200,8 @@ pub(super) async fn change_drop(
     Json(change): Json<DropChange>,
 ) -> Result<Json<DropStatus>, Failure> {
     let drop = drop_id(&name)?;
-    let snapshot = admin.desk.snapshot(&drop).ok_or_else(|| unknown("drop"))?;
+    let front = front(&admin)?;
+    let snapshot = front.desk.snapshot(&drop).ok_or_else(|| unknown("drop"))?;
     let zero = [
         change.total_active_users,
         change.new_users_per_minute,
@@ -185,7 +220,7 @@ pub(super) async fn change_drop(
     rules.limits.new_users_per_minute = change
         .new_users_per_minute
         .unwrap_or(rules.limits.new_users_per_minute);
-    admin
+    front
         .desk
         .reconfigure(vec![rules])
         .await
@@ -194,7 +229,7 @@ pub(super) async fn change_drop(
         admin.checkout.set_drain_rate(&drop, rate);
     }
     if let Some(notice) = &change.notice {
-        admin.room.set_notice(&drop, notice);
+        front.room.set_notice(&drop, notice);
     }
     tracing::info!(drop.id = %drop, change = ?change, "an operator changed a drop");
     admin
@@ -297,7 +332,7 @@ pub(super) async fn payments(
 /// `POST keys/rotate`: new tickets and tokens are signed with new keys. Those signed with the keys
 /// before stay valid until the next rotation, so rotate no more often than a drop lasts.
 pub(super) async fn rotate_keys(State(admin): Shared) -> Result<Json<serde_json::Value>, Failure> {
-    admin.desk.rotate_keys().map_err(|error| {
+    front(&admin)?.desk.rotate_keys().map_err(|error| {
         tracing::error!(%error, "the keys could not be rotated");
         Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
     })?;

@@ -14,9 +14,10 @@ const HEAD: &str = "# HELP doorline_wait_seconds From join to admission, in seco
 
 /// Appends the family to `text`; nothing where there is no drop.
 pub(super) fn write(admin: &Admin, text: &mut Vec<u8>) {
+    let Some(front) = &admin.front else { return };
     let mut series = String::new();
     for drop in admin.drops.load().keys() {
-        if let Some(figures) = admin.desk.figures(drop) {
+        if let Some(figures) = front.desk.figures(drop) {
             write_drop(drop.as_str(), &figures, &mut series);
         }
     }

@@ -75,6 +75,9 @@ pub enum Command {
     /// Run the gateway in front of the shop
     #[command(after_help = "Example:\n  doorline serve --config shop.toml --set log.format=json")]
     Serve(ServeOptions),
+    /// Bring the tables of a shared Postgres up to this version; embedded mode migrates itself
+    #[command(after_help = "Example:\n  doorline migrate --config shop.toml")]
+    Migrate,
     /// Check the configuration and show all mistakes at once
     #[command(after_help = "Example:\n  doorline check --config shop.toml --output json")]
     Check,
@@ -159,6 +162,16 @@ pub enum Role {
     Gateway,
     /// What takes orders to payment
     Worker,
+}
+
+impl From<Role> for crate::assembly::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::All => Self::All,
+            Role::Gateway => Self::Gateway,
+            Role::Worker => Self::Worker,
+        }
+    }
 }
 
 /// `doorline config …`.

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio_util::sync::CancellationToken;
 
-use super::args::{Cli, Command, OrdersCommand, OutputForm, ParkedCommand, Role, StatusOptions};
+use super::args::{Cli, Command, OrdersCommand, OutputForm, ParkedCommand, StatusOptions};
 use super::{Exit, offline, show, signals};
 use crate::admin::client::Client;
 use crate::admin::wire::{Audit, DropChange, DropStatus, OrderStatus};
-use crate::assembly::{Doorline, Ground};
+use crate::assembly::{self, Doorline, Ground, Role, Worker};
 use crate::config::secret::admin::existing_admin_token;
 use crate::config::{Environment, Loaded, LogFormat};
 use crate::system::{SystemClock, SystemEntropy};
@@ -51,7 +50,15 @@ async fn dispatch(cli: &Cli, environment: Environment) -> anyhow::Result<Exit> {
                 Ok(loaded) => loaded,
                 Err(exit) => return Ok(exit),
             };
-            return serve(&loaded, options.role, environment).await;
+            return serve(&loaded, options.role.into(), environment).await;
+        }
+        Command::Migrate => {
+            let loaded = match offline::load_config(&cli.global, &environment, &mut io::stderr())? {
+                Ok(loaded) => loaded,
+                Err(exit) => return Ok(exit),
+            };
+            assembly::migrate(&loaded.config, &ground(environment)).await?;
+            return Ok(Exit::Done);
         }
         _ => {}
     }
@@ -76,17 +83,18 @@ fn ground(environment: Environment) -> Ground {
 
 /// `doorline serve`: until a signal, then drains.
 async fn serve(loaded: &Loaded, role: Role, environment: Environment) -> anyhow::Result<Exit> {
-    anyhow::ensure!(
-        role == Role::All,
-        "backend.mode = \"embedded\" is one process that does everything: use --role all"
-    );
-    let config = &loaded.config;
+    let (config, ground) = (&loaded.config, ground(environment));
     telemetry::start_logging(config.log.level.as_str(), config.log.format);
-    let house = Doorline::open(config, &ground(environment)).await?;
-    let stop: CancellationToken =
-        signals::listen(|| tracing::info!("stopping: open requests are served to their end"))?;
-    stop.cancelled().await;
-    house.close().await;
+    let listen = || signals::listen(|| tracing::info!("stopping: what is open is brought to its end"));
+    if role == Role::Worker {
+        let worker = Worker::open(config, &ground).await?;
+        listen()?.cancelled().await;
+        worker.close().await;
+    } else {
+        let house = Doorline::open(config, role, &ground).await?;
+        listen()?.cancelled().await;
+        house.close().await;
+    }
     Ok(Exit::Done)
 }
 
@@ -117,6 +125,7 @@ async fn ask(cli: &Cli, client: &Client) -> anyhow::Result<Exit> {
         Command::Reconcile => return audited(&client.post("reconcile").await?, form, &mut out),
         Command::Demo(_)
         | Command::Serve(_)
+        | Command::Migrate
         | Command::Check
         | Command::Config(_)
         | Command::Completions(_) => {}

@@ -31,6 +31,7 @@ pub fn run(
         }
         Command::Demo(_)
         | Command::Serve(_)
+        | Command::Migrate
         | Command::Status(_)
         | Command::Pause(_)
         | Command::Resume(_)

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use domain::Clock as _;
-use gateway::assembly::{Doorline, Ground};
+use gateway::assembly::{Doorline, Ground, Role};
 use gateway::config::{Config, Environment};
 use gateway::room::page::rfc3339;
 use gateway::system::{SystemClock, SystemEntropy};
@@ -245,7 +245,9 @@ async fn start(text: &str, provider: &RunningProvider) -> Doorline {
         entropy: Arc::new(SystemEntropy),
         environment: environment(),
     };
-    let doorline = Doorline::open(&config, &ground).await.expect("a gateway");
+    let doorline = Doorline::open(&config, Role::All, &ground)
+        .await
+        .expect("a gateway");
     provider.provider().set_webhook(Some(WebhookTarget {
         url: format!("http://{}/.doorline/v1/webhooks/stripe", doorline.address),
         secret: WEBHOOK_SECRET.to_owned(),

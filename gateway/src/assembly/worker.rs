@@ -1,0 +1,45 @@
+//! A worker: takes orders to payment and runs the recovery jobs; no shopper reaches it.
+
+use std::net::SocketAddr;
+
+use checkout_worker::Checkout;
+
+use super::backend::Backend;
+use super::base::Base;
+use super::{Ground, Role};
+use crate::config::Config;
+
+/// A worker in this process, running.
+pub struct Worker {
+    /// The orders.
+    pub checkout: Checkout,
+    /// Where ops connect.
+    pub admin_address: SocketAddr,
+    base: Base,
+    /// Let go last: fields are dropped in order.
+    _hold: Box<dyn std::any::Any + Send + Sync>,
+}
+
+impl Worker {
+    /// Opens what a worker needs and begins to work.
+    pub async fn open(config: &Config, ground: &Ground) -> anyhow::Result<Self> {
+        let backend = Backend::open(config, Role::Worker, ground).await?;
+        let base = Base::open(config, Role::Worker, ground, &backend).await?;
+        base.run();
+        let Backend { signs, hold, .. } = backend;
+        let admin_address = base.serve_admin(config, ground, None, signs)?;
+        tracing::info!(admin.address = %admin_address, "Doorline works");
+        Ok(Self {
+            checkout: base.checkout.clone(),
+            admin_address,
+            base,
+            _hold: hold,
+        })
+    }
+
+    /// Takes no more orders, lets those in hand come to rest, and returns.
+    pub async fn close(self) {
+        self.base.stopping.cancel();
+        self.base.drain().await;
+    }
+}
