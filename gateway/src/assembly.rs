@@ -79,6 +79,14 @@ pub async fn migrate(config: &Config, ground: &Ground) -> anyhow::Result<()> {
     backend::migrate(config, ground).await
 }
 
+/// The orders of a house that runs elsewhere on the same ledger: to be looked at, not worked on.
+pub async fn look_into(config: &Config, ground: &Ground) -> anyhow::Result<Checkout> {
+    let backend = Backend::open(config, Role::Gateway, ground).await?;
+    Ok(Base::open(config, Role::Gateway, ground, &backend)
+        .await?
+        .checkout)
+}
+
 impl Doorline {
     /// Opens everything that `config` describes for `role`, and begins to serve.
     pub async fn open(config: &Config, role: Role, ground: &Ground) -> anyhow::Result<Self> {

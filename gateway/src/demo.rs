@@ -2,38 +2,31 @@
 //! gateway, a shop and a payment provider serve; a simulated crowd comes, waits, buys and
 //! pays; at the end two independent counts say whether every unit and every charge adds up.
 
-mod count;
+pub mod count;
+pub mod fleet;
 mod progress;
 pub mod report;
-mod settings;
+pub mod settings;
+pub mod stage;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use domain::{DropId, Entropy};
-use sandbox::crowd::{Crowd, CrowdConfig, CrowdReport};
-use sandbox::provider::{Provider, ProviderConfig, RunningProvider, WebhookTarget};
-use sandbox::shop::{RunningShop, Shop, ShopConfig};
+use domain::Entropy;
+use sandbox::crowd::{Crowd, CrowdReport};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::assembly::{Doorline, Ground, Role};
+use crate::assembly::Ground;
 use crate::cli::args::DemoOptions;
 use count::Count;
 use report::Report;
-use settings::{DROP, Plan};
+use settings::Plan;
+use stage::{Form, Stage};
 
 /// After the crowd has gone home: how long the last reservations, payments and webhooks may take.
 const SETTLE: Duration = Duration::from_secs(30);
-
-/// The whole show.
-struct Stage {
-    house: Doorline,
-    provider: RunningProvider,
-    shop: RunningShop,
-    data_dir: PathBuf,
-}
 
 /// Runs the demo and says whether its report is clean.
 pub async fn run(options: &DemoOptions, ground: &Ground, stop: CancellationToken) -> anyhow::Result<bool> {
@@ -41,18 +34,29 @@ pub async fn run(options: &DemoOptions, ground: &Ground, stop: CancellationToken
         .seed
         .unwrap_or_else(|| random_seed(ground.entropy.as_ref()));
     let plan = Plan::of(options.shoppers, options.stock, ground.clock.now());
-    let stage = Stage::set(&plan, ground).await?;
-    progress::announce(&stage.house, &plan, options);
+    let form = if options.distributed {
+        let program = std::env::current_exe().context("cannot find this program")?;
+        Form::Distributed {
+            program,
+            wires: false,
+        }
+    } else {
+        Form::Embedded
+    };
+    let folder = std::env::temp_dir().join(format!("doorline-demo-{}", std::process::id()));
+    let stage = Stage::set(&plan, &form, folder, ground).await?;
+    progress::announce(&stage, &plan, options);
     let started = Instant::now();
-    let crowd = Crowd::new(stage.crowd(&plan, options, seed));
-    let bars = progress::Bars::start(&crowd, &stage.house, &plan, options);
+    let crowd = Crowd::new(stage.crowd(&plan, seed));
+    let bars = progress::Bars::start(&crowd, &stage, &plan, options)?;
     let witnessed = crowd.run(stop.clone()).await;
-    let count = stage.settle().await?;
+    let count = settle(&stage).await?;
     bars.finish();
     let report = count.report(&plan, seed, &witnessed, started.elapsed());
     deliver(&report, &witnessed, options.report.as_deref())?;
+    progress::print_shares(&stage.shares().await?);
     if !options.exit && !stop.is_cancelled() {
-        progress::keep_serving(&stage.house);
+        progress::keep_serving(&stage);
         stop.cancelled().await;
     }
     stage.strike().await;
@@ -65,70 +69,15 @@ fn random_seed(entropy: &dyn Entropy) -> u64 {
     u64::from(u32::from_le_bytes(bytes))
 }
 
-impl Stage {
-    async fn set(plan: &Plan, ground: &Ground) -> anyhow::Result<Self> {
-        let data_dir = std::env::temp_dir().join(format!("doorline-demo-{}", std::process::id()));
-        let secret = "whsec_of_the_demo";
-        let provider = Provider::start(ProviderConfig::default())
-            .await
-            .context("the sandbox provider")?;
-        let shop = Shop::start(ShopConfig {
-            provider_url: Some(provider.url()),
-            origin_guard: true,
-            ..ShopConfig::default()
-        })
-        .await
-        .context("the demo shop")?;
-        let config = plan.config(&shop.url(), &provider.url(), &data_dir)?;
-        let ground = Ground {
-            environment: settings::environment(secret),
-            ..ground.clone()
-        };
-        let house = Doorline::open(&config, Role::All, &ground).await?;
-        let url = format!("http://{}/.doorline/v1/webhooks/stripe", house.address);
-        provider.provider().set_webhook(Some(WebhookTarget {
-            url,
-            secret: secret.to_owned(),
-        }));
-        Ok(Self {
-            house,
-            provider,
-            shop,
-            data_dir,
-        })
-    }
-
-    fn crowd(&self, plan: &Plan, options: &DemoOptions, seed: u64) -> CrowdConfig {
-        CrowdConfig {
-            provider_url: Some(self.provider.url()),
-            quantity_max: 1,
-            starts_in: plan.prequeue,
-            share_before_start: 0.6,
-            ramp: plan.ramp,
-            deadline: plan.deadline,
-            ..CrowdConfig::new(self.house.address, options.shoppers, seed)
+/// Waits until no order is under way any more, at most [`SETTLE`], then counts both sides.
+pub async fn settle(stage: &Stage) -> anyhow::Result<Count> {
+    let until = Instant::now() + SETTLE;
+    loop {
+        let count = Count::take(stage).await?;
+        if count.is_settled() || Instant::now() >= until {
+            return Ok(count);
         }
-    }
-
-    /// Waits until no order is under way any more, then counts both sides.
-    async fn settle(&self) -> anyhow::Result<Count> {
-        let until = Instant::now() + SETTLE;
-        loop {
-            let count = Count::take(&self.house, self.provider.provider()).await?;
-            if count.is_settled() || Instant::now() >= until {
-                return Ok(count);
-            }
-            tokio::time::sleep(Duration::from_millis(250)).await;
-        }
-    }
-
-    async fn strike(self) {
-        self.house.close().await;
-        self.shop.shutdown().await;
-        self.provider.shutdown().await;
-        if let Err(error) = std::fs::remove_dir_all(&self.data_dir) {
-            tracing::warn!(%error, path = %self.data_dir.display(), "the demo's folder cannot be removed");
-        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }
 
@@ -140,9 +89,4 @@ fn deliver(report: &Report, seen: &CrowdReport, file: Option<&Path>) -> anyhow::
         std::fs::write(file, text + "\n").with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
-}
-
-/// The demo's drop.
-pub(crate) fn drop_id() -> DropId {
-    DropId::new(DROP).expect("a name that fits")
 }

@@ -3,6 +3,7 @@
 //! on them, and hurt them: kill, freeze, wipe, start again on the same address.
 
 pub mod postgres;
+pub mod rabbitmq;
 pub mod redis;
 
 use std::net::TcpListener;
@@ -52,9 +53,9 @@ pub enum EngineError {
     },
 }
 
-/// One process of an engine: what is needed to start it again after it was hurt. It is killed when this is
-/// dropped.
-pub(crate) struct Process {
+/// One process, of an engine or of ours: what is needed to start it again after it was hurt. It is killed when
+/// this is dropped.
+pub struct Process {
     name: &'static str,
     log: PathBuf,
     command: Box<dyn Fn() -> Command + Send + Sync>,
@@ -63,7 +64,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// Prepares a process that writes its output to `log`; it does not run yet.
-    pub(crate) fn new(
+    pub fn new(
         name: &'static str,
         log: PathBuf,
         command: impl Fn() -> Command + Send + Sync + 'static,
@@ -77,7 +78,10 @@ impl Process {
     }
 
     /// Starts it. Its output is added to the log.
-    pub(crate) fn start(&self) -> Result<(), EngineError> {
+    ///
+    /// # Errors
+    /// If the program cannot be run.
+    pub fn start(&self) -> Result<(), EngineError> {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -97,12 +101,41 @@ impl Process {
     }
 
     /// SIGKILL, and waits until the process is gone. Nothing happens if it does not run.
-    pub(crate) fn kill(&self) {
+    pub fn kill(&self) {
         if let Some(mut child) = self.slot().take() {
             // A frozen process dies of SIGKILL as well; an error means that it is gone already.
             drop(child.kill());
             drop(child.wait());
         }
+    }
+
+    /// SIGTERM, then `within` for an orderly end, then SIGKILL. Says whether it ended by itself, and well.
+    pub async fn end(&self, within: Duration) -> bool {
+        self.signal(Signal::TERM);
+        let begun = clock::monotonic();
+        while clock::monotonic().duration_since(begun) < within {
+            let ended = match self.slot().as_mut().map(Child::try_wait) {
+                Some(Ok(Some(status))) => Some(status.success()),
+                Some(Ok(None)) => None,
+                Some(Err(_)) | None => Some(false),
+            };
+            if let Some(well) = ended {
+                return well;
+            }
+            tokio::time::sleep(READY_POLL).await;
+        }
+        self.kill();
+        false
+    }
+
+    /// Freezes it: its connections stay open and nobody answers.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
     }
 
     /// Sends a signal to the running process.
@@ -121,7 +154,10 @@ impl Process {
     }
 
     /// Waits until `answers` says yes, the process ends, or time is up.
-    pub(crate) async fn ready(&self, answers: impl AsyncFn() -> bool) -> Result<(), EngineError> {
+    ///
+    /// # Errors
+    /// If it ended or did not answer in time; with the end of its log.
+    pub async fn ready(&self, answers: impl AsyncFn() -> bool) -> Result<(), EngineError> {
         let begun = clock::monotonic();
         while clock::monotonic().duration_since(begun) < READY_WITHIN && self.lives() {
             if answers().await {

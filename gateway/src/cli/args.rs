@@ -133,6 +133,9 @@ pub struct DemoOptions {
     /// Repeat the same crowd [default: another each time]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Two gateways and two workers, on a Redis, a RabbitMQ and a Postgres of their own
+    #[arg(long)]
+    pub distributed: bool,
     /// Leave when the drop is over; otherwise keep serving
     #[arg(long)]
     pub exit: bool,

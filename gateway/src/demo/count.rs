@@ -4,32 +4,33 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use admission::Figures;
 use checkout_worker::OrderView;
 use checkout_worker::ledger::OrderFilter;
 use domain::OrderId;
 use domain::saga::StateName;
 use sandbox::crowd::CrowdReport;
-use sandbox::provider::{OrderTally, Provider, Tally};
+use sandbox::provider::{OrderTally, Tally};
 use uuid::Uuid;
 
 use super::report::{Latency, Limits, Report, Wait};
 use super::settings::{DROP, Plan};
-use crate::assembly::Doorline;
+use super::stage::Stage;
+use crate::admin::wire::Counts;
 
 /// Orders read at once; the demo's are few enough for one page per ten thousand.
 const PAGE: u32 = 1_000;
 
 /// Both sides at one moment.
-pub(super) struct Count {
+pub struct Count {
     orders: Vec<OrderView>,
     tally: Tally,
-    figures: Figures,
+    seen: Counts,
 }
 
 impl Count {
-    pub(super) async fn take(house: &Doorline, provider: &Provider) -> anyhow::Result<Self> {
-        let figures = house.desk.figures(&super::drop_id()).unwrap_or_default();
+    /// Reads both sides now.
+    pub async fn take(stage: &Stage) -> anyhow::Result<Self> {
+        let seen = stage.status().await?.since_start;
         let mut orders: Vec<OrderView> = Vec::new();
         loop {
             let after = orders.last().map(|order| order.order);
@@ -38,12 +39,12 @@ impl Count {
                 limit: PAGE,
                 ..OrderFilter::default()
             };
-            let page = house.checkout.orders(filter).await?;
+            let page = stage.checkout.orders(filter).await?;
             if page.is_empty() {
                 return Ok(Self {
                     orders,
-                    tally: provider.tally(),
-                    figures,
+                    tally: stage.provider().tally(),
+                    seen,
                 });
             }
             orders.extend(page);
@@ -51,7 +52,7 @@ impl Count {
     }
 
     /// Whether every order has come to its end.
-    pub(super) fn is_settled(&self) -> bool {
+    pub fn is_settled(&self) -> bool {
         self.orders.iter().all(|order| order.ledger_state.is_end())
     }
 
@@ -130,15 +131,16 @@ impl Count {
         (self.orders.iter().filter(open).count() + vanished.count()) as u64
     }
 
-    pub(super) fn report(&self, plan: &Plan, seed: u64, crowd: &CrowdReport, took: Duration) -> Report {
-        let figures = &self.figures;
+    /// The report of a sale that `crowd` saw and that took so long.
+    pub fn report(&self, plan: &Plan, seed: u64, crowd: &CrowdReport, took: Duration) -> Report {
+        let seen = &self.seen;
         Report {
             drop: DROP.to_owned(),
             seed,
             shoppers: u64::from(plan.shoppers),
-            joined: figures.joined,
-            admitted: figures.admitted,
-            no_shows: figures.no_shows,
+            joined: seen.joined,
+            admitted: seen.admitted,
+            no_shows: seen.no_shows,
             reserved: self.orders.len() as u64,
             orders_accepted: crowd.counts.accepted,
             paid: self.in_state(StateName::Paid),
@@ -156,8 +158,8 @@ impl Count {
             double_charged: self.double_charged(),
             charged_without_stock: self.charged_without_stock(),
             accepted_lost: self.accepted_lost(crowd),
-            max_active_users: figures.active_users_max.max(crowd.max_active_seen),
-            max_admitted_in_60s: figures.admitted_in_60s_max.max(crowd.max_admitted_in_60s),
+            max_active_users: seen.active_users_max.max(crowd.max_active_seen),
+            max_admitted_in_60s: seen.admitted_in_60s_max.max(crowd.max_admitted_in_60s),
             limits: Limits {
                 total_active_users: u64::from(plan.total_active_users),
                 new_users_per_minute: u64::from(plan.new_users_per_minute),

@@ -12,15 +12,16 @@ use sandbox::crowd::{Crowd, CrowdReport, Progress};
 use tokio::task::JoinHandle;
 
 use super::report::Report;
-use super::settings::Plan;
-use crate::assembly::Doorline;
+use super::settings::{DROP, Plan};
+use super::stage::Stage;
+use crate::admin::wire::DropStatus;
 use crate::cli::args::DemoOptions;
 
 /// How often the bars are drawn.
 const REDRAW: Duration = Duration::from_millis(200);
 
 /// Says where to look before the crowd comes.
-pub(super) fn announce(house: &Doorline, plan: &Plan, options: &DemoOptions) {
+pub(super) fn announce(stage: &Stage, plan: &Plan, options: &DemoOptions) {
     if options.quiet {
         return;
     }
@@ -30,9 +31,9 @@ pub(super) fn announce(house: &Doorline, plan: &Plan, options: &DemoOptions) {
     );
     println!(
         "  shop     http://localhost:{}/drops/aurora",
-        house.address.port()
+        stage.address.port()
     );
-    println!("  metrics  http://{}/metrics", house.admin_address);
+    println!("  metrics  http://{}/metrics", stage.admin_address);
     println!(
         "{} simulated shoppers, {} units, at most {} inside at once, {} let in per minute.\n",
         plan.shoppers, plan.stock, plan.total_active_users, plan.new_users_per_minute
@@ -52,9 +53,14 @@ struct Lines {
 }
 
 impl Bars {
-    pub(super) fn start(crowd: &Crowd, house: &Doorline, plan: &Plan, options: &DemoOptions) -> Self {
+    pub(super) fn start(
+        crowd: &Crowd,
+        stage: &Stage,
+        plan: &Plan,
+        options: &DemoOptions,
+    ) -> anyhow::Result<Self> {
         if options.quiet {
-            return Self { bars: None };
+            return Ok(Self { bars: None });
         }
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let lines = Lines {
@@ -63,26 +69,26 @@ impl Bars {
             paid: bar(&all, "sold", plan.stock),
             gone: bar(&all, "gone home", plan.shoppers),
         };
-        let (counts, desk) = (crowd.progress(), house.desk.clone());
+        let (counts, admin) = (crowd.progress(), stage.admin()?);
+        let path = format!("drops/{DROP}");
         let drawing = async move {
             let mut ticks = tokio::time::interval(REDRAW);
             loop {
                 ticks.tick().await;
                 draw(&lines, &counts);
-                if let Some(snapshot) = desk.snapshot(&super::drop_id()) {
-                    let phase = snapshot.phase.as_str();
+                if let Ok(drop) = admin.get::<DropStatus>(&path).await {
                     lines
                         .admitted
-                        .set_message(format!("{phase}, paced by {}", snapshot.bound.as_str()));
-                    lines.joined.set_message(format!("{} waiting", snapshot.waiting));
+                        .set_message(format!("{}, paced by {}", drop.phase, drop.outflow_bound));
+                    lines.joined.set_message(format!("{} waiting", drop.waiting));
                 }
             }
         };
         #[expect(clippy::disallowed_methods, reason = "aborted by finish; draws only")]
         let task = tokio::spawn(drawing);
-        Self {
+        Ok(Self {
             bars: Some((all, task)),
-        }
+        })
     }
 
     /// Stops drawing and leaves the last picture.
@@ -111,11 +117,18 @@ fn draw(lines: &Lines, counts: &Arc<Progress>) {
 }
 
 /// Says that the show is over and the stage still lit.
-pub(super) fn keep_serving(house: &Doorline) {
+pub(super) fn keep_serving(stage: &Stage) {
     println!(
         "\nStill serving at http://localhost:{}/drops/aurora; Ctrl-C ends it.",
-        house.address.port()
+        stage.address.port()
     );
+}
+
+/// Says who did how much of the work, where it was shared.
+pub(super) fn print_shares(shares: &[String]) {
+    for share in shares {
+        println!("  {share}");
+    }
 }
 
 /// Prints the report for people.

@@ -24,22 +24,27 @@ const ANY: &str = "127.0.0.1:0";
 
 /// The sale's size and times.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
-    pub(super) shoppers: u32,
-    pub(super) stock: u32,
-    pub(super) total_active_users: u32,
-    pub(super) new_users_per_minute: u32,
+pub struct Plan {
+    /// Simulated shoppers.
+    pub shoppers: u32,
+    /// Units for sale.
+    pub stock: u32,
+    /// Sessions at once.
+    pub total_active_users: u32,
+    /// Admissions in any 60 seconds.
+    pub new_users_per_minute: u32,
     /// From now to the start.
-    pub(super) prequeue: Duration,
+    pub prequeue: Duration,
     /// From the start until the last of the late ones has come.
-    pub(super) ramp: Duration,
+    pub ramp: Duration,
     /// When everybody goes home, whatever happened.
-    pub(super) deadline: Duration,
+    pub deadline: Duration,
     now: Timestamp,
 }
 
 impl Plan {
-    pub(super) fn of(shoppers: u32, stock: u32, now: Timestamp) -> Self {
+    /// A sale of that size that begins soon after `now`.
+    pub fn of(shoppers: u32, stock: u32, now: Timestamp) -> Self {
         Self {
             shoppers,
             stock,
@@ -53,10 +58,10 @@ impl Plan {
         }
     }
 
-    /// The configuration, loaded as a file would be.
-    pub(super) fn config(&self, shop: &str, provider: &str, data_dir: &Path) -> anyhow::Result<Config> {
+    /// The configuration, as a merchant would write it.
+    pub(super) fn text(&self, shop: &str, provider: &str, data_dir: &Path, mode: &str) -> String {
         let (start, prequeue) = (self.now + millis(self.prequeue), self.now);
-        let text = format!(
+        format!(
             r#"
 [server]
 listen = "{listen}"
@@ -69,6 +74,7 @@ listen = "{admin}"
 [upstream]
 url = "{shop}"
 [backend]
+mode = "{mode}"
 data_dir = '{data_dir}'
 [payment]
 provider = "sandbox"
@@ -107,10 +113,14 @@ stock = {stock}
             users = self.total_active_users,
             rate = self.new_users_per_minute,
             stock = self.stock,
-        );
-        let loaded = crate::config::parse("the demo's configuration", &text, &[], &Environment::default());
-        Ok(loaded.map_err(|report| anyhow::anyhow!("{report}"))?.config)
+        )
     }
+}
+
+/// Loads the configuration as a file would be.
+pub(super) fn load(text: &str) -> anyhow::Result<Config> {
+    let loaded = crate::config::parse("the demo's configuration", text, &[], &Environment::default());
+    Ok(loaded.map_err(|report| anyhow::anyhow!("{report}"))?.config)
 }
 
 /// `address` if nobody listens there, else any port: a second demo should just run.
@@ -124,11 +134,4 @@ fn free_or_any(address: &'static str) -> &'static str {
 
 fn millis(duration: Duration) -> Span {
     Span::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// The variables that the configuration above names.
-pub(super) fn environment(webhook_secret: &str) -> Environment {
-    [("DOORLINE_DEMO_WEBHOOK_SECRET", webhook_secret)]
-        .into_iter()
-        .collect()
 }
