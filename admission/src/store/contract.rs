@@ -288,3 +288,21 @@ pub(crate) async fn an_unknown_drop_is_refused(store: Arc<dyn QueueStore>) {
     assert!(store.view(&nowhere, at).await.is_err());
     assert!(store.claim(&nowhere, claimant(1, Number(1)), at).await.is_err());
 }
+
+/// Whoever reads the clock first may get here second; time does not run back for that.
+pub(crate) async fn time_does_not_run_back_between_operations(store: Arc<dyn QueueStore>) {
+    let mut subject = Subject::open(store, &rules(10, 10)).await;
+    subject.join(&[1]).await;
+    subject.call(1).await.unwrap();
+    let later = subject.at().now + Span::from_secs(5);
+    subject.now += 5_000;
+    subject.view().await;
+    subject.now -= 5_000;
+    let Claim::Admitted { expires_at, .. } = subject.claim(1, 1).await else {
+        panic!("not admitted")
+    };
+    assert_eq!(expires_at, later + Span::from_mins(10));
+    assert_eq!(subject.view().await.now, later);
+    let opened = subject.store.open(&rules(10, 10), subject.at()).await;
+    assert_eq!(opened, Ok(later), "whoever opens it again is told how late it is");
+}

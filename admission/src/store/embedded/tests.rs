@@ -40,6 +40,7 @@ contract!(
     a_ticket_brings_its_place_back,
     commands_hold_for_their_drop_alone,
     an_unknown_drop_is_refused,
+    time_does_not_run_back_between_operations,
 );
 
 proptest! {
