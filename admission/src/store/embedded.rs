@@ -129,7 +129,7 @@ impl QueueStore for EmbeddedStore {
     fn leave<'a>(&'a self, drop: &'a DropId, claimant: Claimant, at: Moment) -> Answer<'a, ()> {
         self.apply(drop, move |shelf, journal| {
             shelf.durably(at.now, journal, |queue, now| {
-                queue.leave(&claimant, Moment { now, ..at })
+                queue.leave(&claimant, Moment { now, ..at });
             })
         })
     }
@@ -156,7 +156,7 @@ impl QueueStore for EmbeddedStore {
     ) -> Answer<'a, ()> {
         self.apply(drop, move |shelf, journal| {
             shelf.durably(now, journal, |queue, now| {
-                queue.end_session(admission, reason, now)
+                queue.end_session(admission, reason, now);
             })
         })
     }
