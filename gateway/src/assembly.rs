@@ -28,6 +28,7 @@ use crate::config::{BackendMode, Config, DropConfig, Environment};
 use crate::edge::listener::{ConnectionCaps, Listener, ListenerConfig};
 use crate::edge::observe::Unobserved;
 use crate::room::door::HouseDoor;
+use crate::room::page::RefusalPages;
 use crate::room::{Room, ShopperApi};
 use crate::supervisor::Supervisor;
 use crate::telemetry::checkout::CheckoutCounts;
@@ -121,6 +122,7 @@ impl Doorline {
         let plugs = Plugs {
             door: Arc::new(HouseDoor(Arc::clone(&room))),
             api: Arc::new(ShopperApi(room)),
+            pages: Arc::new(RefusalPages::new(config.server.public_host())),
             observer: Arc::new(EdgeCounts::new(&metrics, house)),
             entropy: Arc::clone(&ground.entropy),
         };

@@ -21,6 +21,7 @@ use crate::edge::limits::{AddressLimit, Rate};
 use crate::edge::listener::{ConnectionCaps, Deadlines, Listener, ListenerConfig, server_tls};
 use crate::edge::observe::Observer;
 use crate::edge::path::{PathTable, Pattern};
+use crate::edge::problem::Pages;
 use crate::edge::proxy::{HostPolicy, Proxy, ProxyConfig, Upgrades, upstream_tls};
 use crate::edge::shed::Shedder;
 use crate::edge::stack::{Rules, Stack, StackParts};
@@ -45,6 +46,7 @@ pub(super) struct Edge {
 pub(super) struct Plugs {
     pub(super) door: Arc<dyn Door>,
     pub(super) api: Arc<dyn Handler>,
+    pub(super) pages: Arc<dyn Pages>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) entropy: Arc<dyn Entropy>,
 }
@@ -109,6 +111,7 @@ impl Edge {
             rules: ArcSwap::from_pointee(rules),
             door: plugs.door,
             api: plugs.api,
+            pages: plugs.pages,
             observer: plugs.observer,
             shedder: Shedder::new(IN_FLIGHT_MAX),
         });

@@ -220,6 +220,11 @@ impl ServerConfig {
     pub fn is_https(&self) -> bool {
         self.public_url.scheme() == Some(&http::uri::Scheme::HTTPS)
     }
+
+    /// The host that shoppers type, without a port: the name they know the shop by.
+    pub fn public_host(&self) -> &str {
+        self.public_url.host().unwrap_or_default()
+    }
 }
 
 impl Config {
