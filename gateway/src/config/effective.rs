@@ -9,8 +9,8 @@ use http::Uri;
 use ipnet::IpNet;
 
 use super::drop::DropConfig;
-use super::rate::Rate;
 use super::secret::SecretSource;
+use crate::edge::limits::Rate;
 
 /// Everything the program was told, complete and consistent.
 #[derive(Clone, PartialEq, Debug)]
