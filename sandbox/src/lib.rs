@@ -3,7 +3,10 @@
 pub mod clock;
 mod link;
 mod random;
+mod running;
 mod serve;
+
+pub use running::Running;
 
 pub mod crowd;
 pub mod provider;
