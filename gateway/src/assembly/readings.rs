@@ -207,3 +207,6 @@ impl Outside for House {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
