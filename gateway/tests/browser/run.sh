@@ -51,7 +51,7 @@ NO_COLOR=1 "$binaries/doorline" serve --config "$scratch/config.toml" --set log.
 bereft=$!
 down=""
 for _ in $(seq 100); do
-  down=$(sed -n 's|.*"address":"\(127\.0\.0\.1:[0-9]*\)".*Doorline serves.*|\1|p;s|.*Doorline serves.*"address":"\(127\.0\.0\.1:[0-9]*\)".*|\1|p' "$scratch/bereft.log" | head -1)
+  down=$(sed -n 's|.*Doorline serves.*"address":"\(127\.0\.0\.1:[0-9]*\)".*|\1|p' "$scratch/bereft.log")
   if [ -n "$down" ]; then break; fi
   if ! kill -0 "$bereft" 2>/dev/null; then cat "$scratch/bereft.log"; exit 1; fi
   sleep 0.2

@@ -25,7 +25,10 @@ export const down = (browser, base, shots) => {
       assert.equal(await page.locator("footer code").innerText(), headers["x-request-id"]);
       assert.match(await page.locator("header").innerText(), /shop\.example/);
       // The policy's hash must be that of the very style that was sent: else the page is bare.
-      assert.notEqual(await page.locator(".door").evaluate((door) => getComputedStyle(door).display), "block");
+      const button = page.locator("a.button");
+      assert.notEqual(await button.evaluate((it) => getComputedStyle(it).backgroundColor), "rgba(0, 0, 0, 0)");
+      const { y, height } = await button.boundingBox();
+      assert.ok(y + height <= page.viewportSize().height, "what to do is seen without scrolling");
       const [needs, has] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
       assert.ok(needs <= has, `needs ${needs} px of ${has}`);
       if (options.javaScriptEnabled !== false) {
