@@ -24,10 +24,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Admin, AdminService};
 use crate::config::secret::admin::admin_token;
-use crate::config::{BackendMode, Config, DropConfig, Environment};
+use crate::config::{Config, DropConfig, Environment};
 use crate::edge::listener::{ConnectionCaps, Listener, ListenerConfig};
 use crate::edge::observe::Unobserved;
 use crate::room::door::HouseDoor;
+use crate::room::page::RefusalPages;
 use crate::room::{Room, ShopperApi};
 use crate::supervisor::Supervisor;
 use crate::telemetry::checkout::CheckoutCounts;
@@ -38,6 +39,7 @@ use crate::telemetry::stores::{TimedLedger, TimedQueues};
 use data_dir::DataDir;
 use edge::{Edge, Plugs};
 use errands::Errands;
+use payment::Payment;
 use readings::House;
 
 /// How often the frontier is considered. Four to five steps a second keep the pace smooth.
@@ -81,18 +83,17 @@ pub struct Ground {
 impl Doorline {
     /// Opens everything that `config` describes and begins to serve.
     pub async fn open(config: &Config, ground: &Ground) -> anyhow::Result<Self> {
-        anyhow::ensure!(
-            config.backend.mode == BackendMode::Embedded,
-            "backend.mode = \"distributed\" is not part of this version: use \"embedded\""
-        );
         let data_dir = DataDir::hold(&config.backend.data_dir)?;
         let (supervisor, metrics) = (Supervisor::new(), Metrics::new()?);
         metrics.build_info.with_label_values(&BUILD).set(1);
         let edge_stop = CancellationToken::new();
         let house = Arc::new(House::new(Arc::clone(&ground.clock)));
         let errands = Arc::new(Errands::default());
-        let checkout = open_checkout(config, ground, &metrics, &errands, &supervisor).await?;
-        house.read(&checkout).await;
+        let payment = payment::open(config, ground, &supervisor).await?;
+        let sandbox = payment.sandbox.clone();
+        let checkout = open_checkout(config, ground, &metrics, &errands, payment).await?;
+        house.read_stock(&checkout).await;
+        house.read_figures(&checkout).await;
         let desk = open_desk(config, ground, &metrics, &house).await?;
         errands.serve(desk.clone());
         let joins = edge::join_limit(config);
@@ -121,11 +122,15 @@ impl Doorline {
         let plugs = Plugs {
             door: Arc::new(HouseDoor(Arc::clone(&room))),
             api: Arc::new(ShopperApi(room)),
+            pages: Arc::new(RefusalPages::new(config.server.public_host())),
             observer: Arc::new(EdgeCounts::new(&metrics, house)),
             entropy: Arc::clone(&ground.entropy),
         };
-        let edge = Edge::start(config, edge::rules(config, joins)?, plugs, &edge_stop)?;
+        let edge = Edge::start(config, edge::rules(config, joins), plugs, &edge_stop)?;
         let address = edge.address;
+        if let Some(sandbox) = sandbox {
+            sandbox.report_to(address, config.server.tls.is_some());
+        }
         tracing::info!(%address, admin.address = %admin_address, "Doorline serves");
         Ok(Self {
             desk,
@@ -164,9 +169,8 @@ async fn open_checkout(
     ground: &Ground,
     metrics: &Metrics,
     errands: &Arc<Errands>,
-    supervisor: &Supervisor,
+    payment: Payment,
 ) -> anyhow::Result<Checkout> {
-    let payment = payment::open(config, ground, supervisor).await?;
     let ledger = SqliteLedger::open(&config.backend.data_dir, &ground.clock)?;
     let ports = Ports {
         ledger: Arc::new(TimedLedger::new(Arc::new(ledger), metrics)),
