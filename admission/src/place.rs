@@ -197,7 +197,7 @@ fn wait(rank: Rank, snapshot: &Snapshot) -> Option<Wait> {
         return None;
     }
     let ahead = rank.0.saturating_sub(snapshot.frontier.0).saturating_add(1);
-    Wait::estimate(ahead, snapshot.ranks_per_minute)
+    Wait::estimate(ahead, &snapshot.flow)
 }
 
 impl PlaceState {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use domain::queue::View;
-use domain::{AdmissionId, Bound, Control, DropRules, Phase, Rank, Readings, Span, Timestamp};
+use domain::{AdmissionId, Bound, Control, DropRules, Flow, Phase, Rank, Readings, Span, Timestamp};
 
 /// One drop's queue at one moment.
 #[derive(Clone, Debug)]
@@ -37,8 +37,8 @@ pub struct Snapshot {
     pub admitted_last_minute: u64,
     /// Shoppers called per minute, as measured; none when nobody was called lately.
     pub outflow_per_minute: Option<u64>,
-    /// Ranks the frontier passes per minute, as measured; what waits are estimated from.
-    pub ranks_per_minute: Option<u64>,
+    /// What waits are estimated from.
+    pub flow: Flow,
     /// The bound that binds the outflow.
     pub bound: Bound,
     /// Admissions revoked lately: their tokens open nothing though they have not expired.
@@ -83,7 +83,7 @@ impl Snapshot {
             active_users: view.room.active,
             admitted_last_minute: view.room.claims_last_minute,
             outflow_per_minute: view.calls_per_minute,
-            ranks_per_minute: view.ranks_per_minute,
+            flow: view.flow,
             bound,
             revoked: Arc::new(view.revoked.into_iter().collect()),
             draw: DrawView {
@@ -112,7 +112,7 @@ impl Snapshot {
             active_users: 0,
             admitted_last_minute: 0,
             outflow_per_minute: None,
-            ranks_per_minute: None,
+            flow: Flow::default(),
             bound: Bound::Phase,
             revoked: Arc::default(),
             draw: DrawView {

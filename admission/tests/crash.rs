@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command as Process, Stdio};
 use std::sync::Arc;
@@ -121,8 +122,9 @@ impl Answers {
 async fn be_killed(dir: &Path, round: u64, from: u64) {
     let store = store(dir);
     let drop = rules().drop;
-    let clock = Arc::new(AtomicU64::new(from));
-    store.open(&rules(), moment(from)).await.unwrap();
+    // The child before has been further than the last answer that was heard of it.
+    let reached = store.open(&rules(), moment(from)).await.unwrap();
+    let clock = Arc::new(AtomicU64::new(reached.as_millis() + 1));
     let mut tasks = JoinSet::new();
     for worker in 0..8u64 {
         let (store, drop, clock) = (store.clone(), drop.clone(), clock.clone());
@@ -215,7 +217,12 @@ fn run_and_kill(dir: &Path, round: u64, lines: usize, answers: &mut Answers) {
         }
     }
     child.kill().unwrap();
-    child.wait().unwrap();
+    let ended_by = child.wait().unwrap().signal();
+    assert_eq!(
+        ended_by,
+        Some(9),
+        "the child was not killed, it gave up by itself"
+    );
     said.map_while(Result::ok).for_each(|line| answers.note(&line));
 }
 

@@ -2,6 +2,8 @@
 //! Both come from measured values; where nothing was measured, nothing is claimed.
 
 use crate::Span;
+use crate::calls::Speed;
+use crate::turnover::SlotTime;
 
 /// An honest interval until a shopper's turn comes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +38,19 @@ pub struct StockLevel {
     pub sold: u64,
 }
 
+/// What is known of how fast a queue moves.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Flow {
+    /// How fast it moved over the last minute; none where it did not.
+    pub speed: Option<Speed>,
+    /// Calls until every slot is taken.
+    pub free_calls: u64,
+    /// Whether nearly every slot is taken: from now on the queue moves as sessions end.
+    pub is_full: bool,
+    /// From one call to the next in a full room; none while too few sessions have ended to tell.
+    pub turnover: Option<SlotTime>,
+}
+
 /// Half width of the interval, in thousandths of the middle: outflow is measured over the last
 /// minute, and within a drop it moves by about a quarter from one minute to the next.
 const SPREAD_PER_MILLE: u64 = 250;
@@ -44,28 +59,61 @@ const SPREAD_PER_MILLE: u64 = 250;
 const SPREAD_MIN: Span = Span::from_secs(5);
 
 impl Wait {
-    /// The interval for somebody with `ranks_ahead` ranks to go while the frontier passes
-    /// `ranks_per_minute`; none where nothing moved lately.
-    pub fn estimate(ranks_ahead: u64, ranks_per_minute: Option<u64>) -> Option<Self> {
-        let pace = ranks_per_minute.filter(|pace| *pace > 0)?;
-        let middle = u128::from(ranks_ahead)
-            .saturating_mul(60_000)
-            .checked_div(u128::from(pace))?;
-        let middle = u64::try_from(middle).unwrap_or(u64::MAX);
-        let spread = (middle / 1_000)
-            .saturating_mul(SPREAD_PER_MILLE)
-            .max(SPREAD_MIN.as_millis());
-        let (low, high) = (middle.saturating_sub(spread), middle.saturating_add(spread));
-        Some(Self {
-            min: Span::from_millis(low),
-            max: Span::from_millis(high),
-        })
+    /// The interval for somebody with `ranks_ahead` ranks to go; none where nothing moved lately.
+    ///
+    /// The pace of the last minute holds only as long as there are free slots: a room that fills
+    /// does so much faster than it empties. For whoever is called after that it takes as long as
+    /// sessions take to end, and where nobody knows yet how long, nothing is said. In a full room
+    /// sessions end in waves, and both the last minute and the long run may be what comes.
+    pub fn estimate(ranks_ahead: u64, flow: &Flow) -> Option<Self> {
+        let speed = flow.speed.filter(|speed| speed.ranks_per_minute > 0)?;
+        let by_speed = muldiv(ranks_ahead, 60_000, speed.ranks_per_minute);
+        let calls_ahead = muldiv(ranks_ahead, speed.calls_per_minute, speed.ranks_per_minute);
+        let measured = Self::around(by_speed, by_speed, SPREAD_PER_MILLE);
+        let beyond = calls_ahead.saturating_sub(flow.free_calls);
+        if beyond == 0 && (flow.turnover.is_none() || !flow.is_full) {
+            return Some(measured);
+        }
+        let turn = flow.turnover?;
+        let doubt = turn.doubt_per_mille.saturating_add(SPREAD_PER_MILLE);
+        if flow.is_full {
+            let by_slots = muldiv(calls_ahead, turn.micros, 1_000);
+            Some(Self::around(
+                by_speed.min(by_slots),
+                by_speed.max(by_slots),
+                doubt,
+            ))
+        } else {
+            let by_slots = muldiv(beyond, turn.micros, 1_000);
+            let longer = by_speed.max(by_slots);
+            let Self { min, max } = Self::around(longer, longer, doubt);
+            // Whoever is called before the room is full is told no less.
+            Some(Self {
+                min: min.max(measured.min),
+                max,
+            })
+        }
+    }
+
+    /// From `low` to `high` milliseconds, and a part of each more.
+    fn around(low: u64, high: u64, spread_per_mille: u64) -> Self {
+        let spread = |middle: u64| muldiv(middle, spread_per_mille, 1_000).max(SPREAD_MIN.as_millis());
+        Self {
+            min: Span::from_millis(low.saturating_sub(spread(low))),
+            max: Span::from_millis(high.saturating_add(spread(high))),
+        }
     }
 
     /// Whether a shopper who waited `actual` was told the truth.
     pub fn holds(&self, actual: Span) -> bool {
         self.min <= actual && actual <= self.max
     }
+}
+
+fn muldiv(value: u64, by: u64, over: u64) -> u64 {
+    let product = u128::from(value).saturating_mul(u128::from(by));
+    let quotient = product.checked_div(u128::from(over)).unwrap_or(0);
+    u64::try_from(quotient).unwrap_or(u64::MAX)
 }
 
 impl StockLevel {
@@ -114,69 +162,4 @@ impl Chance {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn nothing_moved_means_nothing_promised() {
-        assert_eq!(Wait::estimate(10, None), None);
-        assert_eq!(Wait::estimate(10, Some(0)), None);
-    }
-
-    #[test]
-    fn ten_minutes_ahead_is_told_as_an_interval_around_ten_minutes() {
-        let wait = Wait::estimate(6_000, Some(600)).unwrap();
-        assert_eq!((wait.min, wait.max), (Span::from_secs(450), Span::from_secs(750)));
-        assert!(wait.holds(Span::from_mins(10)) && !wait.holds(Span::from_mins(13)));
-    }
-
-    #[test]
-    fn gone_is_said_only_when_nothing_can_come_back() {
-        let held = StockLevel {
-            available: 0,
-            reserved: 3,
-            sold: 97,
-        };
-        assert_eq!(Chance::estimate(held, 10, 600, 1_000), Chance::Unlikely);
-        let sold = StockLevel {
-            available: 0,
-            reserved: 0,
-            sold: 100,
-        };
-        assert_eq!(Chance::estimate(sold, 0, 600, 1_000), Chance::Gone);
-    }
-
-    proptest! {
-        #[test]
-        fn more_shoppers_ahead_never_improve_the_chance(
-            available in 0u64..1_000, reserved in 0u64..1_000, ahead in 0u64..5_000, more in 0u64..5_000,
-        ) {
-            let stock = StockLevel { available, reserved, sold: 0 };
-            let near = Chance::estimate(stock, ahead, 600, 1_200);
-            let far = Chance::estimate(stock, ahead + more, 600, 1_200);
-            prop_assert!(far <= near);
-        }
-
-        #[test]
-        fn the_middle_is_always_inside_the_interval(ahead in 0u64..1 << 40, pace in 1u64..1 << 20) {
-            let wait = Wait::estimate(ahead, Some(pace)).unwrap();
-            let middle = u128::from(ahead) * 60_000 / u128::from(pace);
-            prop_assert!(wait.holds(Span::from_millis(u64::try_from(middle).unwrap())));
-        }
-
-        #[test]
-        fn a_place_further_back_is_never_told_a_shorter_wait(ahead in 0u64..1 << 30, more in 0u64..1 << 30, pace in 1u64..1 << 20) {
-            let near = Wait::estimate(ahead, Some(pace)).unwrap();
-            let far = Wait::estimate(ahead + more, Some(pace)).unwrap();
-            prop_assert!(near.max <= far.max && near.min <= far.min.max(near.min));
-        }
-
-        #[test]
-        fn enough_for_everybody_ahead_is_likely(available in 1u64..10_000, ahead in 0u64..10_000) {
-            prop_assume!(ahead < available);
-            let stock = StockLevel { available, reserved: 0, sold: 0 };
-            prop_assert_eq!(Chance::estimate(stock, ahead, 1_000, 1_000), Chance::Likely);
-        }
-    }
-}
+mod tests;

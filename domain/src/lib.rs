@@ -24,10 +24,11 @@ pub mod rules;
 pub mod saga;
 pub mod sessions;
 pub mod time;
+pub mod turnover;
 pub mod window;
 
 pub use decision::{Decision, Intent, Question, Refusal, RouteClass, Standing};
-pub use estimate::{Chance, StockLevel, Wait};
+pub use estimate::{Chance, Flow, StockLevel, Wait};
 pub use id::{AdmissionId, DropId, InvalidName, Number, OrderId, Rank, ShopperKey, Sku};
 pub use money::{Currency, Money, UnknownCurrency};
 pub use outflow::{Bound, Outflow, Readings, Room};

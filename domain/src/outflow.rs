@@ -171,25 +171,42 @@ impl Outflow {
 }
 
 impl Room {
+    /// Slots free of `slots` beyond those that the called are expected to take, in thousandths.
+    pub fn free_slots(&self, slots: u32) -> u64 {
+        self.less_coming(u64::from(slots).saturating_sub(self.active))
+    }
+
+    /// Calls that come to so many thousandths of a claim.
+    pub fn calls_for(&self, milli_claims: u64) -> u64 {
+        milli_claims.checked_div(self.show()).unwrap_or(0)
+    }
+
+    fn show(&self) -> u64 {
+        u64::from(self.show_per_mille.clamp(SHOW_PER_MILLE_MIN, 1_000))
+    }
+
+    /// What is left of so many claims once the called have come, in thousandths.
+    fn less_coming(&self, claims: u64) -> u64 {
+        let pending = self.pending_calls.saturating_mul(self.show());
+        let coming = pending.saturating_add(self.returning.saturating_mul(1_000));
+        claims.saturating_mul(1_000).saturating_sub(coming)
+    }
+
     /// Calls that one bound alone would allow; bounds that do not apply allow everything.
     fn calls_within(&self, bound: Bound, rules: &DropRules, readings: &Readings) -> u64 {
-        let show = u64::from(self.show_per_mille.clamp(SHOW_PER_MILLE_MIN, 1_000));
-        let pending = self.pending_calls.saturating_mul(show);
-        let coming = pending.saturating_add(self.returning.saturating_mul(1_000));
-        let less_coming = |claims: u64| claims.saturating_mul(1_000).saturating_sub(coming);
         let milli_claims = match bound {
             Bound::Phase | Bound::Paused => return u64::MAX,
             Bound::QueueEmpty => return self.waiting,
             Bound::Stock => match readings.stock {
                 None => return u64::MAX,
-                Some(level) => less_coming(buyers_for(level, rules, readings).saturating_sub(self.undecided)),
+                Some(level) => {
+                    self.less_coming(buyers_for(level, rules, readings).saturating_sub(self.undecided))
+                }
             },
-            Bound::Sessions => {
-                less_coming(u64::from(rules.limits.total_active_users).saturating_sub(self.active))
-            }
+            Bound::Sessions => self.free_slots(rules.limits.total_active_users),
             Bound::Backlog => match readings.drain_per_minute {
                 None => return u64::MAX,
-                Some(drain) => less_coming(
+                Some(drain) => self.less_coming(
                     orders_cleared_in_time(drain, rules)
                         .saturating_sub(readings.order_backlog)
                         .saturating_sub(self.undecided),
@@ -199,10 +216,11 @@ impl Room {
             Bound::Upstream => self.pace_milli_claims,
             Bound::Rate => {
                 let limit = u64::from(rules.limits.new_users_per_minute);
-                less_coming(limit.saturating_sub(self.claims_last_minute)).min(self.pace_milli_claims)
+                self.less_coming(limit.saturating_sub(self.claims_last_minute))
+                    .min(self.pace_milli_claims)
             }
         };
-        milli_claims.checked_div(show).unwrap_or(0)
+        self.calls_for(milli_claims)
     }
 }
 

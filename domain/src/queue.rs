@@ -34,6 +34,7 @@ use crate::draw::{Draw, Seed};
 use crate::pace::Pace;
 use crate::returning::Returning;
 use crate::sessions::Sessions;
+use crate::turnover::Turnover;
 use crate::window::MinuteWindow;
 use crate::{AdmissionId, Control, DropRules, Number, Phase, Rank, ShopperKey, StockState, Timestamp};
 
@@ -91,6 +92,7 @@ pub struct Queue {
     census: Census,
     sessions: Sessions,
     window: MinuteWindow,
+    turnover: Turnover,
     returning: Returning,
     /// Admissions ended before their token's time, by the instant the token dies by itself.
     revoked: BTreeSet<(Timestamp, AdmissionId)>,
@@ -131,6 +133,7 @@ impl Queue {
             census: Census::default(),
             sessions: Sessions::default(),
             window: MinuteWindow::default(),
+            turnover: Turnover::default(),
             returning: Returning::default(),
             revoked: BTreeSet::new(),
             held_since: None,
@@ -179,9 +182,13 @@ impl Queue {
         if !self.started && now >= self.rules.schedule.event_start {
             self.start();
         }
-        if !self.control.queue_all {
+        if self.control.queue_all {
+            self.turnover.skip(now);
+        } else {
+            self.turnover.pass(self.sessions.count(), now);
             while let Some((id, session)) = self.sessions.pop_expired(now) {
                 self.note_session_over(id, &session.shopper);
+                self.turnover.note_ended(self.rules.limits.total_active_users);
             }
         }
         self.returning.forget(now);

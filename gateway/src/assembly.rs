@@ -23,6 +23,7 @@ use domain::{Clock, Entropy};
 use crate::admin::Front;
 use crate::config::{Config, DropConfig, Environment};
 use crate::room::door::HouseDoor;
+use crate::room::page::RefusalPages;
 use crate::room::{Room, ShopperApi};
 use crate::telemetry::edge::EdgeCounts;
 use crate::telemetry::stores::TimedQueues;
@@ -120,11 +121,15 @@ impl Doorline {
         let plugs = Plugs {
             door: Arc::new(HouseDoor(Arc::clone(&room))),
             api: Arc::new(ShopperApi(room)),
+            pages: Arc::new(RefusalPages::new(config.server.public_host())),
             observer: Arc::new(EdgeCounts::new(&base.metrics, Arc::clone(&base.house))),
             entropy: Arc::clone(&ground.entropy),
         };
-        let edge = Edge::start(config, edge::rules(config, joins)?, plugs, &base.stopping)?;
+        let edge = Edge::start(config, edge::rules(config, joins), plugs, &base.stopping)?;
         let address = edge.address;
+        if let Some(sandbox) = &base.sandbox {
+            sandbox.report_to(address, config.server.tls.is_some());
+        }
         tracing::info!(%address, admin.address = %admin_address, "Doorline serves");
         Ok(Self {
             desk,

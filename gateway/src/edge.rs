@@ -29,5 +29,5 @@ pub use door::{Admitted, AnswerFuture, Decision, Door, Handler};
 pub use headers::{Command, Proof};
 pub use ids::RequestId;
 pub use limits::AddressLimit;
-pub use problem::{Form, Problem};
+pub use problem::{Form, Pages, Problem};
 pub use visit::Visit;

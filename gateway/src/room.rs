@@ -34,7 +34,7 @@ use crate::edge::{AddressLimit, AnswerFuture, Handler, RequestBody, Visit};
 use board::{Board, Posted};
 use cookies::CookieStyle;
 use order::Twins;
-use page::ItemStock;
+use page::{ItemStock, RefusalPages};
 
 /// Everything a shopper talks to, apart from the shop itself.
 pub struct Room {
@@ -43,6 +43,7 @@ pub struct Room {
     boards: ArcSwap<BTreeMap<DropId, Arc<Board>>>,
     cookies: CookieStyle,
     return_hosts: Vec<String>,
+    refusals: RefusalPages,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     house: Arc<House>,
@@ -91,6 +92,7 @@ impl Room {
                 CookieStyle::Plain
             },
             return_hosts: config.server.return_hosts.clone(),
+            refusals: RefusalPages::new(config.server.public_host()),
             clock,
             entropy,
             house,

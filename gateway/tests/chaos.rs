@@ -79,5 +79,10 @@ async fn random(minutes: u64) {
 fn minutes() -> Option<u64> {
     let minutes = std::env::var("DOORLINE_CHAOS_MINUTES").ok()?;
     // Bounded, so that a typing error does not run for a week.
-    Some(minutes.parse::<u64>().expect("DOORLINE_CHAOS_MINUTES is a number").min(60))
+    Some(
+        minutes
+            .parse::<u64>()
+            .expect("DOORLINE_CHAOS_MINUTES is a number")
+            .min(60),
+    )
 }

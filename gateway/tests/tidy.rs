@@ -237,9 +237,9 @@ fn test_code_keeps_pace_with_the_source() {
     // Tenths of the source. A ratchet: raise a floor when its package has risen, towards 8.
     let floors = [
         ("domain", 12),
-        ("admission", 6),
+        ("admission", 8),
         ("checkout-worker", 4),
-        ("gateway", 7),
+        ("gateway", 8),
         ("sandbox", 8),
     ];
     for (package, tenths) in floors {

@@ -4,7 +4,10 @@ pub mod clock;
 pub mod engine;
 mod link;
 mod random;
+mod running;
 mod serve;
+
+pub use running::Running;
 
 pub mod crowd;
 pub mod provider;

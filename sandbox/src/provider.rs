@@ -31,7 +31,6 @@ mod tests;
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -46,6 +45,7 @@ pub use self::route::Operation;
 use self::server::Server;
 use self::shared::Shared;
 use crate::clock::Clock;
+use crate::running::Running;
 use crate::serve::serve;
 
 /// A provider's books and controls. Clones share them; they outlive any listener.
@@ -84,24 +84,15 @@ impl Provider {
         executions.wait().await;
     }
 
-    /// Binds a free port on 127.0.0.1 and serves it in the background: for tests and rehearsals.
+    /// Serves a free port of 127.0.0.1 in the background: for tests and rehearsals.
     ///
     /// # Errors
     /// When no port can be bound.
     pub async fn start(config: ProviderConfig) -> io::Result<RunningProvider> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let provider = Self::new(config);
-        let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let (running, token) = (provider.clone(), cancel.clone());
-        tasks.spawn(async move { running.run(listener, token).await });
-        tasks.close();
-        Ok(RunningProvider {
-            provider,
-            address,
-            cancel,
-            tasks,
+        Running::start(Self::new(config), |provider, listener, cancel| async move {
+            provider.run(listener, cancel).await;
         })
+        .await
     }
 
     /// The clock by which keys and authorisations expire.
@@ -156,46 +147,14 @@ impl fmt::Debug for Provider {
     }
 }
 
-/// A provider serving on an address of its own.
-#[derive(Debug)]
-pub struct RunningProvider {
-    provider: Provider,
-    address: SocketAddr,
-    cancel: CancellationToken,
-    tasks: TaskTracker,
-}
+/// A provider serving on an address of its own; its [`url`](Running::url) stands in for
+/// `https://api.stripe.com`.
+pub type RunningProvider = Running<Provider>;
 
 impl RunningProvider {
     /// The books and controls behind the listener.
     #[must_use]
-    pub const fn provider(&self) -> &Provider {
-        &self.provider
-    }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Base URL to use in place of `https://api.stripe.com`, without a slash at the end.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    /// Stops serving and waits until nothing of it runs any more. The books stay readable through
-    /// clones of [`Provider`].
-    pub async fn shutdown(self) {
-        self.cancel.cancel();
-        self.tasks.wait().await;
-    }
-}
-
-impl std::ops::Deref for RunningProvider {
-    type Target = Provider;
-
-    fn deref(&self) -> &Provider {
-        &self.provider
+    pub fn provider(&self) -> &Provider {
+        self
     }
 }

@@ -11,16 +11,15 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{Method, Request, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use self::page::Pages;
+use crate::running::Running;
 use crate::serve::{HangUp, Reply, read_body, reply, serve};
 
 /// Text that every page of the drop contains and no waiting room does.
@@ -113,24 +112,16 @@ impl Shop {
         serve(listener, cancel, move |request| shop.clone().answer(request)).await;
     }
 
-    /// Binds a free port on 127.0.0.1 and serves it in the background.
+    /// Serves a free port of 127.0.0.1 in the background.
     ///
     /// # Errors
     /// When a page cannot be rendered or no port can be bound.
     pub async fn start(config: ShopConfig) -> io::Result<RunningShop> {
         let shop = Self::new(config).map_err(io::Error::other)?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let (running, token) = (shop.clone(), cancel.clone());
-        tasks.spawn(async move { running.run(listener, token).await });
-        tasks.close();
-        Ok(RunningShop {
-            shop,
-            address,
-            cancel,
-            tasks,
+        Running::start(shop, |shop, listener, cancel| async move {
+            shop.run(listener, cancel).await;
         })
+        .await
     }
 
     /// Answers given so far, by path.
@@ -187,38 +178,4 @@ impl Shop {
 }
 
 /// A shop serving on an address of its own.
-#[derive(Debug)]
-pub struct RunningShop {
-    shop: Shop,
-    address: SocketAddr,
-    cancel: CancellationToken,
-    tasks: TaskTracker,
-}
-
-impl RunningShop {
-    /// Where it listens.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Base URL, without a slash at the end.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    /// Stops serving and waits until nothing of it runs any more.
-    pub async fn shutdown(self) {
-        self.cancel.cancel();
-        self.tasks.wait().await;
-    }
-}
-
-impl std::ops::Deref for RunningShop {
-    type Target = Shop;
-
-    fn deref(&self) -> &Shop {
-        &self.shop
-    }
-}
+pub type RunningShop = Running<Shop>;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use domain::queue::{JoinRefusal, Joined};
 use domain::{AdmissionId, Clock, DropId, Span, Timestamp};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -67,7 +68,10 @@ pub(super) async fn ask<T>(
     inner
         .errands
         .try_send(errand(answer))
-        .map_err(|_| unavailable("too many shoppers join at once"))?;
+        .map_err(|error| match error {
+            TrySendError::Full(_) => unavailable("too many shoppers join at once"),
+            TrySendError::Closed(_) => unavailable("the desk is closing"),
+        })?;
     match tokio::time::timeout(ANSWER_WITHIN, answered).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => Err(unavailable("the desk is closing")),

@@ -1,5 +1,10 @@
 //! The desk as the gateway uses it, over the embedded store.
 
+mod batches;
+mod fault;
+mod sessions;
+mod trouble;
+
 use std::sync::Mutex;
 
 use domain::{Limits, Number, Readings, Schedule, StockLevel};
@@ -9,6 +14,7 @@ use super::*;
 use crate::place::PlaceState;
 use crate::store::embedded::EmbeddedStore;
 use crate::testing::{Repeating, StepClock};
+use fault::Faulty;
 
 const START: u64 = 1_800_000_000_000;
 
@@ -26,6 +32,7 @@ struct House {
     dir: tempfile::TempDir,
     clock: Arc<StepClock>,
     outside: Arc<Reported>,
+    store: Arc<Faulty>,
     desk: Admission,
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -51,11 +58,13 @@ async fn open(
     clock: &Arc<StepClock>,
     outside: &Arc<Reported>,
     rules: DropRules,
-) -> Admission {
+) -> (Admission, Arc<Faulty>) {
     let entropy: Arc<dyn Entropy> = Arc::new(Repeating::from(clock.now().as_millis()));
+    let store = EmbeddedStore::open(dir, entropy.clone()).unwrap();
+    let store = Arc::new(Faulty::over(Arc::new(store)));
     let parts = Parts {
         clock: clock.clone(),
-        store: Arc::new(EmbeddedStore::open(dir, entropy.clone()).unwrap()),
+        store: store.clone(),
         keys: Arc::new(Keys::open(dir, &*entropy).unwrap()),
         outside: outside.clone(),
         entropy,
@@ -65,18 +74,19 @@ async fn open(
         drops: vec![rules],
         tick: Duration::from_millis(5),
     };
-    Admission::open(parts, settings).await.unwrap()
+    (Admission::open(parts, settings).await.unwrap(), store)
 }
 
 impl House {
     async fn new(rules: DropRules) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (clock, outside) = (Arc::new(StepClock::at(START)), Arc::new(Reported::default()));
-        let desk = open(dir.path(), &clock, &outside, rules).await;
+        let (desk, store) = open(dir.path(), &clock, &outside, rules).await;
         let mut house = Self {
             dir,
             clock,
             outside,
+            store,
             desk,
             stop: CancellationToken::new(),
             tasks: JoinSet::new(),
@@ -99,14 +109,16 @@ impl House {
             clock,
             outside,
             desk,
+            store,
             ..
         } = self;
-        drop(desk);
-        let desk = open(dir.path(), &clock, &outside, rules).await;
+        drop((desk, store));
+        let (desk, store) = open(dir.path(), &clock, &outside, rules).await;
         let mut house = Self {
             dir,
             clock,
             outside,
+            store,
             desk,
             stop: CancellationToken::new(),
             tasks: JoinSet::new(),

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use domain::{DropId, DropRules, Readings, Schedule, StockLevel};
+use domain::calls::Speed;
+use domain::turnover::SlotTime;
+use domain::{DropId, DropRules, Flow, Readings, Schedule, StockLevel};
 
 use super::*;
 use crate::snapshot::DrawView;
@@ -13,6 +15,18 @@ fn rules() -> DropRules {
     DropRules::new(DropId::new("aurora").unwrap())
 }
 
+/// A room with slots for everybody, filled at one a second.
+fn flow() -> Flow {
+    Flow {
+        speed: Some(Speed {
+            calls_per_minute: 60,
+            ranks_per_minute: 60,
+        }),
+        free_calls: u64::MAX,
+        ..Flow::default()
+    }
+}
+
 /// Ranks 1 to 9 lapsed, 10 to 19 called ten seconds ago, the rest waiting; 60 ranks a minute.
 fn snapshot() -> Snapshot {
     Snapshot {
@@ -21,7 +35,7 @@ fn snapshot() -> Snapshot {
         lapsed_below: Rank(10),
         calls: Arc::from([(Rank(20), NOW - Span::from_secs(10))]),
         waiting: 100,
-        ranks_per_minute: Some(60),
+        flow: flow(),
         draw: DrawView {
             commitment: [0; 32],
             revealed: None,
@@ -69,7 +83,7 @@ fn the_position_counts_from_the_frontier_and_the_wait_from_the_pace() {
 #[test]
 fn an_unknown_pace_promises_nothing() {
     let quiet = Snapshot {
-        ranks_per_minute: None,
+        flow: Flow::default(),
         ..snapshot()
     };
     assert_eq!(place(79, &quiet).wait, None);
@@ -81,6 +95,38 @@ fn an_unknown_pace_promises_nothing() {
     assert_eq!(
         (held.state, held.wait, held.position),
         (PlaceState::Paused, None, Some(60))
+    );
+}
+
+#[test]
+fn beyond_the_last_free_slot_the_wait_is_that_for_sessions_to_end() {
+    let filling = Snapshot {
+        flow: Flow {
+            free_calls: 10,
+            ..flow()
+        },
+        ..snapshot()
+    };
+    assert!(place(29, &filling).wait.is_some());
+    assert_eq!(place(30, &filling).wait, None, "no session has ended yet");
+    let turnover = Some(SlotTime {
+        micros: 30_000_000,
+        doubt_per_mille: 0,
+    });
+    let full = Snapshot {
+        flow: Flow {
+            free_calls: 0,
+            is_full: true,
+            turnover,
+            ..flow()
+        },
+        ..snapshot()
+    };
+    // Sixty are called before, as fast as in the last minute or each when a session ends.
+    let wait = place(79, &full).wait.unwrap();
+    assert_eq!(
+        (wait.min, wait.max),
+        (Span::from_secs(45), Span::from_secs(2_250))
     );
 }
 

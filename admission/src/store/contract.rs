@@ -8,7 +8,10 @@ use domain::draw::Seed;
 use domain::queue::{
     Advance, Claim, Claimant, Command, EndReason, JoinRefusal, Joined, Moment, Queue, Stale, View,
 };
-use domain::{AdmissionId, DropId, DropRules, Limits, Number, Rank, ShopperKey, Span, StockState, Timestamp};
+use domain::{
+    AdmissionId, DropId, DropRules, Limits, Number, QueueingMethod, Rank, ShopperKey, Span, StockState,
+    Timestamp,
+};
 
 use super::{JoinRequest, QueueStore};
 
@@ -41,6 +44,11 @@ pub(crate) fn shopper(name: u64) -> ShopperKey {
     let mut key = [0; 16];
     key[8..].copy_from_slice(&name.to_be_bytes());
     ShopperKey(key)
+}
+
+/// What decides the rank of `name` where each shopper draws one: anything, but always the same.
+pub(crate) fn lot(name: u64) -> u64 {
+    name.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 pub(crate) fn claimant(name: u64, number: Number) -> Claimant {
@@ -76,7 +84,7 @@ impl Subject {
     pub(crate) async fn join(&self, names: &[u64]) -> Vec<Result<Joined, JoinRefusal>> {
         let request = |name: &u64| JoinRequest {
             shopper: shopper(*name),
-            random: *name,
+            random: lot(*name),
             held: None,
         };
         self.store
@@ -287,4 +295,65 @@ pub(crate) async fn an_unknown_drop_is_refused(store: Arc<dyn QueueStore>) {
     };
     assert!(store.view(&nowhere, at).await.is_err());
     assert!(store.claim(&nowhere, claimant(1, Number(1)), at).await.is_err());
+}
+
+/// Whoever reads the clock first may get here second; time does not run back for that.
+pub(crate) async fn time_does_not_run_back_between_operations(store: Arc<dyn QueueStore>) {
+    let mut subject = Subject::open(store, &rules(10, 10)).await;
+    subject.join(&[1]).await;
+    subject.call(1).await.unwrap();
+    let later = subject.at().now + Span::from_secs(5);
+    subject.now += 5_000;
+    subject.view().await;
+    subject.now -= 5_000;
+    let Claim::Admitted { expires_at, .. } = subject.claim(1, 1).await else {
+        panic!("not admitted")
+    };
+    assert_eq!(expires_at, later + Span::from_mins(10));
+    assert_eq!(subject.view().await.now, later);
+    let opened = subject.store.open(&rules(10, 10), subject.at()).await;
+    assert_eq!(opened, Ok(later), "whoever opens it again is told how late it is");
+}
+
+/// Where each shopper draws a rank, the lowest ranks are called, whoever came first.
+pub(crate) async fn the_random_method_serves_by_lot(store: Arc<dyn QueueStore>) {
+    let rules = DropRules {
+        method: QueueingMethod::Random,
+        ..rules(10, 100)
+    };
+    let subject = Subject::open(store, &rules).await;
+    let names: Vec<u64> = (1..=20).collect();
+    let joined = subject.join(&names).await;
+    let mut drawn: Vec<(Rank, u64)> = joined
+        .iter()
+        .zip(&names)
+        .map(|(joined, name)| (joined.unwrap().drawn.unwrap(), *name))
+        .collect();
+    let again = subject.join(&names).await;
+    assert!(
+        again
+            .iter()
+            .zip(&drawn)
+            .all(|(joined, (rank, _))| joined.unwrap().drawn == Some(*rank)),
+        "nobody draws twice"
+    );
+    drawn.sort_unstable();
+    assert!(
+        !drawn.iter().map(|(_, name)| *name).is_sorted(),
+        "the order of joining decides nothing"
+    );
+    subject.call(5).await.unwrap();
+    for (place, (rank, name)) in drawn.iter().enumerate() {
+        let ticket = Claimant {
+            drawn: Some(*rank),
+            ..claimant(*name, Number(*name))
+        };
+        let claim = subject
+            .store
+            .claim(&subject.drop, ticket, subject.at())
+            .await
+            .unwrap();
+        let is_in = matches!(claim, Claim::Admitted { repeated: false, .. });
+        assert_eq!(is_in, place < 5, "place {place}: {claim:?}");
+    }
 }

@@ -83,21 +83,16 @@ impl QueueStore for EmbeddedStore {
     fn open<'a>(&'a self, rules: &'a DropRules, at: Moment) -> Answer<'a, Timestamp> {
         Box::pin(async move {
             let (seed, fresh) = (self.seed(), self.queue_of(&rules.drop).is_err());
-            let latest = if fresh {
+            if fresh {
                 let saved = self.journal.load(&rules.drop).await?;
                 let latest = saved.as_ref().map_or(at.now, |saved| saved.alive_at.max(at.now));
                 let opened = Arc::new(Shelf::new(rules.clone(), saved, seed, latest));
                 let mut shelves = self.shelves.write().unwrap_or_else(PoisonError::into_inner);
                 shelves.entry(rules.drop.clone()).or_insert(opened);
-                latest
-            } else {
-                at.now
-            };
-            let at = Moment { now: latest, ..at };
+            }
             let configure =
                 |shelf: &Shelf, journal: &Journal| shelf.reconfigure(rules.clone(), seed, at, journal);
-            self.apply(&rules.drop, configure).await?;
-            Ok(latest)
+            self.apply(&rules.drop, configure).await
         })
     }
 
@@ -121,7 +116,9 @@ impl QueueStore for EmbeddedStore {
         at: Moment,
     ) -> Answer<'a, Result<Rank, Stale>> {
         self.apply(drop, move |shelf, journal| {
-            shelf.durably(at.now, journal, |queue| queue.advance(advance, at))
+            shelf.durably(at.now, journal, |queue, now| {
+                queue.advance(advance, Moment { now, ..at })
+            })
         })
     }
 
@@ -131,7 +128,9 @@ impl QueueStore for EmbeddedStore {
 
     fn leave<'a>(&'a self, drop: &'a DropId, claimant: Claimant, at: Moment) -> Answer<'a, ()> {
         self.apply(drop, move |shelf, journal| {
-            shelf.durably(at.now, journal, |queue| queue.leave(&claimant, at))
+            shelf.durably(at.now, journal, |queue, now| {
+                queue.leave(&claimant, Moment { now, ..at });
+            })
         })
     }
 
@@ -142,7 +141,7 @@ impl QueueStore for EmbeddedStore {
         now: Timestamp,
     ) -> Answer<'a, Vec<Option<Timestamp>>> {
         self.apply(drop, move |shelf, journal| {
-            shelf.durably(now, journal, |queue| {
+            shelf.durably(now, journal, |queue, now| {
                 admissions.iter().map(|id| queue.renew(*id, now)).collect()
             })
         })
@@ -156,19 +155,23 @@ impl QueueStore for EmbeddedStore {
         now: Timestamp,
     ) -> Answer<'a, ()> {
         self.apply(drop, move |shelf, journal| {
-            shelf.durably(now, journal, |queue| queue.end_session(admission, reason, now))
+            shelf.durably(now, journal, |queue, now| {
+                queue.end_session(admission, reason, now);
+            })
         })
     }
 
     fn note_order<'a>(&'a self, drop: &'a DropId, admission: AdmissionId, now: Timestamp) -> Answer<'a, ()> {
         self.apply(drop, move |shelf, journal| {
-            shelf.durably(now, journal, |queue| queue.note_order(admission, now))
+            shelf.durably(now, journal, |queue, now| queue.note_order(admission, now))
         })
     }
 
     fn control<'a>(&'a self, drop: &'a DropId, command: Command, at: Moment) -> Answer<'a, Control> {
         self.apply(drop, move |shelf, journal| {
-            shelf.durably(at.now, journal, |queue| queue.control(command, at))
+            shelf.durably(at.now, journal, |queue, now| {
+                queue.control(command, Moment { now, ..at })
+            })
         })
     }
 

@@ -16,8 +16,6 @@ use super::{Checkout, OrderView, PAYMENTS_PAUSED};
 pub struct Figures {
     /// Orders per drop and state, flags, outbox.
     pub gauges: Gauges,
-    /// Units per drop and SKU.
-    pub stock: Vec<(DropId, Sku, Level)>,
     /// Orders per second taken to payment now, per drop.
     pub drain: Vec<(DropId, u32)>,
     /// Why no payment is made, if so.
@@ -181,22 +179,26 @@ impl Checkout {
         self.jobs().reconcile_with_provider().await
     }
 
-    /// Figures for metrics and for the outflow.
-    pub async fn figures(&self) -> Result<Figures, LedgerError> {
-        let driver = self.driver();
-        let gauges = driver.ledger.gauges().await?;
-        let mut stock = Vec::new();
+    /// Units per drop and SKU: one look-up by key per drop, cheap enough for several times a second.
+    pub async fn levels(&self) -> Result<Vec<(DropId, Sku, Level)>, LedgerError> {
+        let mut levels = Vec::new();
         for terms in self.all_terms() {
-            let levels = driver.ledger.stock(terms.drop.clone()).await?;
-            stock.extend(
-                levels
+            let of_drop = self.stock(&terms.drop).await?;
+            levels.extend(
+                of_drop
                     .into_iter()
                     .map(|(sku, level)| (terms.drop.clone(), sku, level)),
             );
         }
+        Ok(levels)
+    }
+
+    /// Figures for metrics and for the outflow. They count rows: read them once a second at most.
+    pub async fn figures(&self) -> Result<Figures, LedgerError> {
+        let driver = self.driver();
+        let gauges = driver.ledger.gauges().await?;
         Ok(Figures {
             gauges,
-            stock,
             drain: driver.drain.rates(),
             shut: driver.valve.shut(),
             breaker_open: driver.breaker.is_open(),

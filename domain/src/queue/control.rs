@@ -77,6 +77,7 @@ impl Queue {
         }
         self.sessions.remove(&admission);
         self.note_session_over(admission, &session.shopper);
+        self.turnover.note_ended(self.rules.limits.total_active_users);
         // The token does not know: until it dies by itself, it has to be on the list.
         self.revoked
             .insert((session.expires_at + TOKEN_LEEWAY, admission));

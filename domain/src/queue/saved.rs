@@ -33,7 +33,7 @@ pub struct Head {
 }
 
 /// Everything that has to survive a stop. What is missing here (who is expected back, credit for
-/// pacing, the tally) may be forgotten without harm.
+/// pacing, turnover, the tally) may be forgotten without harm.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Saved {
     /// The queue as a whole.

@@ -1,5 +1,6 @@
 //! Each rule of the queue, one example each; random histories are in `model`.
 
+mod estimates;
 mod inside;
 mod model;
 mod restart;

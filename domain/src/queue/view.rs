@@ -4,8 +4,11 @@
 use alloc::vec::Vec;
 
 use super::{Advance, Moment, Queue};
+use crate::calls::Speed;
 use crate::draw::Draw;
+use crate::estimate::Flow;
 use crate::pace::Pace;
+use crate::turnover::SlotTime;
 use crate::{
     AdmissionId, Control, DropRules, Outflow, Phase, Rank, Readings, Room, Span, Timestamp, outflow,
 };
@@ -60,8 +63,8 @@ pub struct View {
     pub pace: Pace,
     /// Shoppers called per minute, where any were lately.
     pub calls_per_minute: Option<u64>,
-    /// Ranks passed per minute, where any were lately.
-    pub ranks_per_minute: Option<u64>,
+    /// What waits are estimated from.
+    pub flow: Flow,
     /// SHA-256 of the seed.
     pub commitment: [u8; 32],
     /// The draw, once it has been held.
@@ -81,6 +84,7 @@ impl Queue {
     pub fn view(&mut self, at: Moment) -> View {
         self.settle(at.now);
         let speed = self.calls.speed(at.now);
+        let room = self.room(at.now);
         View {
             now: at.now,
             version: self.version,
@@ -91,10 +95,10 @@ impl Queue {
             frontier: self.frontier(),
             lapsed_below: self.calls.lapsed_below(),
             calls: self.calls.iter().map(|call| (call.to, call.called_at)).collect(),
-            room: self.room(at.now),
+            room,
             pace: self.pace,
             calls_per_minute: speed.map(|speed| speed.calls_per_minute),
-            ranks_per_minute: speed.map(|speed| speed.ranks_per_minute),
+            flow: self.flow(speed, &room),
             commitment: self.seed.commitment(),
             draw: self.draw,
             started: self.started,
@@ -118,6 +122,23 @@ impl Queue {
                 .show_per_mille(now, horizon)
                 .max(outflow::SHOW_PER_MILLE_MIN),
             pace_milli_claims: 0,
+        }
+    }
+
+    fn flow(&self, speed: Option<Speed>, room: &Room) -> Flow {
+        let slots = self.rules.limits.total_active_users;
+        let free = room.free_slots(slots);
+        let claims = |calls: u64| calls.saturating_mul(u64::from(room.show_per_mille));
+        let turnover = self.turnover.slot_time(slots).map(|slot| SlotTime {
+            micros: claims(slot.micros) / 1_000,
+            ..slot
+        });
+        Flow {
+            speed,
+            free_calls: room.calls_for(free),
+            // A slot that came free a moment ago is not room: the next tick calls somebody for it.
+            is_full: free.saturating_mul(20) <= u64::from(slots).saturating_mul(1_000),
+            turnover,
         }
     }
 

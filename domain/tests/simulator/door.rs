@@ -172,7 +172,7 @@ impl World {
             return Ok(Standing::Called);
         }
         let place = position(self.store.rules().method, rank, view.frontier, view.room.waiting);
-        let wait = Wait::estimate(place - 1, view.ranks_per_minute);
+        let wait = Wait::estimate(place - 1, &view.flow);
         let chance = Chance::estimate(self.ledger.level(), place - 1, 600, 1_000);
         let gone = self.ledger.level().is_gone();
         require(

@@ -87,3 +87,33 @@ fn refusal(status: u16, text: &str) -> String {
         (title, detail) => format!("{title}: {detail}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::refusal;
+
+    #[test]
+    fn a_refusal_is_told_in_the_words_of_its_problem() {
+        let problem = r#"{"type": "/x", "title": "Not possible", "detail": "It is over.", "status": 409}"#;
+        assert_eq!(refusal(409, problem), "Not possible: It is over.");
+        assert_eq!(refusal(409, r#"{"title": "Not possible"}"#), "Not possible");
+    }
+
+    #[test]
+    fn an_answer_of_something_else_is_told_by_its_status() {
+        for text in [
+            "",
+            "<html>",
+            "[]",
+            "null",
+            r#"{"title": 7}"#,
+            r#"{"detail": "x"}"#,
+        ] {
+            assert_eq!(
+                refusal(502, text),
+                "the gateway refused with status 502",
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,7 +1,5 @@
 //! Brings the gauges up to date when somebody scrapes: they cost nothing in between.
 
-use std::collections::BTreeMap;
-
 use domain::outflow::Bound;
 use domain::saga::StateName;
 use domain::{DropId, Span};
@@ -22,7 +20,6 @@ pub(super) fn refresh(admin: &Admin) {
         admin.metrics.event_streams.set(signed(streams));
     }
     checkout(admin);
-    audit(admin);
     let counted = admin.metrics.panics.with_label_values(&["task"]);
     counted.inc_by(admin.supervisor.panics().saturating_sub(counted.get()));
 }
@@ -86,7 +83,7 @@ fn queue(metrics: &Metrics, front: &Front, drop: &DropId) {
 
 fn checkout(admin: &Admin) {
     let (metrics, figures) = (&admin.metrics, admin.house.figures());
-    for (drop, sku, level) in &figures.stock {
+    for (drop, sku, level) in admin.house.levels().iter() {
         let set = |state: &str, units: u32| {
             metrics
                 .stock_units
@@ -143,23 +140,4 @@ fn outbox(metrics: &Metrics, gauges: &checkout_worker::ledger::Gauges, now: doma
         .outbox_oldest
         .with_label_values(NO_LABELS)
         .set(seconds(age));
-}
-
-/// The auditor's last finding: every difference that has ever shown stays visible as zero.
-fn audit(admin: &Admin) {
-    let Some(report) = admin.house.audit() else { return };
-    let mut differences: BTreeMap<&str, i64> = checkout_worker::audit::BOOKS
-        .iter()
-        .map(|what| (*what, 0))
-        .collect();
-    for difference in &report.differences {
-        *differences.entry(difference.what).or_default() += (difference.expected - difference.found).abs();
-    }
-    for (what, difference) in differences {
-        admin
-            .metrics
-            .audit_difference
-            .with_label_values(&[what])
-            .set(difference);
-    }
 }

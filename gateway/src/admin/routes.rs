@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::wire::{Audit, DropChange, DropStatus, OrderStatus};
+use super::wire::{Audit, DropChange, DropStatus, Object, OrderStatus};
 use super::{Admin, Front, gauges, waits};
 
 type Shared = State<Arc<Admin>>;
@@ -197,7 +197,7 @@ pub(super) async fn command(
 pub(super) async fn change_drop(
     State(admin): Shared,
     Path(name): Path<String>,
-    Json(change): Json<DropChange>,
+    Json(Object(change)): Json<Object<DropChange>>,
 ) -> Result<Json<DropStatus>, Failure> {
     let drop = drop_id(&name)?;
     let front = front(&admin)?;
@@ -348,10 +348,12 @@ pub(super) async fn audit(State(admin): Shared) -> Result<Json<Audit>, Failure> 
 
 /// `POST reconcile`: asks the provider about every payment of the window, then audits.
 pub(super) async fn reconcile(State(admin): Shared) -> Result<Json<Audit>, Failure> {
+    admin.checkout.note("reconcile", "provider", ACTOR).await?;
     admin
         .checkout
         .reconcile()
         .await
         .map_err(|error| Failure(StatusCode::BAD_GATEWAY, error.to_string()))?;
+    tracing::info!("an operator reconciled with the provider");
     Ok(Json(Audit::from(&admin.checkout.audit().await?)))
 }

@@ -1,6 +1,8 @@
 //! The JSON of the admin API, written by the gateway and read by the command line.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
 use admission::{Figures, Snapshot};
 use checkout_worker::OrderView;
@@ -8,7 +10,9 @@ use checkout_worker::audit::{self, AuditReport};
 use checkout_worker::ledger::StockSums;
 use domain::Sku;
 use domain::pool::Level;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use crate::config::DropConfig;
@@ -119,6 +123,31 @@ pub struct DropChange {
     /// A message on the page; an empty one takes it down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
+}
+
+/// A body that is a JSON object. A list of the same values by position, which a struct would
+/// take as well, is a mistake rather than a wish.
+#[derive(Clone, Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members(PhantomData)).map(Self)
+    }
 }
 
 /// One order as ops see it.

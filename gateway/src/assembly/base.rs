@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backend::Backend;
 use super::errands::Errands;
+use super::payment::Sandbox;
 use super::readings::House;
 use super::{Ground, Role, payment, terms};
 use crate::admin::{Admin, AdminService, Front, Sign};
@@ -40,6 +41,8 @@ pub(super) struct Base {
     pub(super) checkout: Checkout,
     pub(super) house: Arc<House>,
     pub(super) errands: Arc<Errands>,
+    /// The built-in provider, which has yet to learn where its events go.
+    pub(super) sandbox: Option<Sandbox>,
     /// Cancelled when no more shoppers are taken.
     pub(super) stopping: CancellationToken,
 }
@@ -66,6 +69,7 @@ impl Base {
         metrics.build_info.with_label_values(&BUILD).set(1);
         let errands = Arc::new(Errands::default());
         let payment = payment::open(config, ground, &supervisor).await?;
+        let sandbox = payment.sandbox.clone();
         let told = CheckoutCounts::new(metrics.clone(), Arc::new(Arc::clone(&errands)));
         let ports = Ports {
             ledger: Arc::new(TimedLedger::new(Arc::clone(&backend.ledger), &metrics)),
@@ -82,13 +86,15 @@ impl Base {
         };
         let checkout = Checkout::open(behaviour, ports).await?;
         let house = Arc::new(House::new(Arc::clone(&ground.clock)));
-        house.read(&checkout).await;
+        house.read_stock(&checkout).await;
+        house.read_figures(&checkout).await;
         Ok(Self {
             metrics,
             supervisor,
             checkout,
             house,
             errands,
+            sandbox,
             stopping: CancellationToken::new(),
         })
     }

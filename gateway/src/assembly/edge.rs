@@ -4,7 +4,6 @@
 //! A runtime per core with its own accept loop and its own upstream connections costs about
 //! 7 % less CPU per proxied request than one runtime that moves tasks between cores.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -13,14 +12,15 @@ use arc_swap::ArcSwap;
 use domain::{DropId, Entropy, Span};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Config, RateLimitConfig};
+use crate::config::{Config, DropConfig, RateLimitConfig};
 use crate::edge::address::TrustedProxies;
 use crate::edge::body::BodyLimits;
 use crate::edge::door::{Door, Handler};
 use crate::edge::limits::{AddressLimit, Rate};
 use crate::edge::listener::{ConnectionCaps, Deadlines, Listener, ListenerConfig, server_tls};
 use crate::edge::observe::Observer;
-use crate::edge::path::{PathTable, Pattern};
+use crate::edge::path::PathTable;
+use crate::edge::problem::Pages;
 use crate::edge::proxy::{HostPolicy, Proxy, ProxyConfig, Upgrades, upstream_tls};
 use crate::edge::shed::Shedder;
 use crate::edge::stack::{Rules, Stack, StackParts};
@@ -45,24 +45,20 @@ pub(super) struct Edge {
 pub(super) struct Plugs {
     pub(super) door: Arc<dyn Door>,
     pub(super) api: Arc<dyn Handler>,
+    pub(super) pages: Arc<dyn Pages>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) entropy: Arc<dyn Entropy>,
 }
 
 /// The rules in force, from the configuration. Limits are made anew only where they changed.
-pub(super) fn rules(config: &Config, joins: Arc<AddressLimit>) -> anyhow::Result<Rules> {
-    let mut paths = Vec::new();
-    for drop in &config.drops {
-        for path in &drop.paths {
-            let pattern: Pattern = path
-                .to_string()
-                .parse()
-                .context("a path that was checked before")?;
-            paths.push((pattern, drop.id.clone()));
-        }
-    }
+pub(super) fn rules(config: &Config, joins: Arc<AddressLimit>) -> Rules {
+    let of_drop = |drop: &DropConfig| {
+        let id = drop.id.clone();
+        drop.paths.clone().into_iter().map(move |path| (path, id.clone()))
+    };
+    let paths = config.drops.iter().flat_map(of_drop).collect();
     let limits = &config.rate_limit;
-    Ok(Rules {
+    Rules {
         trusted: TrustedProxies::new(config.server.trusted_proxies.clone()),
         drops: PathTable::<DropId>::new(paths),
         per_address: Some(Arc::new(limit(limits.per_address, limits))),
@@ -78,7 +74,7 @@ pub(super) fn rules(config: &Config, joins: Arc<AddressLimit>) -> anyhow::Result
         } else {
             Upgrades::Refused
         },
-    })
+    }
 }
 
 /// The limit of joins, which the waiting room asks as well: a visit of the page may join.
@@ -86,10 +82,9 @@ pub(super) fn join_limit(config: &Config) -> Arc<AddressLimit> {
     Arc::new(limit(config.rate_limit.joins_per_address, &config.rate_limit))
 }
 
-fn limit(rate: config::Rate, settings: &RateLimitConfig) -> AddressLimit {
-    let count = NonZeroU32::new(rate.count).unwrap_or(NonZeroU32::MIN);
+fn limit(rate: Rate, settings: &RateLimitConfig) -> AddressLimit {
     let addresses_max = usize::try_from(settings.max_addresses).unwrap_or(usize::MAX);
-    AddressLimit::new(Rate { count, per: rate.per }, addresses_max).exempting(settings.exempt.clone())
+    AddressLimit::new(rate, addresses_max).exempting(settings.exempt.clone())
 }
 
 impl Edge {
@@ -109,6 +104,7 @@ impl Edge {
             rules: ArcSwap::from_pointee(rules),
             door: plugs.door,
             api: plugs.api,
+            pages: plugs.pages,
             observer: plugs.observer,
             shedder: Shedder::new(IN_FLIGHT_MAX),
         });

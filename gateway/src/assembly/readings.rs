@@ -8,9 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use admission::Outside;
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use checkout_worker::Checkout;
-use checkout_worker::audit::AuditReport;
 use checkout_worker::checkout::Figures;
 use domain::health::{Health, Interval};
 use domain::pool::Level;
@@ -20,21 +19,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::edge::observe::UpstreamOutcome;
 
-/// How often the ledger is read. A shopper is told "sold out" at most this much late.
+/// How often the stock is read. A shopper is told "sold out" at most this much late.
 const REFRESH: Duration = Duration::from_millis(250);
 /// An upstream that takes longer than this to begin its answers is let rest.
 const LATENCY_TARGET: Span = Span::from_secs(2);
-/// One health interval per this many refreshes: a second.
+/// One health interval, and one look at the ledger's other figures, per this many refreshes: a
+/// second. They pace the outflow and fill the metrics, and neither is looked at more often.
 const REFRESHES_PER_INTERVAL: u32 = 4;
 
-/// One audit per this many refreshes: it reads every entry of the ledger.
-const REFRESHES_PER_AUDIT: u32 = 60;
+/// Units of every item of every drop.
+type Levels = Vec<(DropId, Sku, Level)>;
 
 /// The latest readings of all drops.
 pub struct House {
     clock: Arc<dyn Clock>,
+    stock: ArcSwap<Levels>,
     figures: ArcSwap<Figures>,
-    audit: ArcSwapOption<AuditReport>,
     /// When the ledger last answered.
     read_at: AtomicU64,
     health: Mutex<Option<Health>>,
@@ -54,8 +54,8 @@ impl House {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
+            stock: ArcSwap::default(),
             figures: ArcSwap::default(),
-            audit: ArcSwapOption::empty(),
             read_at: AtomicU64::new(0),
             health: Mutex::default(),
             upstream: Seen::default(),
@@ -68,40 +68,34 @@ impl House {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut round = 0_u32;
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            self.read(checkout).await;
-            if round.is_multiple_of(REFRESHES_PER_AUDIT) {
-                self.read_audit(checkout).await;
-            }
+            self.read_stock(checkout).await;
             round = round.wrapping_add(1);
             if round.is_multiple_of(REFRESHES_PER_INTERVAL) {
+                self.read_figures(checkout).await;
                 self.close_interval();
             }
         }
     }
 
-    /// Reads the ledger once. A ledger that fails leaves the last figures standing: they pace the
+    /// Reads the stock once. A ledger that fails leaves the last levels standing: they pace the
     /// outflow, and what they may get wrong the ledger itself refuses.
-    pub async fn read(&self, checkout: &Checkout) {
-        match checkout.figures().await {
-            Ok(figures) => {
-                self.figures.store(Arc::new(figures));
+    pub async fn read_stock(&self, checkout: &Checkout) {
+        match checkout.levels().await {
+            Ok(levels) => {
+                self.stock.store(Arc::new(levels));
                 self.read_at
                     .store(self.clock.now().as_millis(), Ordering::Relaxed);
             }
+            Err(error) => tracing::warn!(%error, "the stock cannot be read"),
+        }
+    }
+
+    /// Reads the ledger's other figures once; where it fails, the last ones stand as well.
+    pub async fn read_figures(&self, checkout: &Checkout) {
+        match checkout.figures().await {
+            Ok(figures) => self.figures.store(Arc::new(figures)),
             Err(error) => tracing::warn!(%error, "the ledger's figures cannot be read"),
         }
-    }
-
-    async fn read_audit(&self, checkout: &Checkout) {
-        match checkout.audit().await {
-            Ok(report) => self.audit.store(Some(Arc::new(report))),
-            Err(error) => tracing::warn!(%error, "the ledger cannot be audited"),
-        }
-    }
-
-    /// The last audit, if there was one.
-    pub fn audit(&self) -> Option<Arc<AuditReport>> {
-        self.audit.load_full()
     }
 
     /// How long ago the ledger last answered.
@@ -116,15 +110,20 @@ impl House {
         self.clock.now()
     }
 
-    /// The checkout's figures as last read.
+    /// Every drop's stock as last read.
+    pub fn levels(&self) -> Arc<Levels> {
+        self.stock.load_full()
+    }
+
+    /// The checkout's other figures as last read.
     pub fn figures(&self) -> Arc<Figures> {
         self.figures.load_full()
     }
 
     /// One drop's stock as last read.
     pub fn stock(&self, drop: &DropId) -> BTreeMap<Sku, Level> {
-        let figures = self.figures.load();
-        let of_drop = figures.stock.iter().filter(|(id, ..)| id == drop);
+        let levels = self.stock.load();
+        let of_drop = levels.iter().filter(|(id, ..)| id == drop);
         of_drop.map(|(_, sku, level)| (sku.clone(), *level)).collect()
     }
 
@@ -175,8 +174,8 @@ impl House {
 impl Outside for House {
     fn readings(&self, drop: &DropId) -> Readings {
         let figures = self.figures.load();
-        let levels = figures
-            .stock
+        let stock = self.stock.load();
+        let levels = stock
             .iter()
             .filter(|(id, ..)| id == drop)
             .map(|(_, _, level)| level);
@@ -208,3 +207,6 @@ impl Outside for House {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -140,3 +140,6 @@ fn table(head: &[&str], rows: &[Vec<String>], out: &mut dyn Write) -> anyhow::Re
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

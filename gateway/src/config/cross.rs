@@ -6,8 +6,8 @@ mod sections;
 
 use domain::Span;
 
+use super::duration;
 use super::fields::Fields;
-use super::rate;
 use super::report::Report;
 use super::value::Value;
 
@@ -82,5 +82,5 @@ fn derive_drop(drop: &mut Fields) {
 
 /// Writes a length of time for a message.
 fn shown(span: Span) -> String {
-    rate::format_duration(span)
+    duration::format_duration(span)
 }

@@ -7,7 +7,7 @@ use domain::{
 use http::StatusCode;
 
 use super::moment::Moment;
-use super::pattern::PathPattern;
+use crate::edge::path::Pattern;
 
 /// `[[drop]]`: one flash sale.
 #[derive(Clone, PartialEq, Debug)]
@@ -19,7 +19,7 @@ pub struct DropConfig {
     /// A message of the day for the page.
     pub notice: Option<String>,
     /// What is protected; at least one. No other drop has the same.
-    pub paths: Vec<PathPattern>,
+    pub paths: Vec<Pattern>,
     /// From when shoppers may join and wait; before `event_start_time`.
     pub prequeue_start_time: Option<Moment>,
     /// From when shoppers are called.

@@ -9,8 +9,8 @@ use http::Uri;
 use ipnet::IpNet;
 
 use super::drop::DropConfig;
-use super::rate::Rate;
 use super::secret::SecretSource;
+use crate::edge::limits::Rate;
 
 /// Everything the program was told, complete and consistent.
 #[derive(Clone, PartialEq, Debug)]
@@ -219,6 +219,11 @@ impl ServerConfig {
     /// Whether shoppers come by https, which decides `Secure` and the `__Host-` prefix of cookies.
     pub fn is_https(&self) -> bool {
         self.public_url.scheme() == Some(&http::uri::Scheme::HTTPS)
+    }
+
+    /// The host that shoppers type, without a port: the name they know the shop by.
+    pub fn public_host(&self) -> &str {
+        self.public_url.host().unwrap_or_default()
     }
 }
 

@@ -6,9 +6,9 @@ mod address;
 use domain::{Currency, DropId, Sku, Span};
 use toml::value::Datetime;
 
+use super::duration;
 use super::moment::Moment;
 use super::nearest::nearest;
-use super::rate;
 use super::report::looks_secret;
 use super::schema::Kind;
 use super::tree::Raw;
@@ -153,13 +153,16 @@ fn flag(raw: &Raw) -> Result<Value, String> {
 
 fn duration(raw: &Raw, min: Span, max: Span) -> Result<Value, String> {
     if let Raw::Integer { digits, .. } = raw {
-        return Err(rate::InvalidDuration::NoUnit(digits.clone()).to_string());
+        return Err(duration::InvalidDuration::NoUnit(digits.clone()).to_string());
     }
-    let span = rate::parse_duration(text(raw, "a length of time such as \"10m\"")?).map_err(sentence)?;
+    let span = duration::parse_duration(text(raw, "a length of time such as \"10m\"")?).map_err(sentence)?;
     if span < min {
-        Err(format!("this must be at least {}", rate::format_duration(min)))
+        Err(format!(
+            "this must be at least {}",
+            duration::format_duration(min)
+        ))
     } else if span > max {
-        Err(format!("this must be at most {}", rate::format_duration(max)))
+        Err(format!("this must be at most {}", duration::format_duration(max)))
     } else {
         Ok(Value::Duration(span))
     }

@@ -6,11 +6,12 @@ use domain::Span;
 use http::Uri;
 use ipnet::IpNet;
 
+use super::duration;
 use super::fields::Fields;
 use super::moment::Moment;
-use super::pattern::PathPattern;
-use super::rate::{self, Rate};
 use super::report::Place;
+use crate::edge::limits::Rate;
+use crate::edge::path::Pattern;
 
 /// A value of the right kind and in range.
 #[derive(Clone, PartialEq, Debug)]
@@ -25,7 +26,7 @@ pub(crate) enum Value {
     Address(SocketAddr),
     Url(Uri),
     Network(IpNet),
-    Pattern(PathPattern),
+    Pattern(Pattern),
     List(Vec<(Place, Self)>),
     Table(Fields),
     Tables(Vec<Fields>),
@@ -48,7 +49,7 @@ macro_rules! from_value {
 }
 from_value! {
     Text => String, Count => u64, Flag => bool, Duration => Span, Rate => Rate, Address => SocketAddr,
-    Url => Uri, Network => IpNet, Pattern => PathPattern,
+    Url => Uri, Network => IpNet, Pattern => Pattern,
 }
 
 impl FromValue for Moment {
@@ -86,7 +87,7 @@ impl Value {
             Self::Text(text) => quoted(text),
             Self::Count(count) => count.to_string(),
             Self::Flag(flag) => flag.to_string(),
-            Self::Duration(span) => quoted(&rate::format_duration(*span)),
+            Self::Duration(span) => quoted(&duration::format_duration(*span)),
             Self::Rate(rate) => quoted(&rate.to_string()),
             Self::Moment(moment) => quoted(&moment.to_string()),
             Self::Address(address) => quoted(&address.to_string()),

@@ -98,3 +98,6 @@ impl Report {
             && self.max_admitted_in_60s <= self.limits.new_users_per_minute
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,6 +76,9 @@ url = "{shop}"
 [backend]
 mode = "{mode}"
 data_dir = '{data_dir}'
+[rate_limit]
+# Whoever looks on from this machine shares its address with the provider's events.
+exempt = ["127.0.0.0/8", "::1/128"]
 [payment]
 provider = "sandbox"
 api_url = "{provider}"

@@ -8,11 +8,9 @@ use std::sync::Arc;
 use domain::DropId;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
-use tower::ServiceExt;
 
 use super::body::{EdgeBody, RequestBody};
 use super::headers::{Command, Proof};
-use super::problem::{Form, explain_rejection};
 use super::visit::Visit;
 
 /// An answer in the making.
@@ -76,41 +74,6 @@ pub struct Admitted {
 pub trait Handler: Send + Sync {
     /// Answers one request. Its path is in normal form.
     fn answer(&self, request: Request<RequestBody>, visit: Visit) -> AnswerFuture;
-}
-
-/// Answers with an axum router. Handlers find the [`Visit`] in the request's extensions; what
-/// axum rejects in plain text leaves as a problem.
-#[derive(Clone, Debug)]
-pub struct RouterHandler {
-    router: axum::Router,
-}
-
-impl RouterHandler {
-    /// Serves `router`, whose state is filled in already.
-    pub const fn new(router: axum::Router) -> Self {
-        Self { router }
-    }
-}
-
-impl Handler for RouterHandler {
-    fn answer(&self, request: Request<RequestBody>, visit: Visit) -> AnswerFuture {
-        let router = self.router.clone();
-        Box::pin(async move {
-            let id = visit.id().clone();
-            let (mut parts, body) = request.into_parts();
-            let form = match Form::wanted_by(&parts.headers) {
-                // Programs speak to the API; a browser that follows a link into it gets a page.
-                Form::Page if parts.method == http::Method::GET => Form::Page,
-                Form::Page | Form::Json => Form::Json,
-            };
-            parts.extensions.insert(visit);
-            let request = Request::from_parts(parts, axum::body::Body::new(body));
-            match router.oneshot(request).await {
-                Ok(response) => explain_rejection(response, &id, form).await,
-                Err(never) => match never {},
-            }
-        })
-    }
 }
 
 impl<H: Handler + ?Sized> Handler for Arc<H> {

@@ -1,8 +1,6 @@
 //! Rate limits per client address: governor's GCRA over a store of our own that cannot grow
 //! without bound.
 
-use std::num::NonZeroU32;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,26 +12,14 @@ use tokio::time::Instant;
 
 use super::address::{AddressKey, ClientAddress};
 
+mod rate;
 mod store;
 
+pub use rate::{InvalidRate, Rate};
 use store::BoundedStore;
 
 /// How many addresses one limit keeps apart, by default: about 40 MB at most.
 pub const ADDRESSES_MAX: usize = 1 << 20;
-
-/// A rate as merchants write it: `20/s`, `30/min`, `1000/h`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Rate {
-    /// How many.
-    pub count: NonZeroU32,
-    /// Per how long.
-    pub per: Span,
-}
-
-/// A text that is no rate.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{0:?} is not a rate: write a number from 1, a slash, and s, min or h, such as \"20/s\"")]
-pub struct InvalidRate(pub String);
 
 /// One rate limit, kept apart per address. A burst of twice the count is allowed.
 ///
@@ -82,11 +68,10 @@ impl AddressLimit {
     /// The same on a clock of the caller's.
     pub fn with_clock(rate: Rate, addresses_max: usize, elapsed: Elapsed) -> Self {
         let clock = Monotonic(elapsed);
-        let burst = rate.count.saturating_mul(NonZeroU32::MIN.saturating_add(1));
         let interval = rate.interval();
         let quota = Quota::with_period(interval)
             .unwrap_or(Quota::per_second(rate.count))
-            .allow_burst(burst);
+            .allow_burst(rate.burst());
         let store = BoundedStore::new(addresses_max, interval);
         Self {
             limiter: RateLimiter::new(quota, store, clock.clone()),
@@ -138,30 +123,6 @@ impl AddressLimit {
     /// Whether no address is kept.
     pub fn is_empty(&self) -> bool {
         self.limiter.is_empty()
-    }
-}
-
-impl Rate {
-    /// The time in which one is allowed; at least a nanosecond.
-    fn interval(self) -> Duration {
-        (self.per.as_duration() / self.count.get()).max(Duration::from_nanos(1))
-    }
-}
-
-impl FromStr for Rate {
-    type Err = InvalidRate;
-
-    fn from_str(text: &str) -> Result<Self, InvalidRate> {
-        let invalid = || InvalidRate(text.to_owned());
-        let (count, unit) = text.split_once('/').ok_or_else(invalid)?;
-        let count = count.trim().parse().map_err(|_| invalid())?;
-        let per = match unit.trim() {
-            "s" | "sec" | "second" => Span::from_secs(1),
-            "m" | "min" | "minute" => Span::from_mins(1),
-            "h" | "hour" => Span::from_mins(60),
-            _ => return Err(invalid()),
-        };
-        Ok(Self { count, per })
     }
 }
 

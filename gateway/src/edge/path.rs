@@ -14,10 +14,12 @@ use http::Uri;
 use http::uri::PathAndQuery;
 
 mod key;
+mod pattern;
 mod rewrite;
 mod table;
 
-pub use table::{InvalidPattern, PathTable, Pattern};
+pub use pattern::{InvalidPattern, Pattern};
+pub use table::PathTable;
 
 /// A path in normal form, with its query untouched.
 #[derive(Clone, Debug)]

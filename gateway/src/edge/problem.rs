@@ -1,15 +1,15 @@
-//! Refusals as answers: RFC 9457 `application/problem+json` for programs, a small page for people.
+//! Refusals as answers: RFC 9457 `application/problem+json` for programs, a page for people.
+//! What the page looks like is not the edge's affair: assembly hands over the [`Pages`].
 //!
 //! The `type` of a problem is the relative reference `/.doorline/problems/<slug>`: stable, and
 //! under a prefix that is ours on every host the gateway answers for.
 
 use std::borrow::Cow;
 
-use askama::Template;
 use domain::Span;
 use http::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::{Map, Value};
@@ -43,22 +43,21 @@ struct Content {
 }
 
 /// In which form a client wants its refusal.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Form {
+#[derive(Clone, Copy)]
+pub enum Form<'p> {
     /// `application/problem+json`.
     Json,
-    /// A small page.
-    Page,
+    /// A page, drawn by these.
+    Page(&'p dyn Pages),
 }
 
-#[derive(Template)]
-#[template(path = "edge/problem.html")]
-struct Page<'a> {
-    status: u16,
-    title: &'a str,
-    detail: &'a str,
-    retry_after_seconds: Option<u64>,
-    request_id: &'a str,
+/// Draws what a person sees in place of an answer.
+pub trait Pages: Send + Sync {
+    /// A whole HTML document that explains `problem`.
+    fn draw(&self, problem: &Problem, id: &RequestId) -> String;
+
+    /// The Content-Security-Policy that such a document is sent under.
+    fn policy(&self) -> HeaderValue;
 }
 
 impl Problem {
@@ -121,6 +120,21 @@ impl Problem {
         self.0.slug
     }
 
+    /// What is wrong, in a few words that are the same for every problem of this name.
+    pub fn title(&self) -> &'static str {
+        self.0.title
+    }
+
+    /// What is wrong with this very request; empty where the title says it all.
+    pub fn reason(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// When it is worth trying again, where that is known.
+    pub fn wait(&self) -> Option<Span> {
+        self.0.retry_after
+    }
+
     /// The members of the JSON form.
     pub fn members(&self, id: &RequestId) -> Map<String, Value> {
         let mut members = self.0.extra.clone();
@@ -141,13 +155,13 @@ impl Problem {
     }
 
     /// Writes the answer. The request id itself is put on every answer by the stack.
-    pub fn into_response(self, id: &RequestId, form: Form) -> Response<EdgeBody> {
+    pub fn into_response(self, id: &RequestId, form: Form<'_>) -> Response<EdgeBody> {
         let (content_type, body) = match form {
             Form::Json => (
                 "application/problem+json",
                 Value::Object(self.members(id)).to_string(),
             ),
-            Form::Page => ("text/html; charset=utf-8", self.page(id)),
+            Form::Page(pages) => ("text/html; charset=utf-8", pages.draw(&self, id)),
         };
         let mut response = Response::new(EdgeBody::from(body));
         *response.status_mut() = self.0.status;
@@ -155,9 +169,9 @@ impl Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if form == Form::Page {
-            let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
-            headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+        if let Form::Page(pages) = form {
+            headers.insert(CONTENT_SECURITY_POLICY, pages.policy());
+            headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         }
         if let Some(wait) = self.0.retry_after {
             headers.insert(RETRY_AFTER, wait.as_secs_ceil().into());
@@ -170,23 +184,11 @@ impl Problem {
         }
         response
     }
-
-    fn page(&self, id: &RequestId) -> String {
-        let page = Page {
-            status: self.0.status.as_u16(),
-            title: self.0.title,
-            detail: &self.0.detail,
-            retry_after_seconds: self.0.retry_after.map(Span::as_secs_ceil),
-            request_id: id.as_str(),
-        };
-        // Writing into a string cannot fail; the title alone is still a true answer.
-        page.render().unwrap_or_else(|_| self.0.title.to_owned())
-    }
 }
 
-impl Form {
-    /// The form that `headers` ask for: a page where `text/html` is named before any JSON.
-    pub fn wanted_by(headers: &HeaderMap) -> Self {
+impl<'p> Form<'p> {
+    /// The form that `headers` ask for: one of `pages` where `text/html` is named before any JSON.
+    pub fn wanted_by(headers: &HeaderMap, pages: &'p dyn Pages) -> Self {
         let accept = headers
             .get(ACCEPT)
             .and_then(|value| value.to_str().ok())
@@ -194,8 +196,8 @@ impl Form {
         let html = accept.find("text/html");
         let json = accept.find("json");
         match (html, json) {
-            (Some(html), Some(json)) if html < json => Self::Page,
-            (Some(_), None) => Self::Page,
+            (Some(html), Some(json)) if html < json => Self::Page(pages),
+            (Some(_), None) => Self::Page(pages),
             (Some(_) | None, _) => Self::Json,
         }
     }

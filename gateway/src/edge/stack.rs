@@ -21,7 +21,7 @@ use super::limits::AddressLimit;
 use super::listener::Serve;
 use super::observe::{Limit, Observer, Priority, Route};
 use super::path::{NormalPath, PathTable};
-use super::problem::{Form, Problem};
+use super::problem::{Form, Pages, Problem};
 use super::proxy::{Proxy, Upgrades, requested_upgrade, set_upgrade};
 use super::shed::{Shedder, api_priority};
 use super::visit::Visit;
@@ -64,6 +64,8 @@ pub struct StackParts {
     pub door: Arc<dyn Door>,
     /// Answers our own paths.
     pub api: Arc<dyn Handler>,
+    /// Draws refusals for people.
+    pub pages: Arc<dyn Pages>,
     /// Counts.
     pub observer: Arc<dyn Observer>,
     /// Refuses when too much is in flight.
@@ -259,7 +261,7 @@ impl Serve for Stack {
         // First of all, because every refusal names its request.
         let identity = connection.ids().identify(&parts.headers);
         let id = identity.id.clone();
-        let form = Form::wanted_by(&parts.headers);
+        let form = Form::wanted_by(&parts.headers, self.parts.pages.as_ref());
         let mut response = match self
             .pass(parts, incoming, identity, connection, &mut record)
             .await

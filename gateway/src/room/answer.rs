@@ -51,7 +51,7 @@ impl Refusal {
     }
 
     /// Writes the refusal.
-    pub(crate) fn into_response(self, id: &RequestId, form: Form) -> Response<EdgeBody> {
+    pub(crate) fn into_response(self, id: &RequestId, form: Form<'_>) -> Response<EdgeBody> {
         let mut response = self.problem.into_response(id, form);
         if let Some(cookie) = self.cookie {
             response.headers_mut().append(SET_COOKIE, cookie);

@@ -132,7 +132,7 @@ impl Room {
         body: RequestBody,
         id: &RequestId,
     ) -> Response<EdgeBody> {
-        let form = Form::wanted_by(&parts.headers);
+        let form = Form::wanted_by(&parts.headers, &self.refusals);
         let answered = match Address::of(parts.uri.path()) {
             None => Err(Problem::not_found().into()),
             Some(address) => self.route(&address, parts, body).await,

@@ -34,7 +34,7 @@ impl Room {
         id: &RequestId,
         client: &ClientAddress,
     ) -> Response<EdgeBody> {
-        let form = Form::wanted_by(&parts.headers);
+        let form = Form::wanted_by(&parts.headers, &self.refusals);
         let Some(posted) = self.posted(drop) else {
             return unknown_drop().into_response(id, form);
         };
@@ -45,8 +45,8 @@ impl Room {
         id.as_str().clone_into(&mut visited.view.request_id);
         let status = self.status_of(drop);
         let mut response = match form {
-            Form::Page if visited.inside => redirect(&back),
-            Form::Page => self.page(&visited.view, status),
+            Form::Page(_) if visited.inside => redirect(&back),
+            Form::Page(_) => self.page(&visited.view, status),
             Form::Json => answer::json(status, json(&WaitingRoomAnswer::of(&visited.view))),
         };
         response

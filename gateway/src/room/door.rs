@@ -21,7 +21,7 @@ impl Door for HouseDoor {
     fn decide(&self, drop: &DropId, request: &Parts, visit: &Visit) -> Decision {
         let room = &self.0;
         let Some(snapshot) = room.desk.snapshot(drop) else {
-            return hold(Problem::overloaded(domain::Span::from_secs(5)), request, visit);
+            return room.hold(Problem::overloaded(domain::Span::from_secs(5)), request, visit);
         };
         let session = room.session(drop, &request.headers);
         let reads = request.method == Method::GET || request.method == Method::HEAD;
@@ -41,12 +41,12 @@ impl Door for HouseDoor {
             Verdict::Pass => self.pass(drop, session, request),
             Verdict::Wait => self.receive(drop, request, visit),
             Verdict::Refuse(Turned::Closed) if reads => self.receive(drop, request, visit),
-            Verdict::Refuse(Turned::Closed) => hold(
+            Verdict::Refuse(Turned::Closed) => room.hold(
                 Problem::new(StatusCode::FORBIDDEN, "drop-closed", "This drop admits nobody"),
                 request,
                 visit,
             ),
-            Verdict::Refuse(Turned::AdmissionRequired) => hold(admission_required(), request, visit),
+            Verdict::Refuse(Turned::AdmissionRequired) => room.hold(admission_required(), request, visit),
         }
     }
 
@@ -136,6 +136,11 @@ impl Room {
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
         })
     }
+
+    fn hold(&self, problem: Problem, request: &Parts, visit: &Visit) -> Decision {
+        let form = Form::wanted_by(&request.headers, &self.refusals);
+        Decision::Hold(problem.into_response(visit.id(), form))
+    }
 }
 
 /// 429: a request that would change something, from somebody who is not admitted. Its body was
@@ -145,8 +150,4 @@ fn admission_required() -> Problem {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "admission-required", title)
         .detail("This part of the shop is behind a queue. Open its page, wait to be let in, then send this again.")
         .retry_after(domain::Span::from_secs(5))
-}
-
-fn hold(problem: Problem, request: &Parts, visit: &Visit) -> Decision {
-    Decision::Hold(problem.into_response(visit.id(), Form::wanted_by(&request.headers)))
 }

@@ -24,6 +24,7 @@
 mod error;
 mod headers;
 mod live;
+mod refusal;
 mod room;
 mod view;
 mod words;
@@ -34,6 +35,7 @@ mod tests;
 pub use error::{ErrorKind, ErrorView, error_policy, render_error};
 pub use headers::{content_security_policy, page_headers, refresh_seconds};
 pub use live::{Live, LiveStock, LiveWait};
+pub use refusal::RefusalPages;
 pub use room::render;
 pub use view::{Chance, Draw, ItemStock, PageState, PageView, QueueingMethod, StockTotal, WaitInterval};
 pub use words::{grouped, wait_phrase};

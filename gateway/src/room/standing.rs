@@ -92,3 +92,6 @@ fn page_state(state: PlaceState) -> PageState {
         PlaceState::Paused => PageState::Paused,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use checkout_worker::audit::{AuditReport, BOOKS};
 use checkout_worker::ledger::OrderNotice;
 use checkout_worker::observe::Observer;
 use domain::saga::{Alarm, StateName};
@@ -73,6 +74,18 @@ impl Observer for CheckoutCounts {
         self.metrics.webhooks.with_label_values(&[outcome]).inc();
     }
 
+    /// Every book shows, as zero where all is well: a series that comes and goes cannot be alerted on.
+    fn audited(&self, report: &AuditReport) {
+        for book in BOOKS {
+            let of_book = report.differences.iter().filter(|found| found.what == book);
+            let units = of_book.map(|found| (found.expected - found.found).abs()).sum();
+            self.metrics
+                .audit_difference
+                .with_label_values(&[book])
+                .set(units);
+        }
+    }
+
     fn breaker(&self, open: bool) {
         if open {
             tracing::warn!(
@@ -85,5 +98,81 @@ impl Observer for CheckoutCounts {
             .breaker_open
             .with_label_values(&["provider"])
             .set(i64::from(open));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use checkout_worker::audit::Difference;
+    use checkout_worker::ledger::AuditSums;
+    use domain::Timestamp;
+
+    use super::*;
+
+    struct Deaf;
+
+    impl Listening for Deaf {
+        fn notice(&self, _: &OrderNotice) {}
+    }
+
+    fn counts() -> (Metrics, CheckoutCounts) {
+        let metrics = Metrics::new().unwrap();
+        (metrics.clone(), CheckoutCounts::new(metrics, Arc::new(Deaf)))
+    }
+
+    fn report(differences: &[(&'static str, i64, i64)]) -> AuditReport {
+        let clean = AuditReport::of(AuditSums::default(), Timestamp::from_millis(1));
+        let differences = differences.iter().map(|(what, expected, found)| Difference {
+            what,
+            subject: String::new(),
+            expected: *expected,
+            found: *found,
+        });
+        AuditReport {
+            differences: differences.collect(),
+            ..clean
+        }
+    }
+
+    #[test]
+    fn differences_of_one_book_add_up_without_cancelling_and_go_when_mended() {
+        let (metrics, counts) = counts();
+        counts.audited(&report(&[
+            ("oversold", 0, 3),
+            ("oversold", 2, 0),
+            ("captured_total", 5, 4),
+        ]));
+        let shown = |book: &str| metrics.audit_difference.with_label_values(&[book]).get();
+        assert_eq!((shown("oversold"), shown("captured_total")), (5, 1));
+        counts.audited(&report(&[]));
+        assert_eq!((shown("oversold"), shown("captured_total")), (0, 0));
+        let text = String::from_utf8(metrics.encode()).unwrap();
+        for book in BOOKS {
+            assert!(
+                text.contains(&format!("doorline_audit_difference{{what=\"{book}\"}} 0")),
+                "{book}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_breaker_shows_while_it_is_open() {
+        let (metrics, counts) = counts();
+        let shown = || metrics.breaker_open.with_label_values(&["provider"]).get();
+        counts.breaker(true);
+        assert_eq!(shown(), 1);
+        counts.breaker(false);
+        assert_eq!(shown(), 0);
+    }
+
+    #[test]
+    fn only_paid_orders_count_towards_how_long_a_checkout_takes() {
+        let (metrics, counts) = counts();
+        let drop = DropId::new("aurora").unwrap();
+        counts.finished(&drop, StateName::Declined, Span::from_secs(1));
+        counts.finished(&drop, StateName::Paid, Span::from_secs(2));
+        let seen = metrics.checkout_duration.with_label_values(&["aurora"]);
+        assert_eq!(seen.get_sample_count(), 1);
+        assert!((seen.get_sample_sum() - 2.0).abs() < f64::EPSILON);
     }
 }

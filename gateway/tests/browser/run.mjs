@@ -1,11 +1,13 @@
 // The browser tests, by one command:
 //   node run.mjs --gallery DIR   pages from the gallery, behaviour against a scripted API
 //   node run.mjs --base URL [--path /drops/aurora]   a running gateway or demo, end to end
-// Both may be given. CHROMIUM names the browser, else /usr/bin/chromium.
+//   node run.mjs --down URL      a running gateway whose shop is gone; --shots DIR keeps pictures
+// All may be given. CHROMIUM names the browser, else /usr/bin/chromium.
 import { parseArgs } from "node:util";
 import { after } from "node:test";
 import { launch } from "./browser.mjs";
 import { Mock } from "./mock.mjs";
+import { down } from "./suites/down.mjs";
 import { gallery } from "./suites/gallery.mjs";
 import { gateway } from "./suites/gateway.mjs";
 import { live } from "./suites/live.mjs";
@@ -16,10 +18,12 @@ const { values } = parseArgs({
     base: { type: "string" },
     path: { type: "string", default: "/drops/aurora" },
     assets: { type: "string" },
+    down: { type: "string" },
+    shots: { type: "string" },
   },
 });
-if (!values.gallery && !values.base) {
-  process.stderr.write("nothing to test: give --gallery DIR, --base URL, or both\n");
+if (!values.gallery && !values.base && !values.down) {
+  process.stderr.write("nothing to test: give --gallery DIR, --base URL, --down URL, or several\n");
   process.exit(2);
 }
 const browser = await launch();
@@ -30,6 +34,7 @@ if (values.gallery) {
   gallery(browser, mock, values.gallery);
   live(browser, mock);
 }
+if (values.down) down(browser, values.down, values.shots);
 if (values.base) gateway(browser, values.base, values.path);
 after(async () => {
   mock?.close();

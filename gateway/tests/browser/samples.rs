@@ -255,14 +255,15 @@ pub(crate) fn hostile() -> PageView {
 pub(crate) fn errors() -> Vec<(String, ErrorView)> {
     let of = |kind: ErrorKind| ErrorView {
         title: "Aurora, first edition".to_owned(),
-        retry_after_seconds: kind.status().is_server_error().then_some(10),
-        return_to: Some("/drops/aurora".to_owned()),
+        retry_after_seconds: matches!(kind, ErrorKind::TooManyRequests | ErrorKind::Unavailable)
+            .then_some(10),
         request_id: "0193f2c4-7a10-7c3e-9d55-2f6f0c1b9a77".to_owned(),
         ..ErrorView::new(kind)
     };
     let named = |kind: ErrorKind| (format!("error_{kind:?}").to_lowercase(), of(kind));
     let own_words = ErrorView {
-        headline: Some("The header block is too long".to_owned()),
+        status: http::StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        headline: Some("The header block is too long.".to_owned()),
         explanation: Some(format!("At most 32 KiB are taken. {}", HOSTILE[0])),
         ..ErrorView::new(ErrorKind::BadRequest)
     };

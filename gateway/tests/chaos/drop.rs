@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use domain::Clock as _;
 use gateway::assembly::Ground;
 use gateway::config::Environment;
 use gateway::demo::settings::Plan;

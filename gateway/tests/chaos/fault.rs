@@ -156,11 +156,7 @@ async fn spell(begin: impl Fn(), end: impl Fn()) -> anyhow::Result<()> {
 }
 
 async fn weather(wires: &Wires, wire: impl Fn(&Wires) -> &Relay, weather: Weather) -> anyhow::Result<()> {
-    spell(
-        || wire(wires).set(weather),
-        || wire(wires).set(Weather::Clear),
-    )
-    .await
+    spell(|| wire(wires).set(weather), || wire(wires).set(Weather::Clear)).await
 }
 
 /// Keeps a copy of Redis's files, lets some seconds pass, and brings the copy back.

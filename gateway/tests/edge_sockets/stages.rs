@@ -262,7 +262,13 @@ async fn browsers_get_a_page_and_programs_a_problem() {
         (page.status, page.header("content-type")),
         (502, Some("text/html; charset=utf-8"))
     );
-    assert!(page.text().contains("The shop cannot be reached"));
+    assert_eq!(page.header("content-security-policy"), Some("default-src 'none'"));
+    assert_eq!(page.header("cache-control"), Some("no-store"));
+    let id = page
+        .header("x-request-id")
+        .expect("every answer names its request");
+    assert!(page.text().contains("<title>upstream-unreachable</title>"));
+    assert!(page.text().ends_with(id), "{}", page.text());
     let problem = raw.get("/", "Accept: application/json\r\n").await;
     assert_eq!(problem.json()["type"], "/.doorline/problems/upstream-unreachable");
     assert_eq!(gateway.counts.of("request open upstream_failed"), 2);

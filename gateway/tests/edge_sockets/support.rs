@@ -6,20 +6,23 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use domain::{DropId, Entropy};
+use gateway::edge::RequestId;
 use gateway::edge::address::TrustedProxies;
-use gateway::edge::body::{BodyLimits, EdgeBody};
-use gateway::edge::door::{Admitted, Decision, Door, RouterHandler};
+use gateway::edge::body::{BodyLimits, EdgeBody, RequestBody};
+use gateway::edge::door::{Admitted, AnswerFuture, Decision, Door, Handler};
 use gateway::edge::headers::{Command, Proof};
 use gateway::edge::listener::{ConnectionCaps, Deadlines, Listener, ListenerConfig};
 use gateway::edge::path::PathTable;
+use gateway::edge::problem::{Form, Pages, Problem, explain_rejection};
 use gateway::edge::proxy::{Proxy, ProxyConfig, Upgrades};
 use gateway::edge::shed::Shedder;
 use gateway::edge::stack::{Rules, Stack, StackParts};
 use gateway::edge::visit::Visit;
 use http::request::Parts;
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Request, Response};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 #[path = "client.rs"]
 pub(crate) mod client;
@@ -62,6 +65,38 @@ impl Door for HeaderDoor {
     fn obey(&self, drop: &DropId, command: Command, admitted: &Admitted, _: &Visit) -> Vec<HeaderValue> {
         assert_eq!((command, admitted.admission), (Command::Revoke, [7; 16]));
         vec![HeaderValue::try_from(format!("__Host-doorline-admission-{drop}=; Max-Age=0")).unwrap()]
+    }
+}
+
+/// Answers our own paths with a router of the test's.
+struct RouterHandler(axum::Router);
+
+impl Handler for RouterHandler {
+    fn answer(&self, request: Request<RequestBody>, visit: Visit) -> AnswerFuture {
+        let router = self.0.clone();
+        Box::pin(async move {
+            let id = visit.id().clone();
+            let (mut parts, body) = request.into_parts();
+            parts.extensions.insert(visit);
+            let request = Request::from_parts(parts, axum::body::Body::new(body));
+            match router.oneshot(request).await {
+                Ok(response) => explain_rejection(response, &id, Form::Json).await,
+                Err(never) => match never {},
+            }
+        })
+    }
+}
+
+/// Pages that say which problem they stand for.
+struct BarePages;
+
+impl Pages for BarePages {
+    fn draw(&self, problem: &Problem, id: &RequestId) -> String {
+        format!("<!doctype html><title>{}</title><p>{id}", problem.slug())
+    }
+
+    fn policy(&self) -> HeaderValue {
+        HeaderValue::from_static("default-src 'none'")
     }
 }
 
@@ -132,7 +167,8 @@ impl Setup {
         let parts = Arc::new(StackParts {
             rules: ArcSwap::from_pointee(self.rules),
             door: Arc::new(HeaderDoor),
-            api: Arc::new(RouterHandler::new(self.router)),
+            api: Arc::new(RouterHandler(self.router)),
+            pages: Arc::new(BarePages),
             observer: counts.clone(),
             shedder: Shedder::new(self.in_flight_max),
         });

@@ -295,10 +295,16 @@ async fn metrics_are_well_formed_complete_and_true() {
                 .starts_with("text/plain; version=0.0.4")
         );
         let metrics = parse(&answer.body);
-        let sold = metrics
-            .series
-            .get("doorline_stock_units{drop=\"aurora\",sku=\"AUR-42\",state=\"sold\"}");
-        (sold == Some(&2.0)).then_some(metrics)
+        // Stock and orders are read at different paces.
+        let all = [
+            (
+                "doorline_stock_units{drop=\"aurora\",sku=\"AUR-42\",state=\"sold\"}",
+                2.0,
+            ),
+            ("doorline_orders{drop=\"aurora\",state=\"paid\"}", 1.0),
+        ];
+        let shows = |(series, value): &(&str, f64)| metrics.series.get(*series) == Some(value);
+        all.iter().all(shows).then_some(metrics)
     })
     .await;
     let missing: Vec<_> = METRICS

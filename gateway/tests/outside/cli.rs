@@ -9,7 +9,7 @@ use crate::house::{ADMIN_TOKEN, House, SKU};
 use crate::program::{doorline, run, stderr, stdout};
 
 /// Writes the configuration by which commands find the gateway.
-fn write_config(house: &House) {
+pub(crate) fn write_config(house: &House) {
     let text = house.text.replacen(
         "[admin]\nlisten = \"127.0.0.1:0\"",
         &format!("[admin]\nlisten = \"{}\"", house.doorline.admin_address),
@@ -18,13 +18,13 @@ fn write_config(house: &House) {
     fs::write(house.folder.path().join("config.toml"), text).expect("a writable folder");
 }
 
-async fn command(house: &House, arguments: &[&str]) -> Output {
+pub(crate) async fn command(house: &House, arguments: &[&str]) -> Output {
     let mut command = doorline(house.folder.path(), arguments);
     command.env("TEST_ADMIN_TOKEN", ADMIN_TOKEN);
     run(command).await
 }
 
-async fn answer(house: &House, arguments: &[&str]) -> Value {
+pub(crate) async fn answer(house: &House, arguments: &[&str]) -> Value {
     let arguments = [arguments, &["--output", "json"]].concat();
     let output = command(house, &arguments).await;
     assert_eq!(
@@ -37,7 +37,7 @@ async fn answer(house: &House, arguments: &[&str]) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commands_drive_a_running_gateway() {
+pub(crate) async fn commands_drive_a_running_gateway() {
     let house = House::usual().await;
     write_config(&house);
     let drops = answer(&house, &["status"]).await;
@@ -73,7 +73,7 @@ async fn commands_drive_a_running_gateway() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commands_look_into_orders_and_books() {
+pub(crate) async fn commands_look_into_orders_and_books() {
     let house = House::usual().await;
     write_config(&house);
     let browser = house.browser();

@@ -1,6 +1,7 @@
 //! A whole gateway in this process, with a shop that writes everything down and a sandbox
 //! provider, all on sockets and in a folder of their own.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -150,15 +151,31 @@ pub(crate) struct House {
 impl House {
     pub(crate) async fn open(terms: Terms) -> Self {
         let origin = Origin::start().await;
+        let address = origin.address;
+        Self::around(origin, address, "", terms).await
+    }
+
+    /// The usual drop with so many places inside.
+    pub(crate) async fn with_room_for(total_active_users: u32) -> Self {
+        Self::open(Terms {
+            total_active_users,
+            ..Terms::default()
+        })
+        .await
+    }
+
+    /// In front of a shop of the test's own, with more lines for `[upstream]`.
+    pub(crate) async fn before(shop: SocketAddr, upstream: &str, terms: Terms) -> Self {
+        Self::around(Origin::start().await, shop, upstream, terms).await
+    }
+
+    async fn around(origin: Origin, shop: SocketAddr, upstream: &str, terms: Terms) -> Self {
         let provider = Provider::start(ProviderConfig::default())
             .await
             .expect("a provider");
         let folder = tempfile::tempdir().expect("a folder");
-        let text = terms.text(
-            &format!("http://{}", origin.address),
-            &provider.url(),
-            &folder.path().join("data"),
-        );
+        let text = text_of(&terms, shop, &provider, &folder);
+        let text = text.replace("[backend]", &format!("{upstream}\n[backend]"));
         let doorline = start(&text, &provider).await;
         Self {
             doorline,
@@ -184,11 +201,7 @@ impl House {
             ..
         } = self;
         doorline.close().await;
-        let text = terms.text(
-            &format!("http://{}", origin.address),
-            &provider.url(),
-            &folder.path().join("data"),
-        );
+        let text = text_of(&terms, origin.address, &provider, &folder);
         let doorline = start(&text, &provider).await;
         Self {
             doorline,
@@ -199,6 +212,12 @@ impl House {
         }
     }
 
+    /// The ledger's own file, for looking at what no answer tells and for getting in its way.
+    pub(crate) fn ledger(&self) -> rusqlite::Connection {
+        let path = self.folder.path().join("data").join("ledger.db");
+        rusqlite::Connection::open(path).expect("a ledger")
+    }
+
     /// A new browser.
     pub(crate) fn browser(&self) -> Browser {
         Browser::new(self.doorline.address)
@@ -207,6 +226,12 @@ impl House {
     /// A client of the admin listener that shows the token.
     pub(crate) fn operator(&self) -> Browser {
         Browser::new(self.doorline.admin_address).always("authorization", &format!("Bearer {ADMIN_TOKEN}"))
+    }
+
+    /// An operator's command to the drop: `pause`, `resume`, `drain`, `end`, `queue-all`.
+    pub(crate) async fn command(&self, verb: &str) -> Answer {
+        let path = format!("/admin/v1/drops/aurora/{verb}");
+        self.operator().ask("POST", &path, &[], None).await
     }
 
     pub(crate) async fn change_drop(&self, change: &serde_json::Value) -> Answer {
@@ -227,7 +252,13 @@ impl House {
     }
 }
 
-async fn start(text: &str, provider: &RunningProvider) -> Doorline {
+fn text_of(terms: &Terms, shop: SocketAddr, provider: &RunningProvider, folder: &TempDir) -> String {
+    let data = folder.path().join("data");
+    terms.text(&format!("http://{shop}"), &provider.url(), &data)
+}
+
+/// Opens a gateway as `text` says, in this process.
+pub(crate) async fn open(text: &str) -> Doorline {
     let environment = || -> Environment {
         [
             ("TEST_ADMIN_TOKEN", ADMIN_TOKEN),
@@ -245,9 +276,13 @@ async fn start(text: &str, provider: &RunningProvider) -> Doorline {
         entropy: Arc::new(SystemEntropy),
         environment: environment(),
     };
-    let doorline = Doorline::open(&config, Role::All, &ground)
+    Doorline::open(&config, Role::All, &ground)
         .await
-        .expect("a gateway");
+        .expect("a gateway")
+}
+
+async fn start(text: &str, provider: &RunningProvider) -> Doorline {
+    let doorline = open(text).await;
     provider.provider().set_webhook(Some(WebhookTarget {
         url: format!("http://{}/.doorline/v1/webhooks/stripe", doorline.address),
         secret: WEBHOOK_SECRET.to_owned(),

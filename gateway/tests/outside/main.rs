@@ -3,20 +3,27 @@
 //! part of the contract.
 
 mod admin;
+mod admin_verbs;
+mod built_in;
 mod cli;
+mod cli_books;
 mod client;
 mod demo;
 mod door;
 mod house;
+mod limits;
 mod logs;
 mod nginx;
 mod orders;
 mod orders_paid;
 mod origin;
+mod private;
 mod program;
 mod queue;
 mod race;
+mod refusals;
 mod security;
 mod shopper_api;
 mod stream;
+mod vendor;
 mod webhooks;

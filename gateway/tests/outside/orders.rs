@@ -1,6 +1,6 @@
 //! Reserving: what is held, what is refused, and how often a key may be used.
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, select};
 use serde_json::{Value, json};
 
 use crate::client::{Browser, DROP, PAGE, until};
@@ -116,6 +116,33 @@ async fn twins_make_one_order() {
         assert_eq!(json["order"], *first);
     }
     assert!(order.is_some(), "one of them was taken");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_twin_in_flight_is_told_to_wait_for_its_sibling() {
+    let house = House::usual().await;
+    let browser = house.browser();
+    browser.enter().await;
+    // Whoever writes to the ledger now waits for us: the first of the twins stays in flight.
+    let ledger = house.ledger();
+    ledger
+        .execute_batch("BEGIN IMMEDIATE")
+        .expect("our turn to write");
+    let body = units(1);
+    let twin = || Box::pin(browser.order("k-1", &body));
+    let (told, sibling) = select(twin(), twin()).await.factor_first();
+    let problem = told.problem(409, "request-in-flight");
+    assert_eq!(problem["retry_after"], 1);
+    ledger
+        .execute_batch("ROLLBACK")
+        .expect("the ledger is free again");
+    let order = sibling.await.expect(201).json();
+    let again = browser.order("k-1", &body).await.expect(201).json();
+    assert_eq!(
+        again["order"], order["order"],
+        "the key stands for this one order"
+    );
     house.close().await;
 }
 

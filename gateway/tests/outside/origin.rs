@@ -28,11 +28,11 @@ pub(crate) struct Seen {
 
 type Book = Arc<Mutex<Vec<Seen>>>;
 
-/// A running shop; it ends when dropped.
+/// A running shop; it ends when dropped or stopped.
 pub(crate) struct Origin {
     pub(crate) address: SocketAddr,
     book: Book,
-    _tasks: JoinSet<()>,
+    tasks: Mutex<JoinSet<()>>,
 }
 
 impl Seen {
@@ -54,8 +54,14 @@ impl Origin {
         Self {
             address,
             book,
-            _tasks: tasks,
+            tasks: Mutex::new(tasks),
         }
+    }
+
+    /// Ends the shop with all its connections; its port answers no more.
+    pub(crate) async fn stop(&self) {
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.shutdown().await;
     }
 
     /// Everything the shop got so far.
@@ -73,7 +79,8 @@ impl Origin {
     }
 }
 
-/// `?do=revoke` and its alias command the gateway, `?do=cookies` tries to set cookies of the gateway's.
+/// `?do=revoke` and its alias command the gateway, `?do=cookies` tries to set cookies of the
+/// gateway's, `?do=redirect` points somewhere else.
 async fn answer(State(book): State<Book>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_BYTES_MAX).await.unwrap_or_default();
@@ -84,6 +91,11 @@ async fn answer(State(book): State<Book>, request: Request) -> Response {
     }
     if target.contains("do=alias") {
         response = response.header("cf-waiting-room-command", "revoke");
+    }
+    if target.contains("do=redirect") {
+        response = response
+            .status(302)
+            .header("location", "http://192.0.2.1/elsewhere");
     }
     if target.contains("do=cookies") {
         for cookie in [

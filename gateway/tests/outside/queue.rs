@@ -130,11 +130,7 @@ async fn claiming_gives_one_admission_however_often_it_is_asked_for() {
 
 #[tokio::test]
 async fn who_is_not_called_learns_the_position_and_waits() {
-    let house = House::open(Terms {
-        total_active_users: 1,
-        ..Terms::default()
-    })
-    .await;
+    let house = House::with_room_for(1).await;
     let (inside, next) = (house.browser(), house.browser());
     inside.enter().await;
     let place = next.join().await;
@@ -156,11 +152,7 @@ async fn who_is_not_called_learns_the_position_and_waits() {
 
 #[tokio::test]
 async fn a_full_room_says_you_are_next_and_when() {
-    let house = House::open(Terms {
-        total_active_users: 2,
-        ..Terms::default()
-    })
-    .await;
+    let house = House::with_room_for(2).await;
     let (first, second) = (house.browser(), house.browser());
     first.join().await;
     second.join().await;
@@ -275,29 +267,18 @@ async fn before_the_start_nobody_is_let_in() {
 async fn a_pause_keeps_places_and_lets_nobody_in() {
     let house = House::usual().await;
     let browser = house.browser();
-    let operator = house.operator();
-    operator
-        .ask("POST", "/admin/v1/drops/aurora/pause", &[], None)
-        .await
-        .expect(200);
+    house.command("pause").await.expect(200);
     browser.join().await;
     browser.until_place("paused").await;
     browser.claim().await.problem(409, "paused");
-    operator
-        .ask("POST", "/admin/v1/drops/aurora/resume", &[], None)
-        .await
-        .expect(200);
+    house.command("resume").await.expect(200);
     browser.until_place("called").await;
     house.close().await;
 }
 
 #[tokio::test]
 async fn a_stream_tells_the_place_and_each_change_of_it() {
-    let house = House::open(Terms {
-        total_active_users: 1,
-        ..Terms::default()
-    })
-    .await;
+    let house = House::with_room_for(1).await;
     let (inside, next) = (house.browser(), house.browser());
     house
         .browser()

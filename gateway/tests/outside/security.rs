@@ -359,11 +359,7 @@ async fn a_stranger_cannot_change_the_address_that_limits_count() {
 
 #[tokio::test]
 async fn no_more_are_inside_than_may_be() {
-    let house = House::open(Terms {
-        total_active_users: 3,
-        ..Terms::default()
-    })
-    .await;
+    let house = House::with_room_for(3).await;
     let crowd: Vec<Browser> = (0..12).map(|_| house.browser()).collect();
     for browser in &crowd {
         browser.join().await;

@@ -154,10 +154,13 @@ fn purchase<'a>(method: &'a str, order: &'a str) -> Vec<(&'static str, &'a str)>
     ]
 }
 
+/// The usual purchase, ready to be sent.
+fn buy<'a>(provider: &'a RunningProvider, method: &str, order: &str) -> Ask<'a> {
+    post(provider, "/v1/payment_intents", &purchase(method, order))
+}
+
 async fn authorise(provider: &RunningProvider, order: &str) -> String {
-    let intent = post(provider, "/v1/payment_intents", &purchase("pm_card_visa", order))
-        .ok()
-        .await;
+    let intent = buy(provider, "pm_card_visa", order).ok().await;
     assert_eq!(intent["status"], "requires_capture");
     id(&intent)
 }

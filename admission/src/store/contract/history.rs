@@ -41,8 +41,9 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// The rules that histories are played under: everything small, so that everything happens.
-pub(crate) fn tight_rules() -> DropRules {
+pub(crate) fn tight_rules(method: QueueingMethod) -> DropRules {
     DropRules {
+        method,
         session_duration: Span::from_secs(30),
         claim_window: Span::from_secs(20),
         late_grace: Span::from_secs(20),
@@ -52,11 +53,12 @@ pub(crate) fn tight_rules() -> DropRules {
 }
 
 /// Plays `steps` through the store and on the model; every answer must be the same.
-pub(crate) async fn replay(store: Arc<dyn QueueStore>, steps: &[Step]) {
-    let mut subject = Subject::open(store, &tight_rules()).await;
+pub(crate) async fn replay(store: Arc<dyn QueueStore>, method: QueueingMethod, steps: &[Step]) {
+    let rules = tight_rules(method);
+    let mut subject = Subject::open(store, &rules).await;
     let seed = Seed([0; 32]);
-    let mut model = Queue::new(tight_rules(), seed);
-    model.reconfigure(tight_rules(), seed, subject.at());
+    let mut model = Queue::new(rules.clone(), seed);
+    model.reconfigure(rules, seed, subject.at());
     for step in steps {
         play(&mut subject, &mut model, step).await;
         let (shown, expected) = (subject.view().await, model.view(subject.at()));
@@ -78,10 +80,12 @@ pub(crate) async fn replay(store: Arc<dyn QueueStore>, steps: &[Step]) {
 async fn play(subject: &mut Subject, model: &mut Queue, step: &Step) {
     let at = subject.at();
     let ticket = |model: &Queue, name: u64| {
-        let number = model
-            .member(&shopper(name))
-            .map_or(Number(0), |member| member.number);
-        claimant(name, number)
+        let member = model.member(&shopper(name));
+        let (number, drawn) = member.map_or((Number(0), None), |member| (member.number, member.drawn));
+        Claimant {
+            drawn,
+            ..claimant(name, number)
+        }
     };
     let (store, drop) = (subject.store.clone(), subject.drop.clone());
     match step {
@@ -89,7 +93,7 @@ async fn play(subject: &mut Subject, model: &mut Queue, step: &Step) {
         Step::Join(names) => {
             let expected: Vec<_> = names
                 .iter()
-                .map(|name| model.join(shopper(*name), *name, at))
+                .map(|name| model.join(shopper(*name), lot(*name), at))
                 .collect();
             assert_eq!(subject.join(names).await, expected);
         }

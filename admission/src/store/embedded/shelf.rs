@@ -29,6 +29,8 @@ pub(super) struct Settled<T> {
 struct State {
     queue: Queue,
     blocks: Blocks,
+    /// The latest instant anything happened at.
+    latest: Timestamp,
     /// What the file was told last.
     lapsed_below: Rank,
     swept_at: Timestamp,
@@ -46,6 +48,7 @@ impl Shelf {
         let state = State {
             queue,
             blocks,
+            latest: now,
             lapsed_below: Rank(0),
             swept_at: now,
         };
@@ -56,34 +59,37 @@ impl Shelf {
     }
 
     /// Gives the queue its rules, and writes it down as it is now: from here on the file knows
-    /// the drop, its seed and the first block of numbers.
+    /// the drop, its seed and the first block of numbers. Answers with the instant it happened at.
     pub(super) fn reconfigure(
         &self,
         rules: DropRules,
         seed: Seed,
         at: Moment,
         journal: &Journal,
-    ) -> Settled<()> {
+    ) -> Settled<Timestamp> {
         let mut state = self.lock();
+        let at = state.reach(at);
         state.queue.reconfigure(rules, seed, at);
         let issued = state.queue.issued();
         state.blocks.extend_past(issued, at.now);
         let durable = self.hand_over(&mut state, at.now, journal);
         Settled {
-            answer: (),
+            answer: at.now,
             durable: Some(durable),
         }
     }
 
-    /// Does something that must be on disk before it is answered.
+    /// Does something that must be on disk before it is answered, at `now` or as much later as
+    /// time has come to.
     pub(super) fn durably<T>(
         &self,
         now: Timestamp,
         journal: &Journal,
-        operation: impl FnOnce(&mut Queue) -> T,
+        operation: impl FnOnce(&mut Queue, Timestamp) -> T,
     ) -> Settled<T> {
         let mut state = self.lock();
-        let answer = operation(&mut state.queue);
+        let now = state.reach_time(now);
+        let answer = operation(&mut state.queue, now);
         let durable = Some(self.hand_over(&mut state, now, journal));
         Settled { answer, durable }
     }
@@ -97,6 +103,7 @@ impl Shelf {
     ) -> Settled<Vec<Result<Joined, JoinRefusal>>> {
         let mut guard = self.lock();
         let state = &mut *guard;
+        let at = state.reach(at);
         let started = state.queue.version();
         let answer = requests
             .iter()
@@ -127,6 +134,7 @@ impl Shelf {
     /// Claims that change nothing are answered at once.
     pub(super) fn claim(&self, claimant: &Claimant, at: Moment, journal: &Journal) -> Settled<Claim> {
         let mut state = self.lock();
+        let at = state.reach(at);
         let answer = state.queue.claim(claimant, at);
         let durable = match answer {
             Claim::Admitted { .. } => Some(self.hand_over(&mut state, at.now, journal)),
@@ -146,6 +154,7 @@ impl Shelf {
     /// A view is given out only when all it shows is on disk: what was seen never comes undone.
     pub(super) fn view(&self, at: Moment, journal: &Journal) -> Settled<View> {
         let mut state = self.lock();
+        let at = state.reach(at);
         let answer = state.queue.view(at);
         let durable = if state.queue.has_changed_as_a_whole() {
             self.hand_over(&mut state, at.now, journal)
@@ -161,6 +170,7 @@ impl Shelf {
     /// Writes down whatever is not yet, and that we are alive.
     pub(super) fn flush(&self, now: Timestamp, journal: &Journal) -> Durable {
         let mut state = self.lock();
+        let now = state.reach_time(now);
         self.hand_over(&mut state, now, journal)
     }
 
@@ -198,6 +208,23 @@ impl Shelf {
             rows,
             block: Some(state.blocks.mark()),
         })
+    }
+}
+
+impl State {
+    /// The clock is read before the lock is taken, so whoever reads first may get here second.
+    /// A queue must not see time run back: what a later instant has ended would be on disk under
+    /// an earlier one, and after a restart nobody could tell that its time had come.
+    fn reach_time(&mut self, now: Timestamp) -> Timestamp {
+        self.latest = self.latest.max(now);
+        self.latest
+    }
+
+    fn reach(&mut self, at: Moment) -> Moment {
+        Moment {
+            now: self.reach_time(at.now),
+            ..at
+        }
     }
 }
 

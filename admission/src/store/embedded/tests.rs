@@ -40,15 +40,18 @@ contract!(
     a_ticket_brings_its_place_back,
     commands_hold_for_their_drop_alone,
     an_unknown_drop_is_refused,
+    the_random_method_serves_by_lot,
+    time_does_not_run_back_between_operations,
 );
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
-    fn random_histories_agree_with_the_model(steps in contract::steps()) {
+    fn random_histories_agree_with_the_model(steps in contract::steps(), is_random: bool) {
+        let method = if is_random { domain::QueueingMethod::Random } else { domain::QueueingMethod::Fifo };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let dir = tempfile::tempdir().unwrap();
-        runtime.block_on(contract::replay(open(dir.path()), &steps));
+        runtime.block_on(contract::replay(open(dir.path()), method, &steps));
     }
 }

@@ -7,9 +7,9 @@ use domain::Span;
 use super::shown;
 use crate::config::fields::Fields;
 use crate::config::moment::Moment;
-use crate::config::pattern::{PathPattern, Reach};
 use crate::config::report::Report;
 use crate::config::value::FromValue as _;
+use crate::edge::path::Pattern;
 
 pub(super) fn check(drops: &[Fields], report: &mut Report) {
     unique_ids(drops, report);
@@ -37,19 +37,19 @@ fn unique_ids(drops: &[Fields], report: &mut Report) {
     }
 }
 
-/// Which drop a path belongs to must be plain: the most specific wins, so none may come twice.
+/// Which drop a path belongs to must be plain: the most specific wins, so none may come twice,
+/// in whatever spelling.
 fn unique_paths(drops: &[Fields], report: &mut Report) {
-    let mut owners: HashMap<(String, Reach), (usize, String)> = HashMap::new();
+    let mut owners: HashMap<String, (usize, String)> = HashMap::new();
     for (index, drop) in drops.iter().enumerate() {
         let id = drop
             .get::<String>("id")
             .unwrap_or_else(|| format!("number {}", index + 1));
         for (place, value) in drop.list("paths") {
-            let Some(pattern) = PathPattern::from_value(value) else {
+            let Some(pattern) = Pattern::from_value(value) else {
                 continue;
             };
-            let same = (pattern.base().to_owned(), pattern.reach());
-            match owners.get(&same) {
+            match owners.get(pattern.key()) {
                 Some((owner, _)) if *owner == index => {
                     report.mistake(place, format!("`paths`: \"{pattern}\" is there twice"));
                 }
@@ -60,7 +60,7 @@ fn unique_paths(drops: &[Fields], report: &mut Report) {
                     );
                 }
                 None => {
-                    owners.insert(same, (index, id.clone()));
+                    owners.insert(pattern.key().to_owned(), (index, id.clone()));
                 }
             }
         }

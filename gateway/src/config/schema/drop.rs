@@ -40,8 +40,8 @@ pub(super) static DROP: Section = Section {
             "paths",
             List(&PathPattern),
             "[\"/drops/aurora\", \"/products/aurora/*\"]",
-            "The pages of your shop that only admitted shoppers reach. \"/x\" is that page, \"/x/*\" also\n\
-             everything below it. All other pages stay open to everybody.",
+            "The pages of your shop that only admitted shoppers reach: each with everything below it, so\n\
+             \"/x\" and \"/x/*\" mean the same. All other pages stay open to everybody.",
         ),
         Key::optional(
             "prequeue_start_time",

@@ -1,11 +1,11 @@
-//! The readers of single values: durations, rates, instants, paths.
+//! The readers of single values: durations, instants.
 
 use domain::Span;
 use proptest::prelude::*;
 
 use super::{DROP, good, refused};
-use crate::config::rate::{InvalidDuration, format_duration, parse_duration};
-use crate::config::{Moment, PathPattern, Rate, Reach};
+use crate::config::Moment;
+use crate::config::duration::{InvalidDuration, format_duration, parse_duration};
 
 #[test]
 fn a_length_of_time_is_read_in_all_its_forms() {
@@ -36,19 +36,6 @@ proptest! {
     fn a_length_of_time_reads_back_as_written(millis in 0_u64..10_000_000_000) {
         let span = Span::from_millis(millis);
         prop_assert_eq!(parse_duration(&format_duration(span)), Ok(span));
-    }
-}
-
-#[test]
-fn a_rate_is_read_in_all_its_forms_and_bursts_to_twice() {
-    let rate: Rate = "20/s".parse().expect("a rate");
-    assert_eq!((rate.count, rate.per, rate.burst()), (20, Span::from_secs(1), 40));
-    assert_eq!(rate.interval().as_millis(), 50);
-    let minute: Rate = "30 / minute".parse().expect("a rate");
-    assert_eq!(minute.to_string(), "30/min");
-    assert_eq!("5/h".parse::<Rate>().expect("a rate").to_string(), "5/h");
-    for text in ["", "20", "/s", "20/", "20/day", "-1/s", "1.5/s", "0/s"] {
-        assert!(text.parse::<Rate>().is_err(), "{text}");
     }
 }
 
@@ -98,51 +85,6 @@ fn a_time_that_comes_twice_or_never_needs_its_offset() {
         .parse()
         .expect("the second");
     assert_eq!(first.at().until(second.at()), Span::from_mins(60));
-}
-
-fn pattern(text: &str) -> PathPattern {
-    text.parse().expect("a pattern")
-}
-
-#[test]
-fn a_path_covers_itself_and_a_star_everything_below() {
-    let exact = pattern("/drops/aurora");
-    for path in ["/drops/aurora", "/drops/aurora/", "/DROPS/Aurora"] {
-        assert!(exact.matches(path), "{path}");
-    }
-    for path in [
-        "/drops/auror",
-        "/drops/aurora2",
-        "/drops/aurora/x",
-        "/drops",
-        "/",
-        "",
-    ] {
-        assert!(!exact.matches(path), "{path}");
-    }
-    let below = pattern("/products/aurora/*");
-    for path in [
-        "/products/aurora",
-        "/products/aurora/",
-        "/products/aurora/42",
-        "/products/AURORA/4/2",
-    ] {
-        assert!(below.matches(path), "{path}");
-    }
-    assert!(!below.matches("/products/aurora2"));
-    assert!(pattern("/*").matches("/anything") && pattern("/*").matches("/"));
-    assert!(pattern("/").matches("/") && !pattern("/").matches("/x"));
-    assert!(
-        !below.matches("/products/auror\u{e9}"),
-        "no panic inside a character"
-    );
-}
-
-#[test]
-fn the_more_specific_of_two_paths_is_the_greater() {
-    let ranked = ["/*", "/products/*", "/products/aurora/*", "/", "/products/aurora"].map(pattern);
-    assert!(ranked.is_sorted_by_key(PathPattern::specificity));
-    assert_eq!(ranked[0].reach(), Reach::Below);
 }
 
 #[test]

@@ -118,10 +118,10 @@ fn rates_are_read_as_merchants_write_them() {
     assert_eq!(rate("20/s"), Ok((20, 1_000)));
     assert_eq!(rate("30/min"), Ok((30, 60_000)));
     assert_eq!(rate(" 5 / hour "), Ok((5, 3_600_000)));
+    assert_eq!(rate("0/s"), Err(InvalidRate::Zero));
     for text in [
         "",
         "20",
-        "0/s",
         "-1/s",
         "20/day",
         "x/s",
@@ -130,8 +130,23 @@ fn rates_are_read_as_merchants_write_them() {
         "1.5/s",
         "99999999999/s",
     ] {
-        assert_eq!(rate(text), Err(InvalidRate(text.to_owned())), "{text}");
+        assert_eq!(rate(text), Err(InvalidRate::Form), "{text}");
     }
+}
+
+#[test]
+fn a_rate_reads_back_as_written_and_bursts_to_twice() {
+    let rate: Rate = "20/s".parse().unwrap();
+    assert_eq!(
+        (rate.burst().get(), rate.interval()),
+        (40, Duration::from_millis(50))
+    );
+    for (text, written) in [("30 / minute", "30/min"), ("5/h", "5/h"), ("7/second", "7/s")] {
+        assert_eq!(text.parse::<Rate>().unwrap().to_string(), written);
+    }
+    let most: Rate = format!("{}/s", u32::MAX).parse().unwrap();
+    assert_eq!(most.burst().get(), u32::MAX, "no overflow");
+    assert!(!most.interval().is_zero());
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn table() -> PathTable<&'static str> {
         entry("/drops/aurora", "aurora"),
         entry("/products/aurora/*", "aurora"),
         entry("/drops/aurora/vip", "vip"),
-        entry("/limited*", "limited"),
+        entry("/limited/*", "limited"),
         entry("/Straße", "street"),
     ])
 }
@@ -142,8 +142,7 @@ fn the_most_specific_pattern_wins() {
     assert_eq!(found("/drops/aurora/vip"), Some("vip"));
     assert_eq!(found("/drops/aurora/vip/x"), Some("vip"));
     assert_eq!(found("/drops/aurora/vipx"), Some("aurora"));
-    assert_eq!(found("/limited-edition"), Some("limited"));
-    assert_eq!(found("/limited.json"), Some("limited"));
+    assert_eq!(found("/limited/edition"), Some("limited"));
     assert_eq!(found("/stra%C3%9Fe"), Some("street"));
     assert_eq!(found("/STRA%C3%9FE"), Some("street"));
 }
@@ -172,10 +171,44 @@ fn a_pattern_for_the_root_protects_everything() {
 }
 
 #[test]
-fn patterns_that_protect_nothing_are_refused() {
-    for pattern in ["drops", "", "/a?b", "/a#b", "/a*/b", "/%zz", "/..", "/a%00"] {
-        assert!(pattern.parse::<Pattern>().is_err(), "{pattern}");
+fn patterns_that_protect_nothing_are_refused_with_the_reason() {
+    for (pattern, reason) in [
+        ("drops", InvalidPattern::NotAbsolute),
+        ("", InvalidPattern::NotAbsolute),
+        ("https://shop.example/x", InvalidPattern::NotAbsolute),
+        ("/a*/b", InvalidPattern::Star),
+        ("/limited*", InvalidPattern::Star),
+        ("/a?b", InvalidPattern::NotPlain),
+        ("/a#b", InvalidPattern::NotPlain),
+        ("/%zz", InvalidPattern::NotPlain),
+        ("/..", InvalidPattern::NotPlain),
+        ("/...", InvalidPattern::NotPlain),
+        ("/a//b", InvalidPattern::NotPlain),
+        ("/a\\b", InvalidPattern::NotPlain),
+        ("/a b", InvalidPattern::NotPlain),
+        ("/.doorline", InvalidPattern::Own),
+        ("/.Doorline/v1/*", InvalidPattern::Own),
+    ] {
+        assert_eq!(pattern.parse::<Pattern>(), Err(reason), "{pattern}");
     }
+    let long = format!("/{}", "a".repeat(1_024));
+    assert_eq!(long.parse::<Pattern>(), Err(InvalidPattern::TooLong));
+}
+
+#[test]
+fn patterns_that_cover_the_same_have_the_same_key() {
+    let pattern = |text: &str| text.parse::<Pattern>().unwrap();
+    for text in [
+        "/drops/aurora",
+        "/drops/aurora/",
+        "/drops/aurora/*",
+        "/Drops/AURORA",
+    ] {
+        assert_eq!(pattern(text).key(), "/drops/aurora", "{text}");
+        assert_eq!(pattern(text).to_string(), text, "it is shown as it was written");
+    }
+    assert_eq!(pattern("/").key(), pattern("/*").key());
+    assert_ne!(pattern("/drops/aurora").key(), pattern("/drops/aurora2").key());
 }
 
 proptest! {

@@ -19,7 +19,7 @@ const QUOTED_BYTES_MAX: usize = 2_048;
 pub async fn explain_rejection(
     response: Response<axum::body::Body>,
     id: &RequestId,
-    form: Form,
+    form: Form<'_>,
 ) -> Response<EdgeBody> {
     let bare = match response.headers().get(CONTENT_TYPE) {
         None => true,

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use sha2::{Digest as _, Sha256};
 
-use super::room::{STYLE, harmless};
+use super::room::STYLE;
 use super::words::span;
 
 /// Why there is no page.
@@ -49,7 +49,7 @@ impl ErrorKind {
         Self::GatewayTimeout,
     ];
 
-    /// The status this page goes out with.
+    /// The status that this page usually goes out with.
     pub const fn status(self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
@@ -78,6 +78,19 @@ impl ErrorKind {
         }
     }
 
+    /// What somebody who sees this page can do about it.
+    const fn onward(self) -> Onward {
+        match self {
+            Self::BadRequest | Self::Forbidden | Self::NotFound => Onward::FrontPage,
+            Self::AdmissionRequired => Onward::Queue,
+            Self::TooManyRequests
+            | Self::Internal
+            | Self::BadGateway
+            | Self::Unavailable
+            | Self::GatewayTimeout => Onward::Again,
+        }
+    }
+
     /// Word on the door, headline, explanation.
     const fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
@@ -99,7 +112,8 @@ impl ErrorKind {
             Self::TooManyRequests => (
                 "Slowly",
                 "That was a little fast.",
-                "Many requests came from your connection at once. Your place is safe: refreshing more often does not move it.",
+                "Many requests came from your connection at once. If you are in the queue, your place is safe: \
+                 refreshing more often does not move it.",
             ),
             Self::AdmissionRequired => (
                 "Queue first",
@@ -109,23 +123,48 @@ impl ErrorKind {
             Self::Internal => (
                 "Our fault",
                 "Something went wrong on our side.",
-                "It has been recorded. Your place in the queue is safe; please try again in a moment.",
+                "It has been recorded. If you are in the queue, your place is safe; please try again in a moment.",
             ),
             Self::BadGateway => (
                 "A hitch",
-                "The shop gave no usable answer.",
-                "You are still in. Please try again in a moment; orders that were confirmed are not affected.",
+                "The shop can’t be reached right now.",
+                "Please try again in a moment. If you are in the queue or already let in, nothing is lost; orders \
+                 that were confirmed are not affected.",
             ),
             Self::Unavailable => (
                 "Shortly",
                 "We’ll be right back.",
-                "The shop is not taking requests at this moment. Your place in the queue is safe.",
+                "More is going on than can be served at this moment. If you are in the queue, your place is safe.",
             ),
             Self::GatewayTimeout => (
                 "A hitch",
                 "The shop took too long to answer.",
-                "You are still in. If you were placing an order, look at its state before sending it again.",
+                "If you are in the queue or already let in, nothing is lost. If you were placing an order, look at \
+                 its state before sending it again.",
             ),
+        }
+    }
+}
+
+/// The link that an error page offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Onward {
+    /// The same address once more.
+    Again,
+    /// The same address, read instead of written to: there the queue begins.
+    Queue,
+    /// The shop's front page.
+    FrontPage,
+}
+
+impl Onward {
+    /// Address and text of the link. An empty address is the page's own (RFC 3986, 4.4), with
+    /// its query, so that nothing of the request has to be written into the page.
+    const fn link(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Again => ("", "Try again"),
+            Self::Queue => ("", "See my place"),
+            Self::FrontPage => ("/", "To the front page"),
         }
     }
 }
@@ -135,18 +174,18 @@ impl ErrorKind {
 pub struct ErrorView {
     /// Why; chooses the word on the door, and every sentence that is not given below.
     pub kind: ErrorKind,
+    /// The status that the page goes out with.
+    pub status: StatusCode,
     /// The refusal's own title, where it has one.
     pub headline: Option<String>,
     /// The refusal's own explanation, where it has one.
     pub explanation: Option<String>,
-    /// The drop's title, where one is concerned; empty otherwise.
+    /// Whose page it is: the drop's title or the shop's name; empty where neither is known.
     pub title: String,
     /// Language tag of the page.
     pub lang: String,
     /// When to try again, in seconds.
     pub retry_after_seconds: Option<u64>,
-    /// A link offered to go on, as a validated return path.
-    pub return_to: Option<String>,
     /// Reference for support.
     pub request_id: String,
 }
@@ -156,12 +195,12 @@ impl ErrorView {
     pub fn new(kind: ErrorKind) -> Self {
         Self {
             kind,
+            status: kind.status(),
             headline: None,
             explanation: None,
             title: String::new(),
             lang: "en".to_owned(),
             retry_after_seconds: None,
-            return_to: None,
             request_id: String::new(),
         }
     }
@@ -177,22 +216,24 @@ struct ErrorPage<'a> {
     headline: &'a str,
     explanation: &'a str,
     retry: Option<String>,
-    return_to: Option<&'a str>,
+    link: &'static str,
+    link_text: &'static str,
 }
 
-/// Renders a whole document, to be sent under [`error_policy`] and, unless the refusal has a
-/// status of its own, with [`ErrorKind::status`].
+/// Renders a whole document, to be sent under [`error_policy`].
 pub fn render_error(view: &ErrorView) -> String {
     let (word, headline, explanation) = view.kind.words();
+    let (link, link_text) = view.kind.onward().link();
     let page = ErrorPage {
         view,
         style: STYLE,
-        status: view.kind.status().as_u16(),
+        status: view.status.as_u16(),
         word,
         headline: view.headline.as_deref().unwrap_or(headline),
         explanation: view.explanation.as_deref().unwrap_or(explanation),
         retry: view.retry_after_seconds.map(span),
-        return_to: view.return_to.as_deref().map(harmless),
+        link,
+        link_text,
     };
     page.render().expect("writing to a string cannot fail")
 }

@@ -3,24 +3,22 @@
 use serde_json::json;
 
 use super::{
-    FaultPlan, Provider, ProviderConfig, authorise, body, get, header, path, post, purchase, start,
-    start_with,
+    FaultPlan, Provider, ProviderConfig, authorise, body, buy, get, header, path, post, start, start_with,
 };
 use crate::provider::{Fault, FaultRule, Operation, Outage};
 
 #[tokio::test]
 async fn a_lost_answer_took_effect_and_its_key_tells() {
     let provider = start().await;
-    let form = purchase("pm_sandbox_lostAnswer", "o1");
     assert!(
-        post(&provider, "/v1/payment_intents", &form)
+        buy(&provider, "pm_sandbox_lostAnswer", "o1")
             .key("k1")
             .try_send()
             .await
             .is_err()
     );
     assert_eq!(provider.tally().orders["o1"].authorisations, 1);
-    let again = post(&provider, "/v1/payment_intents", &form)
+    let again = buy(&provider, "pm_sandbox_lostAnswer", "o1")
         .key("k1")
         .send()
         .await;
@@ -34,13 +32,7 @@ async fn a_lost_answer_took_effect_and_its_key_tells() {
 #[tokio::test]
 async fn a_lost_answer_at_capture_took_effect() {
     let provider = start().await;
-    let intent = post(
-        &provider,
-        "/v1/payment_intents",
-        &purchase("pm_sandbox_captureLostAnswer", "o1"),
-    )
-    .ok()
-    .await;
+    let intent = buy(&provider, "pm_sandbox_captureLostAnswer", "o1").ok().await;
     let capture = path(&super::id(&intent), "capture");
     assert!(post(&provider, &capture, &[]).key("c1").try_send().await.is_err());
     let again = post(&provider, &capture, &[]).key("c1").ok().await;
@@ -55,16 +47,15 @@ async fn a_lost_request_never_happened() {
         ..FaultPlan::default()
     })
     .await;
-    let form = purchase("pm_sandbox_lostRequest", "o1");
     assert!(
-        post(&provider, "/v1/payment_intents", &form)
+        buy(&provider, "pm_sandbox_lostRequest", "o1")
             .key("k1")
             .try_send()
             .await
             .is_err()
     );
     assert!(provider.log_after(0).is_empty());
-    let again = post(&provider, "/v1/payment_intents", &form)
+    let again = buy(&provider, "pm_sandbox_lostRequest", "o1")
         .key("k1")
         .send()
         .await;
@@ -81,12 +72,8 @@ async fn a_saved_500_repeats_with_or_without_effect() {
         ("pm_sandbox_saved500", "o1", 0),
         ("pm_sandbox_saved500AfterEffect", "o2", 1),
     ] {
-        let form = purchase(method, order);
         for _ in 0..3 {
-            let answer = post(&provider, "/v1/payment_intents", &form)
-                .key(order)
-                .send()
-                .await;
+            let answer = buy(&provider, method, order).key(order).send().await;
             assert_eq!(answer.status, 500, "{method}");
         }
         let counted = provider
@@ -110,20 +97,13 @@ async fn an_unsaved_500_and_a_429_leave_the_key_free() {
         ("pm_sandbox_unsaved500", "o1", 500),
         ("pm_sandbox_rateLimited", "o2", 429),
     ] {
-        let form = purchase(method, order);
         for _ in 0..2 {
-            let answer = post(&provider, "/v1/payment_intents", &form)
-                .key(order)
-                .send()
-                .await;
+            let answer = buy(&provider, method, order).key(order).send().await;
             assert_eq!(answer.status.as_u16(), status);
             assert_eq!(header(&answer, "stripe-should-retry"), Some("true"));
         }
         assert!(!provider.tally().orders.contains_key(order));
-        post(&provider, "/v1/payment_intents", &form)
-            .key(order)
-            .ok()
-            .await;
+        buy(&provider, method, order).key(order).ok().await;
         assert_eq!(provider.tally().orders[order].authorisations, 1);
     }
 }
@@ -131,9 +111,8 @@ async fn an_unsaved_500_and_a_429_leave_the_key_free() {
 #[tokio::test]
 async fn a_purchase_is_one_order_whatever_keys_it_takes() {
     let provider = start().await;
-    let form = purchase("pm_sandbox_unsaved500", "o1");
     for (key, status) in [("k1", 500), ("k2", 500), ("k3", 200)] {
-        let answer = post(&provider, "/v1/payment_intents", &form)
+        let answer = buy(&provider, "pm_sandbox_unsaved500", "o1")
             .key(key)
             .send()
             .await;
@@ -225,16 +204,12 @@ async fn a_client_that_hangs_up_does_not_stop_what_it_started() {
         ..FaultPlan::default()
     })
     .await;
-    let form = purchase("pm_card_visa", "o1");
-    let impatient = post(&provider, "/v1/payment_intents", &form).key("k1").try_send();
+    let impatient = buy(&provider, "pm_card_visa", "o1").key("k1").try_send();
     let cut = tokio::time::timeout(std::time::Duration::from_millis(10), impatient).await;
     assert!(cut.is_err());
     // Either it had arrived and is executed under its key, or it had not and is executed now.
     loop {
-        let again = post(&provider, "/v1/payment_intents", &form)
-            .key("k1")
-            .send()
-            .await;
+        let again = buy(&provider, "pm_card_visa", "o1").key("k1").send().await;
         if again.status != 409 {
             assert_eq!(again.status, 200);
             break;
@@ -278,9 +253,7 @@ async fn memory_is_bounded_and_a_full_book_changes_nothing() {
     let provider = Provider::start(config).await.unwrap();
     authorise(&provider, "o1").await;
     let kept = authorise(&provider, "o2").await;
-    let answer = post(&provider, "/v1/payment_intents", &purchase("pm_card_visa", "o3"))
-        .send()
-        .await;
+    let answer = buy(&provider, "pm_card_visa", "o3").send().await;
     assert_eq!(answer.status, 500);
     assert!(!provider.tally().orders.contains_key("o3"));
     post(&provider, &path(&kept, "cancel"), &[]).ok().await;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{FaultPlan, body, header, id, path, post, purchase, start, start_with};
+use super::{FaultPlan, body, buy, header, id, path, post, purchase, start, start_with};
 use crate::provider::{Fault, FaultRule, Operation};
 
 #[tokio::test]
@@ -43,10 +43,7 @@ async fn the_order_of_parameters_does_not_matter_but_their_values_do() {
 #[tokio::test]
 async fn a_key_belongs_to_one_endpoint() {
     let provider = start().await;
-    let intent = post(&provider, "/v1/payment_intents", &purchase("pm_card_visa", "o1"))
-        .key("k1")
-        .ok()
-        .await;
+    let intent = buy(&provider, "pm_card_visa", "o1").key("k1").ok().await;
     let (status, error) = post(&provider, &path(&id(&intent), "capture"), &[])
         .key("k1")
         .error()
@@ -105,10 +102,7 @@ async fn malformed_requests_leave_the_key_free() {
         .error()
         .await;
     assert_eq!(status, 400);
-    post(&provider, "/v1/payment_intents", &purchase("pm_card_visa", "o1"))
-        .key("k1")
-        .ok()
-        .await;
+    buy(&provider, "pm_card_visa", "o1").key("k1").ok().await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{authorise, get, id, path, post, purchase, start};
+use super::{authorise, buy, get, id, path, post, start};
 
 /// Puts stable words in place of drawn ids and of the clock.
 fn stable(mut object: Value) -> Value {
@@ -106,13 +106,9 @@ async fn each_step_changes_only_what_it_should() {
 #[tokio::test]
 async fn a_declined_intent_tells_its_error_twice() {
     let provider = start().await;
-    let (_, error) = post(
-        &provider,
-        "/v1/payment_intents",
-        &purchase("pm_card_visa_chargeDeclinedLostCard", "o1"),
-    )
-    .error()
-    .await;
+    let (_, error) = buy(&provider, "pm_card_visa_chargeDeclinedLostCard", "o1")
+        .error()
+        .await;
     let last = &error["payment_intent"]["last_payment_error"];
     let expected = json!({
         "type": "card_error",
@@ -133,13 +129,7 @@ async fn a_declined_intent_tells_its_error_twice() {
 #[tokio::test]
 async fn an_action_without_a_way_back_is_for_the_sdk() {
     let provider = start().await;
-    let intent = post(
-        &provider,
-        "/v1/payment_intents",
-        &purchase("pm_card_threeDSecure2Required", "o1"),
-    )
-    .ok()
-    .await;
+    let intent = buy(&provider, "pm_card_threeDSecure2Required", "o1").ok().await;
     let action = &intent["next_action"];
     assert_eq!(action["type"], "use_stripe_sdk");
     let page = action["use_stripe_sdk"]["stripe_js"].as_str().unwrap();

@@ -1,7 +1,8 @@
 //! The HTTP side: who may ask, how much, and what comes with every answer.
 
 use super::{
-    FaultPlan, Provider, ProviderConfig, WEBHOOK_SECRET, authorise, body, get, header, post, purchase, start,
+    FaultPlan, Provider, ProviderConfig, WEBHOOK_SECRET, authorise, body, buy, get, header, post, purchase,
+    start,
 };
 use crate::link::Link;
 use crate::provider::WebhookTarget;
@@ -14,8 +15,8 @@ async fn every_answer_names_its_request_and_the_api_version() {
         get(&provider, "/v1/payment_intents"),
         get(&provider, "/v1/payment_intents/pi_none"),
         get(&provider, "/v1/refunds").header("authorization", "Bearer wrong"),
-        post(&provider, "/v1/payment_intents", &purchase("pm_card_visa", "o1")).key("k1"),
-        post(&provider, "/v1/payment_intents", &purchase("pm_card_visa", "o1")).key("k1"),
+        buy(&provider, "pm_card_visa", "o1").key("k1"),
+        buy(&provider, "pm_card_visa", "o1").key("k1"),
     ];
     for ask in asks {
         let answer = ask.send().await;
@@ -29,10 +30,7 @@ async fn every_answer_names_its_request_and_the_api_version() {
 #[tokio::test]
 async fn the_key_is_echoed_on_writes_and_ignored_on_reads() {
     let provider = start().await;
-    let write = post(&provider, "/v1/payment_intents", &purchase("pm_card_visa", "o1"))
-        .key("k1")
-        .send()
-        .await;
+    let write = buy(&provider, "pm_card_visa", "o1").key("k1").send().await;
     assert_eq!(header(&write, "idempotency-key"), Some("k1"));
     for _ in 0..2 {
         let read = get(&provider, "/v1/payment_intents").key("k1").send().await;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{FaultPlan, WEBHOOK_SECRET, authorise, path, post, purchase, start_with};
+use super::{FaultPlan, WEBHOOK_SECRET, authorise, buy, path, post, start_with};
 use crate::provider::webhook::signature;
 use crate::provider::{RunningProvider, WebhookFaults, WebhookTarget};
 use crate::serve::{read_body, reply, serve};
@@ -134,11 +134,7 @@ async fn every_change_is_announced_with_the_object_as_it_was() {
 async fn declines_and_cancels_are_announced() {
     let provider = start_with(FaultPlan::default()).await;
     let mut endpoint = Endpoint::start(&provider, 0).await;
-    let declined = post(
-        &provider,
-        "/v1/payment_intents",
-        &purchase("pm_card_chargeDeclined", "o1"),
-    );
+    let declined = buy(&provider, "pm_card_chargeDeclined", "o1");
     let (_, error) = declined.error().await;
     post(
         &provider,

@@ -229,3 +229,25 @@ async fn sessions_that_count_for_nothing_are_swept_out() {
     subject.store.flush(subject.at().now).await.unwrap();
     assert_eq!(rows(), 0);
 }
+
+#[tokio::test]
+async fn what_time_has_ended_is_on_disk_under_that_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = contract::rules(10, 10);
+    let mut subject = Subject::open(open(dir.path()), &rules).await;
+    subject.join(&[1, 2]).await;
+    subject.call(1).await.unwrap();
+    subject.claim(1, 1).await;
+    let over_at = subject.now + 600_000;
+    subject.now = over_at;
+    // Ends the session of the first, and changes nothing that would have to be written for it.
+    assert!(matches!(subject.claim(2, 2).await, Claim::NotCalled { .. }));
+    subject.now -= 599_000;
+    subject.call(1).await.unwrap();
+    let after = reopened(snatch(dir.path()).path(), &rules, subject.now).await;
+    assert_eq!(after.claim(1, 1).await, Claim::Finished);
+    assert!(
+        after.now >= over_at,
+        "it is over, and the hour says that it still runs"
+    );
+}

@@ -1,0 +1,103 @@
+//! Tables for people and JSON for programs, whole.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::admin::wire::{AuditedStock, Difference};
+
+fn written(write: impl FnOnce(&mut Vec<u8>) -> anyhow::Result<()>) -> String {
+    let mut out = Vec::new();
+    write(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn order() -> OrderStatus {
+    OrderStatus {
+        order: "018f5c2e-7a5b-7c33-9d0e-1f2a3b4c5d6e".to_owned(),
+        drop: "aurora".to_owned(),
+        state: "authorising".to_owned(),
+        items: BTreeMap::from([("AUR-42".to_owned(), 2), ("AUR-43".to_owned(), 1)]),
+        amount: 38_700,
+        currency: "eur".to_owned(),
+        flag: None,
+        reason: None,
+        payment: None,
+        created_at: "2026-11-27T09:00:00Z".to_owned(),
+        changed_at: "2026-11-27T09:00:05Z".to_owned(),
+        version: 3,
+    }
+}
+
+fn audit_of(differences: Vec<Difference>) -> Audit {
+    Audit {
+        at: "2026-11-27T09:00:00Z".to_owned(),
+        clean: differences.is_empty(),
+        paid_orders: 2,
+        paid_total: 25_800,
+        captured_total: 25_800,
+        stock: vec![AuditedStock {
+            drop: "aurora".to_owned(),
+            sku: "AUR-42".to_owned(),
+            total: 200,
+            held: 1,
+            sold: 2,
+        }],
+        differences,
+    }
+}
+
+#[test]
+fn columns_are_as_wide_as_their_widest_cell() {
+    let shown = written(|out| orders(&[order()], OutputForm::Table, out));
+    assert_eq!(
+        shown,
+        "order                                 drop    state        items                   amount     why  changed\n\
+         018f5c2e-7a5b-7c33-9d0e-1f2a3b4c5d6e  aurora  authorising  2 × AUR-42, 1 × AUR-43  38700 eur       \
+         2026-11-27T09:00:05Z\n"
+    );
+}
+
+#[test]
+fn why_an_order_stands_still_comes_before_why_it_ended() {
+    let why = |flag: Option<&str>, reason: Option<&str>| {
+        let order = OrderStatus {
+            flag: flag.map(str::to_owned),
+            reason: reason.map(str::to_owned),
+            ..order()
+        };
+        written(|out| orders(&[order], OutputForm::Table, out))
+    };
+    assert!(why(Some("no_answer"), Some("card_declined")).contains("no_answer"));
+    assert!(why(None, Some("card_declined")).contains("card_declined"));
+}
+
+#[test]
+fn nothing_to_show_is_a_head_for_people_and_an_empty_list_for_programs() {
+    let table = written(|out| orders(&[], OutputForm::Table, out));
+    assert_eq!(table, "order  drop  state  items  amount  why  changed\n");
+    assert_eq!(written(|out| orders(&[], OutputForm::Json, out)), "[]\n");
+    assert_eq!(written(|out| drops(&[], OutputForm::Json, out)), "[]\n");
+}
+
+#[test]
+fn an_audit_ends_with_its_verdict() {
+    let clean = written(|out| audit(&audit_of(Vec::new()), OutputForm::Table, out));
+    assert_eq!(
+        clean,
+        "drop    sku     units  held  sold\naurora  AUR-42  200    1     2\n\
+         2 orders paid: 25800 due, 25800 captured\nevery unit and every charge adds up\n"
+    );
+    let difference = Difference {
+        what: "captured_total".to_owned(),
+        subject: String::new(),
+        expected: 25_800,
+        found: 12_900,
+    };
+    let report = audit_of(vec![difference]);
+    let shown = written(|out| audit(&report, OutputForm::Table, out));
+    assert!(shown.contains("DIFFERENCE captured_total : 25800 expected, 12900 found\n"));
+    assert!(shown.ends_with("something does not add up\n"));
+    let json = written(|out| audit(&report, OutputForm::Json, out));
+    let read: Audit = serde_json::from_str(&json).unwrap();
+    assert_eq!(read, report, "what is shown reads back as it was");
+}
