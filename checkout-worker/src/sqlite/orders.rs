@@ -109,7 +109,7 @@ fn update(store: &Store<'_>, order: &Order, before: u64, from: StateName) -> Res
     let changed = statement.execute(params![
         order.state.name().as_str(),
         signed(order.version),
-        state_text(&order.state),
+        state_text(order),
         order.pace.tries,
         millis(order.pace.due),
         millis(order.pace.leased_until),
@@ -245,7 +245,7 @@ impl RawOrder {
     fn into_record(self, store: &Store<'_>) -> Result<OrderRecord, StoreError> {
         let id = OrderId(u128::from_be_bytes(self.id));
         let corrupt = |what: String| StoreError::Corrupt { order: id, what };
-        let state = parse_state(id, &self.data)?;
+        let (state, strays) = parse_state(id, &self.data)?;
         if state.name().as_str() != self.state {
             return Err(corrupt(format!(
                 "it is {} by its column and {} by its data",
@@ -267,6 +267,7 @@ impl RawOrder {
                 leased_until: timestamp(self.leased_until),
             },
             flag: parse_flag(id, self.flag.as_deref(), self.flag_reason.as_deref())?,
+            strays,
         };
         Ok(OrderRecord {
             items: items(store, id, currency)?,
@@ -326,7 +327,7 @@ pub(super) fn insert(
         new.request_hash,
         order.state.name().as_str(),
         signed(order.version),
-        state_text(&order.state),
+        state_text(order),
         order.pace.tries,
         millis(order.pace.due),
         millis(order.pace.leased_until),
