@@ -167,6 +167,20 @@ pub(super) fn timestamp(millis: i64) -> Timestamp {
     }
 }
 
+/// An order's instant from its column; none of ours lies before the epoch.
+pub(super) fn instant(order: OrderId, what: &str, millis: i64) -> Result<Timestamp, StoreError> {
+    whole::<u64>(order, what, millis)?;
+    Ok(timestamp(millis))
+}
+
+/// A count or an amount from its column.
+pub(super) fn whole<T: TryFrom<i64>>(order: OrderId, what: &str, value: i64) -> Result<T, StoreError> {
+    T::try_from(value).map_err(|_| StoreError::Corrupt {
+        order,
+        what: format!("its {what} is {value}"),
+    })
+}
+
 /// An amount as a column holds it.
 pub(super) fn signed(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
