@@ -5,6 +5,8 @@
 
 pub mod embedded;
 
+use std::time::Duration;
+
 use domain::OrderId;
 
 use crate::ledger::Reply;
@@ -35,6 +37,11 @@ pub trait Broker: Send + Sync {
     /// confirmation; for the embedded one, whose queue *is* the outbox, the worker's acknowledgement.
     /// The relay keeps a bounded window of these under way.
     fn publish(&self, order: OrderId) -> Reply<'_, Result<(), PublishError>>;
+    /// How long the relay waits for [`Self::publish`] before it takes the message for lost and publishes it again. Nothing
+    /// where that wait is the worker's own time, as with the embedded hand-over. A broker under an alarm never confirms.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
     /// The next message for a worker of this process. Resolves to nothing when the broker is closed.
     fn consume(&self) -> Reply<'_, Option<Delivery>>;
 }

@@ -1,12 +1,13 @@
 //! The workers and the recovery jobs. Each is idempotent and safe to run twice at once: they all end in a
 //! compare-and-set on the order, and in calls under derived keys.
 
+mod disown;
 mod reconcile;
 mod recover;
 mod relay;
 mod work;
 
-pub use reconcile::Reconciled;
+pub use reconcile::{CLOCK_MARGIN, Reconciled};
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -127,6 +128,8 @@ pub struct Jobs {
     news: Notify,
     /// Until when the provider's payments were compared.
     compared_until: Mutex<Option<Timestamp>>,
+    /// Payments to be looked at again.
+    unsettled: disown::Unsettled,
 }
 
 impl Jobs {
@@ -147,6 +150,7 @@ impl Jobs {
             part,
             news: Notify::new(),
             compared_until: Mutex::new(None),
+            unsettled: disown::Unsettled::default(),
         }
     }
 

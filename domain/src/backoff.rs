@@ -9,6 +9,9 @@ pub const WAIT_MIN: Span = Span::from_secs(1);
 pub const WAIT_MAX: Span = Span::from_secs(60);
 /// Tries in a row without an answer after which an order is parked for somebody to look at.
 pub const TRIES_MAX: u32 = 3;
+/// The same, where the provider says each time that it is still at it: a little over four minutes of waiting
+/// (1 + 2 + 4 + 8 + 16 + 32 + 3 · 60 s), which no card payment takes.
+pub const BUSY_MAX: u32 = 10;
 
 /// The greatest [`Jitter`].
 const JITTER_MAX: u64 = 65_535;

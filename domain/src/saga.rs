@@ -15,6 +15,7 @@ mod next;
 mod payment;
 mod spine;
 mod state;
+mod stray;
 
 pub use answer::{Answer, Class, Outcome, Repeat, Stall, classify};
 pub use attempt::{Attempt, IdempotencyKey, KEY_AGE_MAX, KEY_SPACE, Operation, SAVED_ERRORS_MAX};
@@ -27,13 +28,14 @@ pub use state::{
     Accepted, ActionRequired, Authorising, By, Cancelling, Committed, Declined, Paid, Refunded, Refunding,
     Released, Reserved, Restock, State, StateName, Units, Unwound,
 };
+pub use stray::Stray;
 
 use alloc::vec::Vec;
 
 use crate::backoff::Jitter;
 use crate::{DropId, Money, OrderId, ShopperKey, Span, Timestamp};
 
-use next::{Context, Facts};
+use next::{Context, Facts, Transition};
 
 /// How long a worker keeps an order to itself while it calls the provider: the call's own deadline (20 s) and its wait
 /// for a permit, with room. A courtesy that saves calls; correctness rests on versions and keys.
@@ -61,6 +63,8 @@ pub struct Order {
     pub pace: Pace,
     /// Set while it waits for a person or for the reconciler.
     pub flag: Option<Flag>,
+    /// Payments of its name that it does not want, and the tries at getting rid of them.
+    pub strays: Vec<Stray>,
 }
 
 /// When an order is to be looked at again.
@@ -183,6 +187,7 @@ impl Order {
             state,
             pace,
             flag: None,
+            strays: Vec::new(),
         }
     }
 
@@ -206,20 +211,7 @@ impl Order {
         };
         let context = Context::new(&self, moment);
         context.admits(&event).map_err(refuse)?;
-        let next = match self.state {
-            State::Reserved(data) => spine::reserved(data, event, &context),
-            State::Accepted(data) => spine::accepted(data, event, &context),
-            State::Authorising(data) => authorise::authorising(data, event, &context),
-            State::ActionRequired(data) => authorise::action_required(data, event, &context),
-            State::Cancelling(data) => cancel::cancelling(data, event, &context),
-            State::Committed(data) => capture::committed(data, event, &context),
-            State::Paid(data) => capture::paid(data, event, &context),
-            State::Declined(data) => dead::dead(State::Declined(data), &event, &context),
-            State::Released(data) => dead::dead(State::Released(data), &event, &context),
-            State::Unwound(data) => dead::dead(State::Unwound(data), &event, &context),
-            State::Refunded(data) => dead::dead(State::Refunded(data), &event, &context),
-        };
-        let next = next.map_err(refuse)?;
+        let next = decide(self.state, event, &context).map_err(refuse)?;
         let version = self.version.saturating_add(1);
         let facts = Facts {
             id: self.id,
@@ -227,8 +219,27 @@ impl Order {
             shopper: self.shopper,
             total: self.total,
             version,
+            strays: self.strays,
         };
         Ok(next.into_step(state, facts))
+    }
+}
+
+fn decide(state: State, event: Event, context: &Context) -> Transition {
+    if let Some((stray, answer)) = stray::asked_about(&state, &event, &context.strays) {
+        return stray::answered(state, &stray, answer, context);
+    }
+    match state {
+        State::Reserved(data) => spine::reserved(data, event, context),
+        State::Accepted(data) => spine::accepted(data, event, context),
+        State::Authorising(data) => authorise::authorising(data, event, context),
+        State::ActionRequired(data) => authorise::action_required(data, event, context),
+        State::Cancelling(data) => cancel::cancelling(data, event, context),
+        State::Committed(data) => capture::committed(data, event, context),
+        State::Paid(data) => capture::paid(data, event, context),
+        State::Declined(_) | State::Released(_) | State::Unwound(_) | State::Refunded(_) => {
+            dead::dead(state, &event, context)
+        }
     }
 }
 

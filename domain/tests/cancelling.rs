@@ -67,8 +67,8 @@ fn a_payment_still_being_processed_is_waited_for_and_parks_nobody() {
     let mut order = given_up_while_processing();
     let mut now = NOW;
     let mut cancels = 0;
-    // A minute of processing, every refusal and every read of it.
-    for _ in 0..60 {
+    // Two minutes of processing, every refusal and every read of it.
+    while now < NOW + Span::from_mins(2) {
         now = now.max(order.pace.due).max(order.pace.leased_until);
         let next = step(order, Event::Drive, now);
         let call = next.call().unwrap().clone();

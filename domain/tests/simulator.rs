@@ -104,6 +104,11 @@ fn provider_storm() {
 }
 
 #[test]
+fn writes_fail() {
+    explore(Profile::WritesFail);
+}
+
+#[test]
 fn clock_jumps() {
     explore(Profile::Clock);
 }
@@ -166,4 +171,5 @@ caught! {
     draw_not_durable: DrawNotDurable in Crashes;
     downtime_that_counts: DowntimeCounts in Crashes;
     a_caller_asleep: CallerAsleep in Calm;
+    tries_forgotten_at_a_proven_absence: TriesForgotten in WritesFail;
 }

@@ -238,7 +238,7 @@ fn test_code_keeps_pace_with_the_source() {
     let floors = [
         ("domain", 12),
         ("admission", 8),
-        ("checkout-worker", 4),
+        ("checkout-worker", 8),
         ("gateway", 8),
         ("sandbox", 8),
     ];

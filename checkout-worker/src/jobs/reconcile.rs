@@ -3,13 +3,13 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use domain::saga::{Alarm, Answer, Call, Event, Operation, Payment, PaymentStatus, StateName};
+use domain::saga::{Answer, Event, Payment, PaymentId, StateName};
 use domain::{Span, Timestamp};
 use tokio::time::Instant;
 
 use crate::driver::Fed;
 use crate::ledger::{LedgerError, OrderFilter};
-use crate::provider::{ProviderCall, Window};
+use crate::provider::Window;
 
 use super::{JobError, Jobs};
 
@@ -17,8 +17,11 @@ use super::{JobError, Jobs};
 const BATCH: u32 = 128;
 /// Pages of 100 payments that one round looks at.
 const PAGES_MAX: u32 = 1_000;
-/// Windows overlap by this much: clocks differ, and the provider's list may trail its own answers.
-const OVERLAP: Span = Span::from_mins(10);
+/// How far windows reach beyond what they are about, on both sides. A payment's creation is stamped by the provider's
+/// clock and the window is cut by ours: one made a moment before the last comparison may be stamped after it, and one made
+/// just now may be stamped in our future. The list may also trail the provider's own answers. Looking at a payment twice
+/// costs nothing; one that falls between two windows is looked at by nobody.
+pub const CLOCK_MARGIN: Span = Span::from_mins(10);
 
 /// What comparing the provider's payments with the ledger found.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -65,20 +68,16 @@ impl Jobs {
         Ok(self.feed_all(orders, &Event::Look).await)
     }
 
-    /// Lists the provider's payments since the last comparison and feeds each to its order. What nobody wants is given up.
+    /// Lists the provider's payments since the last comparison and feeds each to its order. What nobody wants is given up;
+    /// what was not settled in an earlier round is looked at again, however old it is.
     pub async fn reconcile_with_provider(&self) -> Result<Reconciled, JobError> {
         let now = self.driver.clock.now();
         let mut found = Reconciled::default();
         if !self.driver.breaker.admits() {
             return Ok(found);
         }
-        let first = now - millis(self.timing.reconcile_window);
-        let since = self.compared_until().map_or(first, |until| until - OVERLAP);
-        let mut window = Window {
-            since,
-            until: now + OVERLAP,
-            after: None,
-        };
+        let mut unsettled = self.unsettled.all();
+        let mut window = self.window(now);
         for _ in 0..PAGES_MAX {
             let start = Instant::now();
             let page = self.driver.provider.list(window.clone()).await;
@@ -88,67 +87,80 @@ impl Jobs {
             self.driver.took_note("list", &answer, start.elapsed());
             let page = page.map_err(JobError::Provider)?;
             for payment in page.payments {
+                unsettled.remove(&payment.id);
                 self.compare(payment, &mut found).await?;
             }
             window.after = page.next;
             if window.after.is_none() {
                 self.set_compared_until(now);
+                for payment in unsettled {
+                    self.look_again(&payment, &mut found).await?;
+                }
                 return Ok(found);
             }
         }
         Err(JobError::Endless(PAGES_MAX))
     }
 
+    /// What to list at `now`. A clock that went back has compared a future that is yet to come: it starts over.
+    fn window(&self, now: Timestamp) -> Window {
+        let last = self.compared_until().filter(|until| *until <= now);
+        let since = last.unwrap_or_else(|| now - millis(self.timing.reconcile_window));
+        Window {
+            since: since - CLOCK_MARGIN,
+            until: now + CLOCK_MARGIN,
+            after: None,
+        }
+    }
+
+    async fn look_again(&self, payment: &PaymentId, found: &mut Reconciled) -> Result<(), JobError> {
+        if !self.driver.breaker.admits() {
+            return Ok(());
+        }
+        let start = Instant::now();
+        let answer = self.driver.provider.retrieve(payment).await;
+        self.driver.took_note("retrieve", &answer, start.elapsed());
+        match answer {
+            Answer::Payment(payment) => self.compare(payment, found).await,
+            Answer::Stalled(_) => Ok(()),
+            // Not there, or none of ours any more.
+            Answer::Refunded(_)
+            | Answer::Absent
+            | Answer::Declined(_)
+            | Answer::Rejected(_)
+            | Answer::KeyMismatch => {
+                self.unsettled.remove(payment);
+                Ok(())
+            }
+        }
+    }
+
     async fn compare(&self, payment: Payment, found: &mut Reconciled) -> Result<(), JobError> {
         found.seen += 1;
+        let id = payment.id.clone();
         let fed = self
             .driver
             .feed(payment.order, Event::Seen(payment.clone()))
             .await?;
-        match fed {
+        let settled = match fed {
             Fed::Rested(_) | Fed::Deferred(_) => {
                 found.applied += 1;
                 self.wake();
+                false
             }
-            Fed::Refused(_) => {}
+            Fed::Refused(_) => true,
             Fed::Unknown => {
                 found.unknown += 1;
-                self.disown(&payment).await;
+                self.disown(&payment).await?;
+                !self.is_ours_to_give_up(&payment)
             }
+        };
+        if settled {
+            self.unsettled.remove(&id);
+        } else {
+            self.unsettled.insert(id);
         }
         Ok(())
-    }
-
-    /// A payment that carries a drop of ours and an order that the ledger does not have. An authorisation is given up;
-    /// captured money is a person's business, because giving it back cannot be undone.
-    async fn disown(&self, payment: &Payment) {
-        let ours = self.driver.drain.knows(&payment.drop);
-        let (order, status) = (payment.order, payment.status);
-        if payment.is_kept() || payment.status == PaymentStatus::RequiresCapture {
-            tracing::error!(order.id = %order, payment.id = %payment.id, status = ?status, "a payment has no order");
-            self.driver.observer.alarm(Alarm::Stray, order);
-        }
-        if !ours || !payment.is_open() {
-            return;
-        }
-        let attempt = domain::saga::Attempt::numbered(payment.n, Timestamp::EPOCH);
-        let key =
-            domain::saga::IdempotencyKey::derive(&payment.drop, order, Operation::CancelStray, payment.n);
-        let call = Call::CancelStray {
-            attempt,
-            payment: payment.id.clone(),
-        };
-        let call = ProviderCall {
-            drop: payment.drop.clone(),
-            order,
-            key: Some(key),
-            email: None,
-            call,
-        };
-        let start = Instant::now();
-        let answer = self.driver.provider.perform(&call).await;
-        self.driver
-            .took_note(Operation::CancelStray.as_str(), &answer, start.elapsed());
     }
 
     fn compared_until(&self) -> Option<Timestamp> {

@@ -7,7 +7,7 @@ use domain::OrderId;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::PublishError;
+use crate::broker::{Broker, PublishError};
 use crate::ledger::{Channel, LedgerError, Message};
 
 use super::{Causes, Jobs};
@@ -27,6 +27,20 @@ struct UnderWay {
     publishing: Publishing,
     messages: HashMap<Id, i64>,
     ids: HashSet<i64>,
+}
+
+/// Publishes one message, and waits no longer than this broker's confirmations are worth waiting for. A confirmation
+/// that comes after that finds its message still in the outbox: it is published once more, which changes nothing.
+async fn confirmed(broker: &dyn Broker, order: OrderId) -> Result<(), PublishError> {
+    let Some(patience) = broker.patience() else {
+        return broker.publish(order).await;
+    };
+    let late = |_| PublishError {
+        why: format!("no confirmation within {patience:?}"),
+    };
+    tokio::time::timeout(patience, broker.publish(order))
+        .await
+        .map_err(late)?
 }
 
 impl Jobs {
@@ -80,7 +94,7 @@ impl Jobs {
         let broker = std::sync::Arc::clone(&self.broker);
         let task = under_way
             .publishing
-            .spawn(async move { broker.publish(order).await });
+            .spawn(async move { confirmed(&*broker, order).await });
         under_way.messages.insert(task.id(), message);
         under_way.ids.insert(message);
     }

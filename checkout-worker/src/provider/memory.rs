@@ -217,12 +217,12 @@ impl State {
             }
             Call::Retrieve { payment } => self.read(payment),
             Call::Find { .. } => {
-                let found = self
+                let ours = self
                     .books
                     .payments
                     .iter()
-                    .rev()
-                    .find(|payment| payment.order == call.order);
+                    .filter(|payment| payment.order == call.order);
+                let found = ours.max_by_key(|payment| payment.n);
                 found.map_or(Answer::Absent, |payment| Answer::Payment(payment.clone()))
             }
         }

@@ -9,7 +9,7 @@ mod wire;
 
 use std::time::Duration;
 
-use domain::saga::{Answer, Call, Class, Outcome, PaymentId, Reason, Repeat, Stall, classify};
+use domain::saga::{Answer, Call, Class, Outcome, Payment, PaymentId, Reason, Repeat, Stall, classify};
 use domain::{OrderId, Span, Timestamp};
 use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response};
@@ -196,25 +196,25 @@ impl Stripe {
         wire::page(&body).ok_or(Answer::Stalled(Stall::Lost))
     }
 
-    /// Looks for the order's newest payment among those created since its attempt. Absence is only claimed after the
-    /// whole window was read.
+    /// Looks for the order's payment of the highest number among those created since its attempt. The whole window is
+    /// read before anything is claimed: a late request of an earlier attempt may have made the newest payment there is.
     async fn find(&self, order: OrderId, since: Timestamp) -> Answer {
         let mut window = Window {
             since: since - FIND_MARGIN,
             until: Timestamp::NEVER,
             after: None,
         };
+        let mut found: Option<Payment> = None;
         for _ in 0..FIND_PAGES_MAX {
             let page = match self.page(&window).await {
                 Ok(page) => page,
                 Err(answer) => return answer,
             };
-            if let Some(payment) = page.payments.into_iter().find(|payment| payment.order == order) {
-                return Answer::Payment(payment);
-            }
+            let ours = page.payments.into_iter().filter(|payment| payment.order == order);
+            found = found.into_iter().chain(ours).max_by_key(|payment| payment.n);
             match page.next {
                 Some(next) => window.after = Some(next),
-                None => return Answer::Absent,
+                None => return found.map_or(Answer::Absent, Answer::Payment),
             }
         }
         Answer::Stalled(Stall::Lost)

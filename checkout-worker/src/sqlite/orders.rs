@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 use crate::ledger::{Applied, AttemptRow, Email, Item, OrderFilter, OrderRecord, Transition};
 
 use super::StoreError;
-use super::row::{flag_reason, millis, parse_flag, parse_state, signed, state_text, timestamp};
+use super::row::{flag_reason, instant, millis, parse_flag, parse_state, signed, state_text, whole};
 use super::thread::Store;
 use super::{outbox, stock};
 
@@ -109,7 +109,7 @@ fn update(store: &Store<'_>, order: &Order, before: u64, from: StateName) -> Res
     let changed = statement.execute(params![
         order.state.name().as_str(),
         signed(order.version),
-        state_text(&order.state),
+        state_text(order),
         order.pace.tries,
         millis(order.pace.due),
         millis(order.pace.leased_until),
@@ -202,16 +202,16 @@ fn record_outcome(
 struct RawOrder {
     id: [u8; 16],
     drop: String,
-    shopper: [u8; 16],
+    shopper: Vec<u8>,
     state: String,
-    version: u64,
+    version: i64,
     data: String,
-    tries: u32,
+    tries: i64,
     due: i64,
     leased_until: i64,
     flag: Option<String>,
     flag_reason: Option<String>,
-    total: u64,
+    total: i64,
     currency: String,
     email: Option<String>,
     reserved_until: i64,
@@ -226,14 +226,14 @@ impl RawOrder {
             drop: row.get(1)?,
             shopper: row.get(2)?,
             state: row.get(3)?,
-            version: row.get::<_, i64>(4)?.unsigned_abs(),
+            version: row.get(4)?,
             data: row.get(5)?,
             tries: row.get(6)?,
             due: row.get(7)?,
             leased_until: row.get(8)?,
             flag: row.get(9)?,
             flag_reason: row.get(10)?,
-            total: row.get::<_, i64>(11)?.unsigned_abs(),
+            total: row.get(11)?,
             currency: row.get(12)?,
             email: row.get(13)?,
             reserved_until: row.get(14)?,
@@ -245,7 +245,7 @@ impl RawOrder {
     fn into_record(self, store: &Store<'_>) -> Result<OrderRecord, StoreError> {
         let id = OrderId(u128::from_be_bytes(self.id));
         let corrupt = |what: String| StoreError::Corrupt { order: id, what };
-        let state = parse_state(id, &self.data)?;
+        let (state, strays) = parse_state(id, &self.data)?;
         if state.name().as_str() != self.state {
             return Err(corrupt(format!(
                 "it is {} by its column and {} by its data",
@@ -254,27 +254,36 @@ impl RawOrder {
             )));
         }
         let currency = Currency::new(&self.currency).map_err(|e| corrupt(e.to_string()))?;
+        let email = match self.email.as_deref() {
+            Some(text) => {
+                Some(Email::new(text).ok_or_else(|| corrupt("its e-mail address is none".to_owned()))?)
+            }
+            None => None,
+        };
+        let shopper = <[u8; 16]>::try_from(self.shopper.as_slice())
+            .map_err(|_| corrupt("its shopper's key is not 16 bytes".to_owned()))?;
         let order = Order {
             id,
             drop: DropId::new(&self.drop).map_err(|e| corrupt(e.to_string()))?,
-            shopper: ShopperKey(self.shopper),
-            total: Money::new(self.total, currency),
-            version: self.version,
+            shopper: ShopperKey(shopper),
+            total: Money::new(whole(id, "total", self.total)?, currency),
+            version: whole(id, "version", self.version)?,
             state,
             pace: Pace {
-                tries: self.tries,
-                due: timestamp(self.due),
-                leased_until: timestamp(self.leased_until),
+                tries: whole(id, "count of tries", self.tries)?,
+                due: instant(id, "due time", self.due)?,
+                leased_until: instant(id, "lease", self.leased_until)?,
             },
             flag: parse_flag(id, self.flag.as_deref(), self.flag_reason.as_deref())?,
+            strays,
         };
         Ok(OrderRecord {
             items: items(store, id, currency)?,
             order,
-            email: self.email.as_deref().and_then(Email::new),
-            created_at: timestamp(self.created_at),
-            reserved_until: timestamp(self.reserved_until),
-            changed_at: timestamp(self.changed_at),
+            email,
+            created_at: instant(id, "creation", self.created_at)?,
+            reserved_until: instant(id, "reservation", self.reserved_until)?,
+            changed_at: instant(id, "last change", self.changed_at)?,
         })
     }
 }
@@ -291,10 +300,10 @@ fn items(store: &Store<'_>, order: OrderId, currency: Currency) -> Result<Vec<It
             order,
             what: e.to_string(),
         })?;
-        let amount = row.get::<_, i64>(2)?.unsigned_abs();
+        let amount = whole(order, "price", row.get(2)?)?;
         let line = Line {
             sku,
-            quantity: row.get(1)?,
+            quantity: whole(order, "quantity", row.get(1)?)?,
         };
         items.push(Item {
             line,
@@ -326,7 +335,7 @@ pub(super) fn insert(
         new.request_hash,
         order.state.name().as_str(),
         signed(order.version),
-        state_text(&order.state),
+        state_text(order),
         order.pace.tries,
         millis(order.pace.due),
         millis(order.pace.leased_until),

@@ -8,7 +8,7 @@ use crate::ledger::{Channel, Message, OrderNotice, Pending};
 
 use super::StoreError;
 use super::orders::key;
-use super::row::{millis, signed, timestamp};
+use super::row::{millis, signed, timestamp, whole};
 use super::thread::Store;
 
 /// Writes the messages among a step's effects. `returned` is how many units went back with it.
@@ -87,8 +87,8 @@ pub(super) fn pending(store: &Store<'_>, channel: Channel, limit: u32) -> Result
                     drop: DropId::new(&drop).map_err(|e| corrupt(e.to_string()))?,
                     shopper: ShopperKey(row.get(7)?),
                     admission: AdmissionId(row.get(8)?),
-                    version: row.get::<_, i64>(4)?.unsigned_abs(),
-                    returned: row.get(5)?,
+                    version: whole(order, "message's version", row.get(4)?)?,
+                    returned: whole(order, "count of returned units", row.get(5)?)?,
                 })
             }
         };

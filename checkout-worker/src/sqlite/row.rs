@@ -2,8 +2,8 @@
 
 use domain::saga::{
     Accepted, ActionRequired, Attempt, Authorising, By, Cancelling, ClientSecret, Committed, Declined, Flag,
-    Frozen, InvalidProviderName, Paid, Parked, PaymentId, PaymentMethod, Reason, Refunded, Refunding,
-    Released, Reserved, Restock, State, Unwound,
+    Frozen, InvalidProviderName, Order, Paid, Parked, PaymentId, PaymentMethod, Reason, Refunded, Refunding,
+    Released, Reserved, Restock, State, Stray, Unwound,
 };
 use domain::{OrderId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,16 @@ const STATE_ROW_VERSION: u32 = 1;
 struct Versioned {
     v: u32,
     is: StateRow,
+    /// Payments that the order does not want; hardly any order has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    strays: Vec<StrayRow>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StrayRow {
+    payment: String,
+    attempt: AttemptRow,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,24 +102,27 @@ enum ByRow {
     Operator,
 }
 
-/// Writes a state's own data.
-pub(super) fn state_text(state: &State) -> String {
+/// Writes a state's own data, and the order's strays.
+pub(super) fn state_text(order: &Order) -> String {
     let row = Versioned {
         v: STATE_ROW_VERSION,
-        is: StateRow::from(state),
+        is: StateRow::from(&order.state),
+        strays: order.strays.iter().map(StrayRow::from).collect(),
     };
     serde_json::to_string(&row).expect("strings and numbers always serialize")
 }
 
-/// Reads a state's own data.
-pub(super) fn parse_state(order: OrderId, text: &str) -> Result<State, StoreError> {
+/// Reads a state's own data, and the order's strays.
+pub(super) fn parse_state(order: OrderId, text: &str) -> Result<(State, Vec<Stray>), StoreError> {
     let corrupt = |what: String| StoreError::Corrupt { order, what };
     let row: Versioned =
         serde_json::from_str(text).map_err(|e| corrupt(format!("its state does not parse: {e}")))?;
     if row.v != STATE_ROW_VERSION {
         return Err(corrupt(format!("its state is of version {}", row.v)));
     }
-    State::try_from(row.is).map_err(|e| corrupt(e.to_string()))
+    let strays: Result<_, _> = row.strays.into_iter().map(Stray::try_from).collect();
+    let state = State::try_from(row.is).map_err(|e| corrupt(e.to_string()))?;
+    Ok((state, strays.map_err(|e| corrupt(e.to_string()))?))
 }
 
 /// Reads a flag from its two columns.
@@ -154,6 +167,20 @@ pub(super) fn timestamp(millis: i64) -> Timestamp {
     }
 }
 
+/// An order's instant from its column; none of ours lies before the epoch.
+pub(super) fn instant(order: OrderId, what: &str, millis: i64) -> Result<Timestamp, StoreError> {
+    whole::<u64>(order, what, millis)?;
+    Ok(timestamp(millis))
+}
+
+/// A count or an amount from its column.
+pub(super) fn whole<T: TryFrom<i64>>(order: OrderId, what: &str, value: i64) -> Result<T, StoreError> {
+    T::try_from(value).map_err(|_| StoreError::Corrupt {
+        order,
+        what: format!("its {what} is {value}"),
+    })
+}
+
 /// An amount as a column holds it.
 pub(super) fn signed(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
@@ -176,6 +203,26 @@ impl From<AttemptRow> for Attempt {
             first_sent: Timestamp::from_millis(row.first_sent),
             errors: row.errors,
         }
+    }
+}
+
+impl From<&Stray> for StrayRow {
+    fn from(stray: &Stray) -> Self {
+        Self {
+            payment: stray.payment.as_str().to_owned(),
+            attempt: stray.attempt.into(),
+        }
+    }
+}
+
+impl TryFrom<StrayRow> for Stray {
+    type Error = InvalidProviderName;
+
+    fn try_from(row: StrayRow) -> Result<Self, InvalidProviderName> {
+        Ok(Self {
+            payment: PaymentId::new(&row.payment)?,
+            attempt: row.attempt.into(),
+        })
     }
 }
 

@@ -3,11 +3,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod adversary;
+mod audits;
 mod contract;
 mod crash;
+mod distrust;
+mod drains;
 mod histories;
+mod lists;
+mod livelock;
 mod purchases;
 mod recovery;
+mod relay;
+mod repeats;
 mod sandboxed;
+mod signatures;
+mod strays;
 mod support;
 mod webhooks;
+mod witness;
+mod workers;

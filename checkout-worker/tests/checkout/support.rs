@@ -32,6 +32,11 @@ impl StandingClock {
     pub(crate) fn advance(&self, span: Span) {
         self.0.fetch_add(span.as_millis(), Ordering::SeqCst);
     }
+
+    /// Somebody sets the clock.
+    pub(crate) fn go_back(&self, span: Span) {
+        self.0.fetch_sub(span.as_millis(), Ordering::SeqCst);
+    }
 }
 
 impl Clock for StandingClock {

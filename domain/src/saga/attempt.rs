@@ -92,6 +92,16 @@ impl Attempt {
         Self::numbered(self.n.saturating_add(1), now)
     }
 
+    /// This attempt, or the one after it where this one's key can teach nothing more; and whether it was still good. Only
+    /// for callers that have just read that the attempt had no effect.
+    pub(super) fn renewed(self, now: Timestamp) -> (Self, bool) {
+        if self.is_usable(now) {
+            (self, true)
+        } else {
+            (self.next(now), false)
+        }
+    }
+
     /// This attempt with one more server error on record.
     pub(super) const fn failed(self) -> Self {
         Self {

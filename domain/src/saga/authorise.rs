@@ -7,16 +7,15 @@ use super::answer::{Answer, Stall};
 use super::attempt::{Attempt, Operation};
 use super::cancel;
 use super::event::{Asked, Call, Effect, Event, Why};
-use super::next::{Context, Next, Transition, noted, stray};
+use super::next::{Context, Next, Transition, noted};
 use super::payment::{Payment, PaymentStatus, Reason};
 use super::state::{ActionRequired, Authorising, By, Committed, State};
+use super::stray::{Stray, misanswered, stray};
 use super::{Flag, Frozen, Parked};
 
 /// How often a payment that the provider or the shopper still works on is read. Webhooks are faster; this is for the
 /// ones that never come.
 const READ_AGAIN: Span = Span::from_secs(15);
-/// How soon a payment that is processing is read: cards settle within a second or two.
-pub(super) const READ_SOON: Span = Span::from_secs(2);
 
 /// Where a description of a payment came from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -79,6 +78,9 @@ pub(super) fn action_required(data: ActionRequired, event: Event, context: &Cont
         Event::Answered(Asked::Retrieve, Answer::Stalled(stall)) => {
             Ok(Next::to(State::ActionRequired(data)).stalled(stall, context))
         }
+        Event::Answered(Asked::Retrieve, Answer::KeyMismatch) => {
+            Ok(Next::to(State::ActionRequired(data)).freeze(Frozen::KeyMismatch, context))
+        }
         Event::Answered(Asked::Retrieve, Answer::Rejected(reason) | Answer::Declined(reason)) => {
             Ok(Next::to(State::ActionRequired(data)).park(Parked::Rejected(reason), context))
         }
@@ -135,6 +137,9 @@ fn retried(data: Authorising, context: &Context) -> Next {
 
 fn answered(data: Authorising, asked: Asked, answer: Answer, context: &Context) -> Transition {
     match answer {
+        Answer::Payment(payment) if asked == Asked::Find && is_buried(&payment, data.attempt) => {
+            Ok(absent(data, context))
+        }
         Answer::Payment(payment) => judge(Payer::from(data), &payment, Source::Asked, context),
         Answer::Declined(reason) => Ok(Next::declined(reason)),
         Answer::Rejected(reason) => {
@@ -150,13 +155,16 @@ fn answered(data: Authorising, asked: Asked, answer: Answer, context: &Context) 
 /// The provider has no such payment. A key that is still good is repeated, which is safe whatever is still under way;
 /// only a key that can teach nothing more gives way to the next number, this absence being its proof.
 fn absent(data: Authorising, context: &Context) -> Next {
-    let usable = data.attempt.is_usable(context.now);
-    let attempt = if usable {
-        data.attempt
-    } else {
-        data.attempt.next(context.now)
-    };
-    Next::to(State::Authorising(Authorising { attempt, ..data })).drive(context)
+    let (attempt, _) = data.attempt.renewed(context.now);
+    Next::to(State::Authorising(Authorising { attempt, ..data }))
+        .unanswered(context)
+        .drive(context)
+}
+
+/// Whether what was found belongs to an earlier attempt and is over. What is found is the payment of the highest number
+/// there is, so this says that the current attempt has none.
+pub(super) fn is_buried(payment: &Payment, current: Attempt) -> bool {
+    payment.n < current.n && !payment.is_open() && !payment.is_kept()
 }
 
 fn waiting(data: Authorising, asked: Asked, stall: Stall, context: &Context) -> Next {
@@ -195,7 +203,10 @@ impl From<ActionRequired> for Payer {
 fn judge(payer: Payer, payment: &Payment, source: Source, context: &Context) -> Transition {
     let another = payer.state.payment().is_some_and(|known| *known != payment.id);
     if another || payment.n != payer.attempt.n {
-        return stray(payer.state, payment, context);
+        return match source {
+            Source::Told => stray(payer.state, payment, context),
+            Source::Asked => Ok(misanswered(payer.state, payment, context)),
+        };
     }
     if !context.matches(payment) {
         return Ok(Next::to(payer.state).freeze(Frozen::AmountMismatch, context));
@@ -289,7 +300,8 @@ fn processing(payer: Payer, payment: &Payment, source: Source, context: &Context
                 attempt,
                 payment: Some(payment.id.clone()),
             };
-            Ok(Next::to(State::Authorising(data)).due(context.now + READ_SOON))
+            // Cards settle within a second or two.
+            Ok(Next::to(State::Authorising(data)).busy(context))
         }
         State::Reserved(_)
         | State::Accepted(_)
@@ -309,11 +321,9 @@ fn refused(payer: &Payer, payment: &Payment, context: &Context) -> Next {
     let next = Next::declined(payment.decline.clone().unwrap_or_else(|| word("declined")));
     match &payer.state {
         State::ActionRequired(_) => {
-            let attempt = Attempt::numbered(payment.n, context.now);
-            next.effect(Effect::Call(Call::CancelStray {
-                attempt,
-                payment: payment.id.clone(),
-            }))
+            let stray = Stray::of(payment, context);
+            let call = stray.cancel();
+            next.stray(stray).effect(Effect::Call(call))
         }
         State::Reserved(_)
         | State::Accepted(_)

@@ -5,13 +5,13 @@
 
 use super::answer::{Answer, Stall};
 use super::attempt::{Attempt, Operation};
-use super::authorise::{READ_SOON, Source, word};
+use super::authorise::{Source, is_buried, word};
 use super::event::{Alarm, Asked, Call, Event, Why};
-use super::next::{Context, Next, Transition, noted, stray};
+use super::next::{Context, Next, Transition, noted};
 use super::payment::{Payment, PaymentId, PaymentMethod, PaymentStatus};
 use super::state::{By, Cancelling, State};
+use super::stray::{Stray, misanswered, stray};
 use super::{Frozen, Parked};
-use crate::Money;
 
 /// Numbers a cancellation may reach before a person has to look. Each rise follows a definite refusal.
 const CANCELS_MAX: u32 = 3;
@@ -58,8 +58,11 @@ pub(super) fn cancelling(data: Cancelling, event: Event, context: &Context) -> T
         Event::Answered(Asked::Change(Operation::Cancel, n), answer) if n == data.cancel.n => {
             cancel_answered(data, answer, context)
         }
-        Event::Answered(Asked::Change(Operation::RefundStray, _), answer) => {
-            refund_answered(data, answer, context)
+        Event::Answered(asked @ Asked::Change(Operation::RefundStray, _), answer) => {
+            refund_answered(data, asked, answer, context)
+        }
+        Event::Answered(Asked::Find, Answer::Payment(found)) if is_buried(&found, data.authorise) => {
+            read_answered(data, Answer::Absent, context)
         }
         Event::Answered(Asked::Retrieve | Asked::Find, answer) => read_answered(data, answer, context),
         Event::Answered(..) => Err(Why::Stale),
@@ -129,21 +132,28 @@ fn cancel_answered(data: Cancelling, answer: Answer, context: &Context) -> Trans
     }
 }
 
-fn refund_answered(data: Cancelling, answer: Answer, context: &Context) -> Transition {
-    let Some(payment) = data.payment.clone() else {
+fn refund_answered(data: Cancelling, asked: Asked, answer: Answer, context: &Context) -> Transition {
+    let own = context.strays.iter().find(|stray| {
+        asked == Asked::Change(Operation::RefundStray, stray.attempt.n)
+            && data.payment.as_ref() == Some(&stray.payment)
+    });
+    let (Some(payment), Some(stray)) = (data.payment.clone(), own) else {
         return Err(Why::Stale);
     };
-    match answer {
-        Answer::Refunded(_) => {
-            Ok(Next::to(State::Cancelling(data)).call(Call::Retrieve { payment }, context))
-        }
+    let stray = stray.after(&answer);
+    let next = match answer {
+        // Believed when it is read: until then it counts as a try, lest a refund that never shows goes round for ever.
+        Answer::Refunded(_) => Next::to(State::Cancelling(data))
+            .tried(context)
+            .call(Call::Retrieve { payment }, context),
         Answer::Rejected(reason) | Answer::Declined(reason) => {
-            Ok(Next::to(State::Cancelling(data)).park(Parked::Rejected(reason), context))
+            Next::to(State::Cancelling(data)).park(Parked::Rejected(reason), context)
         }
-        Answer::KeyMismatch => Ok(Next::to(State::Cancelling(data)).freeze(Frozen::KeyMismatch, context)),
-        Answer::Stalled(stall) => Ok(stalled(data, stall, context)),
-        Answer::Payment(_) | Answer::Absent => Err(Why::Stale),
-    }
+        Answer::KeyMismatch => Next::to(State::Cancelling(data)).freeze(Frozen::KeyMismatch, context),
+        Answer::Stalled(stall) => stalled(data, stall, context),
+        Answer::Payment(_) | Answer::Absent => return Err(Why::Stale),
+    };
+    Ok(next.stray(stray))
 }
 
 fn read_answered(data: Cancelling, answer: Answer, context: &Context) -> Transition {
@@ -153,12 +163,15 @@ fn read_answered(data: Cancelling, answer: Answer, context: &Context) -> Transit
         Answer::Absent if data.payment.is_none() && !data.authorise.is_usable(context.now) => {
             Ok(Next::released(data.by))
         }
-        Answer::Absent => Ok(Next::to(State::Cancelling(data)).drive(context)),
+        Answer::Absent => Ok(Next::to(State::Cancelling(data))
+            .unanswered(context)
+            .drive(context)),
         Answer::Rejected(reason) | Answer::Declined(reason) => {
             Ok(Next::to(State::Cancelling(data)).park(Parked::Rejected(reason), context))
         }
         Answer::Stalled(stall) => Ok(stalled(data, stall, context)),
-        Answer::KeyMismatch | Answer::Refunded(_) => Err(Why::Stale),
+        Answer::KeyMismatch => Ok(Next::to(State::Cancelling(data)).freeze(Frozen::KeyMismatch, context)),
+        Answer::Refunded(_) => Err(Why::Stale),
     }
 }
 
@@ -170,28 +183,16 @@ fn stalled(data: Cancelling, stall: Stall, context: &Context) -> Next {
 fn undo(data: Cancelling, payment: &Payment, source: Source, context: &Context) -> Transition {
     let another = data.payment.as_ref().is_some_and(|known| *known != payment.id);
     if another || payment.n != data.authorise.n {
-        return stray(State::Cancelling(data), payment, context);
+        let state = State::Cancelling(data);
+        return match source {
+            Source::Told => stray(state, payment, context),
+            Source::Asked => Ok(misanswered(state, payment, context)),
+        };
     }
     match payment.status {
         PaymentStatus::Cancelled => Ok(Next::released(data.by)),
         PaymentStatus::Succeeded if !payment.is_kept() => Ok(Next::released(data.by)),
-        PaymentStatus::Succeeded => {
-            let kept = payment.captured.saturating_sub(payment.refunded);
-            let attempt = Attempt::numbered(payment.n, context.now);
-            let amount = Money::new(kept, payment.amount.currency);
-            let call = Call::RefundStray {
-                attempt,
-                payment: payment.id.clone(),
-                amount,
-            };
-            let data = Cancelling {
-                payment: Some(payment.id.clone()),
-                ..data
-            };
-            Ok(Next::to(State::Cancelling(data))
-                .alarm(Alarm::Stray)
-                .call(call, context))
-        }
+        PaymentStatus::Succeeded => Ok(give_back(data, payment, context)),
         PaymentStatus::Processing => wait(data, payment, source, context),
         PaymentStatus::RequiresMethod
         | PaymentStatus::RequiresConfirmation
@@ -200,7 +201,22 @@ fn undo(data: Cancelling, payment: &Payment, source: Source, context: &Context) 
     }
 }
 
-/// The provider cancels nothing that it is still working on; cards settle within a second or two, so look again then.
+/// What should not have been captured is given back, as any payment that its order does not want.
+fn give_back(data: Cancelling, payment: &Payment, context: &Context) -> Next {
+    let stray = Stray::of(payment, context);
+    let call = stray.refund(payment);
+    let data = Cancelling {
+        payment: Some(payment.id.clone()),
+        ..data
+    };
+    let next = Next::to(State::Cancelling(data)).unanswered(context);
+    if next.has_tried_enough() {
+        return next.park(Parked::NoAnswer, context);
+    }
+    next.stray(stray).alarm(Alarm::Stray).call(call, context)
+}
+
+/// The provider cancels nothing that it is still working on; cards settle within a second or two.
 fn wait(data: Cancelling, payment: &Payment, source: Source, context: &Context) -> Transition {
     if source == Source::Told && data.payment.is_some() {
         return Err(Why::Unchanged);
@@ -209,33 +225,30 @@ fn wait(data: Cancelling, payment: &Payment, source: Source, context: &Context) 
         payment: Some(payment.id.clone()),
         ..data
     };
-    Ok(Next::to(State::Cancelling(data)).due(context.now + READ_SOON))
+    Ok(Next::to(State::Cancelling(data)).busy(context))
 }
 
 fn give_up(data: Cancelling, payment: &Payment, source: Source, context: &Context) -> Transition {
     if source == Source::Told && data.payment.is_some() {
         return Err(Why::Unchanged);
     }
-    let usable = data.cancel.is_usable(context.now);
-    let cancel = if usable {
-        data.cancel
-    } else {
-        data.cancel.next(context.now)
-    };
+    // Finding it is progress; finding it open once more is not.
+    let found = data.payment.is_none();
+    let (cancel, usable) = data.cancel.renewed(context.now);
     let id = payment.id.clone();
     let data = Cancelling {
         payment: Some(id.clone()),
         cancel,
         ..data
     };
+    let next = Next::to(State::Cancelling(data));
+    let next = if found { next } else { next.unanswered(context) };
     if cancel.n > CANCELS_MAX && !usable {
-        return Ok(Next::to(State::Cancelling(data)).park(Parked::Rejected(word("cancel_refused")), context));
+        return Ok(next.park(Parked::Rejected(word("cancel_refused")), context));
     }
-    Ok(Next::to(State::Cancelling(data)).call(
-        Call::Cancel {
-            attempt: cancel,
-            payment: id,
-        },
-        context,
-    ))
+    let call = Call::Cancel {
+        attempt: cancel,
+        payment: id,
+    };
+    Ok(next.call(call, context))
 }

@@ -4,9 +4,10 @@ use super::answer::{Answer, Stall};
 use super::attempt::{Attempt, Operation};
 use super::authorise::word;
 use super::event::{Alarm, Asked, Call, Event, Notice, Why};
-use super::next::{Context, Next, Transition, noted, stray};
+use super::next::{Context, Next, Transition, noted};
 use super::payment::{Payment, PaymentStatus};
 use super::state::{Committed, Paid, Refunded, Refunding, Restock, State, Unwound};
+use super::stray::{misanswered, stray};
 use super::{Frozen, Parked, StockMove};
 
 /// Numbers that a capture or refund may reach before a person has to look. Each rise follows a read that shows the
@@ -117,7 +118,11 @@ fn captured(data: Committed, asked: Asked, answer: Answer, context: &Context) ->
 /// Decides by what the payment is now; `asked` is the call it answers, if it answers one.
 fn settle(data: Committed, payment: &Payment, asked: Option<Asked>, context: &Context) -> Transition {
     if payment.id != data.payment {
-        return stray(State::Committed(data), payment, context);
+        let state = State::Committed(data);
+        return match asked {
+            None => stray(state, payment, context),
+            Some(_) => Ok(misanswered(state, payment, context)),
+        };
     }
     if !context.matches(payment) {
         return Ok(Next::to(State::Committed(data)).freeze(Frozen::AmountMismatch, context));
@@ -156,19 +161,13 @@ fn uncaptured(data: Committed, asked: Option<Asked>, context: &Context) -> Trans
         Some(Asked::Change(..) | Asked::Find) => {
             Ok(Next::to(State::Committed(data)).stalled(Stall::Lost, context))
         }
-        Some(Asked::Retrieve) if data.capture.is_usable(context.now) => {
-            Ok(Next::to(State::Committed(data)).drive(context))
-        }
         Some(Asked::Retrieve) => {
-            let data = Committed {
-                capture: data.capture.next(context.now),
-                ..data
-            };
-            if data.capture.n > CHANGES_MAX {
-                let next = Next::to(State::Committed(data));
+            let (capture, usable) = data.capture.renewed(context.now);
+            let next = Next::to(State::Committed(Committed { capture, ..data })).unanswered(context);
+            if capture.n > CHANGES_MAX && !usable {
                 return Ok(next.park(Parked::Rejected(word("capture_refused")), context));
             }
-            Ok(Next::to(State::Committed(data)).drive(context))
+            Ok(next.drive(context))
         }
     }
 }
@@ -209,17 +208,15 @@ fn refunded(data: Paid, refund: Refunding, asked: Asked, answer: Answer, context
     match answer {
         Answer::Refunded(amount) if amount == context.total.amount => Ok(given_back(data, refund.restock)),
         Answer::Refunded(_) => Ok(Next::to(State::Paid(data)).freeze(Frozen::AmountMismatch, context)),
-        Answer::Payment(payment) if payment.id != data.payment => stray(State::Paid(data), &payment, context),
+        Answer::Payment(payment) if payment.id != data.payment => {
+            Ok(misanswered(State::Paid(data), &payment, context))
+        }
         Answer::Payment(payment) if !payment.is_kept() => Ok(given_back(data, refund.restock)),
+        Answer::Payment(_) if changed => Ok(Next::to(State::Paid(data)).stalled(Stall::Lost, context)),
         Answer::Payment(_) => {
-            let spent = !refund.attempt.is_usable(context.now);
-            let attempt = if spent {
-                refund.attempt.next(context.now)
-            } else {
-                refund.attempt
-            };
-            let next = Next::to(State::Paid(with(attempt)));
-            if attempt.n > CHANGES_MAX {
+            let (attempt, usable) = refund.attempt.renewed(context.now);
+            let next = Next::to(State::Paid(with(attempt))).unanswered(context);
+            if attempt.n > CHANGES_MAX && !usable {
                 return Ok(next.park(Parked::Rejected(word("refund_refused")), context));
             }
             Ok(next.drive(context))

@@ -2,8 +2,9 @@
 //! an order is got rid of: its units may belong to somebody else by now.
 
 use super::event::{Event, Why};
-use super::next::{Context, Transition, stray};
+use super::next::{Context, Transition};
 use super::state::State;
+use super::stray::stray;
 
 pub(super) fn dead(state: State, event: &Event, context: &Context) -> Transition {
     match event {

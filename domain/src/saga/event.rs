@@ -92,14 +92,14 @@ pub enum Call {
         /// How much.
         amount: Money,
     },
-    /// As [`Call::Cancel`], for a payment that its order does not want (any more). `attempt.n` is the payment's own.
+    /// As [`Call::Cancel`], for a payment that its order does not want (any more); see [`Stray`](super::Stray).
     CancelStray {
         /// Which try.
         attempt: Attempt,
         /// Which payment.
         payment: PaymentId,
     },
-    /// As [`Call::Refund`], for a payment that its order does not want (any more). `attempt.n` is the payment's own.
+    /// As [`Call::Refund`], for a payment that its order does not want (any more); see [`Stray`](super::Stray).
     RefundStray {
         /// Which try.
         attempt: Attempt,
@@ -113,7 +113,8 @@ pub enum Call {
         /// Which payment.
         payment: PaymentId,
     },
-    /// Read whether the provider has a payment of this order, among those created since an instant.
+    /// Read whether the provider has a payment of this order, among those created since an instant; of several, that of
+    /// the highest number.
     Find {
         /// When the order's first attempt was committed.
         since: Timestamp,

@@ -8,8 +8,9 @@ use crate::{DropId, Money, OrderId, ShopperKey, Span, Timestamp};
 use super::answer::{Repeat, Stall};
 use super::attempt::Attempt;
 use super::event::{Alarm, Call, Effect, Event, Notice, Why};
-use super::payment::{Payment, PaymentStatus, Reason};
+use super::payment::{Payment, Reason};
 use super::state::{By, Declined, Released, State, StateName, Units};
+use super::stray::{self, Stray};
 use super::{Flag, Frozen, LEASE, Moment, Order, Pace, Parked, Step, StockMove};
 
 /// What a transition may know besides its state's own data.
@@ -20,6 +21,7 @@ pub(super) struct Context {
     pub(super) pace: Pace,
     pub(super) flag: Option<Flag>,
     pub(super) action_time: Span,
+    pub(super) strays: Vec<Stray>,
     jitter: Jitter,
 }
 
@@ -30,6 +32,8 @@ pub(super) struct Facts {
     pub(super) shopper: ShopperKey,
     pub(super) total: Money,
     pub(super) version: u64,
+    /// The strays before this step.
+    pub(super) strays: Vec<Stray>,
 }
 
 /// A step in the making.
@@ -38,6 +42,7 @@ pub(super) struct Next {
     pace: Pace,
     flag: Option<Flag>,
     stock: Option<StockMove>,
+    stray: Option<Stray>,
     effects: Vec<Effect>,
 }
 
@@ -59,6 +64,7 @@ impl Context {
             pace,
             flag,
             action_time,
+            strays: order.strays.clone(),
             jitter,
         }
     }
@@ -113,6 +119,7 @@ impl Next {
             pace,
             flag: None,
             stock: None,
+            stray: None,
             effects: Vec::new(),
         }
     }
@@ -143,6 +150,14 @@ impl Next {
     pub(super) fn stock(self, stock: StockMove) -> Self {
         Self {
             stock: Some(stock),
+            ..self
+        }
+    }
+
+    /// Puts a try at getting rid of a payment on record.
+    pub(super) fn stray(self, stray: Stray) -> Self {
+        Self {
+            stray: Some(stray),
             ..self
         }
     }
@@ -226,7 +241,7 @@ impl Next {
             ..self
         };
         match stall {
-            Stall::InFlight => next.tries(0).due(context.now + backoff::wait(1, context.jitter)),
+            Stall::InFlight => next.busy(context),
             Stall::RateLimited { retry_after } => {
                 let wait = backoff::wait(1, context.jitter).max(retry_after.unwrap_or_default());
                 next.tries(tries)
@@ -248,6 +263,47 @@ impl Next {
                 }
             }
         }
+    }
+
+    /// The provider is still at it: asks again ever more rarely, and parks the order when it is at it for too long. A
+    /// parked order stays parked until there is something to tell.
+    pub(super) fn busy(self, context: &Context) -> Self {
+        let tries = context.pace.tries.saturating_add(1);
+        let next = Self {
+            flag: context.flag.clone(),
+            ..self.tries(tries)
+        };
+        if context.flag.is_some() {
+            return next.due(context.now + backoff::WAIT_MAX);
+        }
+        if tries >= backoff::BUSY_MAX {
+            return next.park(Parked::NoAnswer, context);
+        }
+        next.due(context.now + backoff::wait(tries, context.jitter))
+    }
+
+    /// Goes on asking for the same thing. What was read decides which key comes next, but it is no answer to what was
+    /// asked: forgetting the tries here would let an order go round for ever while reads work and changes fail. An order
+    /// that was parked starts afresh.
+    pub(super) fn unanswered(self, context: &Context) -> Self {
+        let tries = if context.flag.is_some() {
+            0
+        } else {
+            context.pace.tries
+        };
+        self.tries(tries)
+    }
+
+    /// Goes on, with one more try on record.
+    pub(super) fn tried(self, context: &Context) -> Self {
+        let next = self.unanswered(context);
+        let tries = next.pace.tries.saturating_add(1);
+        next.tries(tries)
+    }
+
+    /// Whether an order with so many tries is to be parked.
+    pub(super) const fn has_tried_enough(&self) -> bool {
+        self.pace.tries >= backoff::TRIES_MAX
     }
 
     fn tries(self, tries: u32) -> Self {
@@ -277,6 +333,7 @@ impl Next {
             shopper,
             total,
             version,
+            strays,
         } = facts;
         let order = Order {
             id,
@@ -287,6 +344,7 @@ impl Next {
             state: self.state,
             pace: self.pace,
             flag: self.flag,
+            strays: stray::recorded(strays, self.stray),
         };
         Step {
             from,
@@ -324,31 +382,4 @@ pub(super) const fn noted(attempt: Attempt, stall: Stall) -> Attempt {
         } => attempt.spent(),
         Stall::InFlight | Stall::RateLimited { .. } | Stall::Forbidden | Stall::Lost => attempt,
     }
-}
-
-/// Gets rid of a payment that the order in `state` does not want: another attempt's, or any payment of a dead order.
-pub(super) fn stray(state: State, payment: &Payment, context: &Context) -> Transition {
-    let attempt = Attempt::numbered(payment.n, context.now);
-    let id = payment.id.clone();
-    let next = Next::stay(state, context);
-    if payment.is_kept() {
-        let kept = payment.captured.saturating_sub(payment.refunded);
-        let amount = Money::new(kept, payment.amount.currency);
-        let call = Call::RefundStray {
-            attempt,
-            payment: id,
-            amount,
-        };
-        return Ok(next.alarm(Alarm::Stray).effect(Effect::Call(call)));
-    }
-    if !payment.is_open() {
-        return Err(Why::Unchanged);
-    }
-    let authorised = payment.status == PaymentStatus::RequiresCapture;
-    let next = if authorised {
-        next.alarm(Alarm::Stray)
-    } else {
-        next
-    };
-    Ok(next.effect(Effect::Call(Call::CancelStray { attempt, payment: id })))
 }

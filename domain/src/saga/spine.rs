@@ -2,8 +2,9 @@
 
 use super::attempt::Attempt;
 use super::event::{Call, Event, Why};
-use super::next::{Context, Next, Transition, stray};
+use super::next::{Context, Next, Transition};
 use super::state::{Accepted, Authorising, By, Reserved, State};
+use super::stray::stray;
 
 pub(super) fn reserved(data: Reserved, event: Event, context: &Context) -> Transition {
     match event {

@@ -3,7 +3,9 @@
 
 mod answers;
 mod mutations;
+mod rest;
 mod rules;
+mod strays;
 mod table;
 mod world;
 

@@ -2,12 +2,15 @@
 //! process can die and another can come in between anywhere.
 
 use domain::backoff::Jitter;
-use domain::saga::{Answer, Call, Event, Moment, PaymentId, PaymentStatus, Repeat, Stall, StateName, Step};
+use domain::saga::{
+    Answer, Asked, Call, Event, Moment, PaymentId, PaymentStatus, Repeat, Stall, StateName, Step,
+};
 use domain::{OrderId, Span};
 
 use super::agenda::Task;
 use super::ledger::Applied;
 use super::mutation::Mutation;
+use super::plan::START;
 use super::provider::Mishap;
 use super::world::World;
 
@@ -105,9 +108,13 @@ impl World {
         let Some(row) = self.ledger.rows.get(&work.order) else {
             return;
         };
-        let Ok(step) = row.order.clone().step(work.event.clone(), moment) else {
+        let Ok(mut step) = row.order.clone().step(work.event.clone(), moment) else {
             return;
         };
+        let read = matches!(&work.event, Event::Answered(Asked::Find | Asked::Retrieve, _));
+        if self.mutation == Some(Mutation::TriesForgotten) && read {
+            step.order.pace.tries = 0;
+        }
         let early = match (self.mutation, step.call()) {
             (Some(Mutation::CallBeforeCommit), Some(Call::Authorise { .. })) => true,
             (Some(Mutation::CaptureBeforeCommit), Some(Call::Capture { .. })) => {
@@ -203,7 +210,7 @@ impl World {
 
     /// A request reaches the provider and takes its effect there.
     pub(crate) fn arrive(&mut self, request: Box<Request>) {
-        let (mishap, busy) = (self.mishap(), self.random.between(0, 300));
+        let (mishap, busy) = (self.mishap(&request), self.random.between(0, 300));
         let before = self.provider.revision;
         let answer = self.provider.receive(&request, mishap, self.agenda.now, busy);
         self.note(|| {
@@ -221,9 +228,15 @@ impl World {
         }
     }
 
-    fn mishap(&mut self) -> Mishap {
+    fn mishap(&mut self, request: &Request) -> Mishap {
         let faults = self.faults();
-        if self.random.chance(faults.call_limited) {
+        let failing = faults.writes_fail && self.agenda.now >= START + faults.writes_fail_after;
+        if failing && request.key.is_some() {
+            Mishap::FailedSaved {
+                effect: false,
+                repeat: Repeat::SameKey,
+            }
+        } else if self.random.chance(faults.call_limited) {
             Mishap::Limited
         } else if self.random.chance(faults.call_failed_saved) {
             let repeat = self
@@ -245,6 +258,10 @@ impl World {
         let Stage::Wait(call) = std::mem::replace(&mut work.stage, Stage::Load) else {
             return;
         };
+        // An account that is overrun is told so by the drain, and is no matter of one order.
+        if !matches!(answer, Answer::Stalled(Stall::RateLimited { .. })) {
+            *self.answers.entry(work.order).or_default() += 1;
+        }
         work.event = Event::Answered(call.asked(), answer);
         self.work(work);
     }

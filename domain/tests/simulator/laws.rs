@@ -10,6 +10,9 @@ use super::ledger::{Kind, Row};
 use super::mutation::{Checked, Law, Violation, require};
 use super::world::World;
 
+/// Answers that an order may have before it rests: the saga's own bound on calls, and room for workers who ask twice.
+const ANSWERS_MAX: u32 = 60;
+
 impl World {
     /// Every law that can be checked at any moment.
     pub(crate) fn check(&mut self) -> Checked {
@@ -29,7 +32,24 @@ impl World {
         self.checked = revision;
         self.check_stock()?;
         self.check_orders()?;
+        self.check_rest()?;
         self.check_money()
+    }
+
+    /// Nobody's order is asked about for ever without an end, a shopper's turn, or a flag that somebody sees.
+    fn check_rest(&mut self) -> Checked {
+        for (id, row) in &self.ledger.rows {
+            let name = row.order.state.name();
+            let waits = matches!(name, StateName::Reserved | StateName::ActionRequired);
+            let over = name.is_end() && !refunding(&row.order.state);
+            if waits || over || row.order.flag.is_some() {
+                self.answers.remove(id);
+            }
+        }
+        let circling = self.answers.iter().find(|(_, answers)| **answers > ANSWERS_MAX);
+        require(Law::NobodyCircles, circling.is_none(), || {
+            format!("{circling:?} answers without coming to rest")
+        })
     }
 
     /// Rows within their totals, rows as their entries say, rows as the live orders say, rows as the pool says.

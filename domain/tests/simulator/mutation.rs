@@ -22,6 +22,7 @@ pub(crate) enum Mutation {
     DrawNotDurable,
     DowntimeCounts,
     CallerAsleep,
+    TriesForgotten,
 }
 
 /// What must hold.
@@ -61,6 +62,8 @@ pub(crate) enum Law {
     NotFrozen,
     /// No order is parked while the provider answers.
     NotParked,
+    /// No order is asked about for ever: it ends, waits for its shopper, or is parked where somebody sees it.
+    NobodyCircles,
     /// Every accepted order comes to an end.
     NothingLost,
     /// No authorisation is left behind.
@@ -112,6 +115,7 @@ impl Mutation {
             Self::DrawNotDurable => &[Law::RanksStand],
             Self::DowntimeCounts => &[Law::OwnTimeOnly],
             Self::CallerAsleep => &[Law::Liveness],
+            Self::TriesForgotten => &[Law::NobodyCircles],
         }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) enum Profile {
     Crashes,
     /// The provider is slow, silent, overrun, wrong and late.
     Storm,
+    /// The provider answers every read and fails every change.
+    WritesFail,
     /// The clock jumps.
     Clock,
     /// All of it, and an operator who changes things.
@@ -44,6 +46,9 @@ pub(crate) struct Faults {
     pub(crate) call_limited: u64,
     pub(crate) call_failed_saved: u64,
     pub(crate) call_failed_unsaved: u64,
+    /// From then on, in milliseconds from the start, every change fails with a saved error, and reads work.
+    pub(crate) writes_fail: bool,
+    pub(crate) writes_fail_after: u64,
     pub(crate) webhook_lost: u64,
     pub(crate) webhook_twice: u64,
     pub(crate) authorisation_life: u64,
@@ -83,6 +88,7 @@ impl Profile {
             Self::Calm => "calm",
             Self::Crashes => "crashes",
             Self::Storm => "provider_storm",
+            Self::WritesFail => "writes_fail",
             Self::Clock => "clock_jumps",
             Self::Everything => "everything",
         }
@@ -99,6 +105,13 @@ impl Profile {
                 ..crashes(random)
             },
             Self::Storm => storm(random),
+            Self::WritesFail => Faults {
+                writes_fail: true,
+                // So that orders meet it at every stage, not at their first call only.
+                writes_fail_after: random.pick(&[0, 30_000, 120_000]),
+                webhook_lost: random.pick(&[0, 1_000]),
+                ..Faults::default()
+            },
             Self::Clock => Faults {
                 jump_mean: random.between(10_000, 60_000),
                 jump_max: random.pick(&[2_000, 60_000, 240_000]),
@@ -130,7 +143,8 @@ impl Faults {
     /// Whether the provider answers every call, so that no order has a reason to be parked.
     pub(crate) fn provider_is_well(&self) -> bool {
         let calls = self.call_dropped + self.call_answer_lost + self.call_late + self.call_limited;
-        calls + self.call_failed_saved + self.call_failed_unsaved + self.outage_mean == 0
+        let calls = calls + self.call_failed_saved + self.call_failed_unsaved + self.outage_mean;
+        calls == 0 && !self.writes_fail
     }
 }
 

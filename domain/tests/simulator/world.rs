@@ -59,6 +59,8 @@ pub(crate) struct World {
     pub(crate) told: usize,
     /// Payments as they were when the world last heard of them.
     pub(crate) seen: BTreeMap<PaymentId, (PaymentStatus, u64)>,
+    /// Answers that an order has had since it last came to rest.
+    pub(crate) answers: BTreeMap<OrderId, u32>,
     /// What had been checked already.
     pub(crate) checked: (u64, u64, usize),
     pub(crate) steps: u64,
@@ -100,6 +102,7 @@ impl World {
             queued: BTreeMap::new(),
             told: 0,
             seen: BTreeMap::new(),
+            answers: BTreeMap::new(),
             checked: (u64::MAX, 0, 0),
             steps: 0,
         }

@@ -57,7 +57,8 @@ impl World {
             Call::Retrieve { payment } => Answer::Payment(self.find(payment).clone()),
             Call::Find { .. } => {
                 let id = self.orders[flight.order].id;
-                let found = self.payments.iter().rev().find(|payment| payment.order == id);
+                let ours = self.payments.iter().filter(|payment| payment.order == id);
+                let found = ours.max_by_key(|payment| payment.n);
                 found.map_or(Answer::Absent, |payment| Answer::Payment(payment.clone()))
             }
         }

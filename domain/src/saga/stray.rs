@@ -1,0 +1,156 @@
+//! Payments that their order does not want (any more): another attempt's, or any payment of a dead order.
+//!
+//! Nothing of the order waits for them, so they have no state of their own; but the provider saves an error under a key
+//! for a day, so each attempt at getting rid of one is kept with the order. Its number rises when a key can teach nothing
+//! more and the payment was seen again, still open: seeing it *is* the read that proves the attempt without effect.
+
+use alloc::vec::Vec;
+
+use super::answer::{Answer, Stall};
+use super::attempt::{Attempt, Operation};
+use super::event::{Alarm, Asked, Call, Effect, Event, Why};
+use super::next::{Context, Next, Transition, noted};
+use super::payment::{Payment, PaymentId, PaymentStatus};
+use super::state::State;
+use crate::Money;
+
+/// A payment that is being got rid of, and the try at it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stray {
+    /// Which payment.
+    pub payment: PaymentId,
+    /// Numbered over all strays of the order, so that a key never names two payments.
+    pub attempt: Attempt,
+}
+
+impl Stray {
+    /// The try at getting rid of `payment`, which was just seen open.
+    pub(super) fn of(payment: &Payment, context: &Context) -> Self {
+        let highest = context.strays.iter().map(|stray| stray.attempt.n).max();
+        let fresh = || highest.map_or(1, |n| n.saturating_add(1));
+        let attempt = match context.strays.iter().find(|stray| stray.payment == payment.id) {
+            Some(known) if known.attempt.is_usable(context.now) => known.attempt,
+            Some(_) => Attempt::numbered(fresh(), context.now),
+            None => Attempt::numbered(fresh().max(payment.n), context.now),
+        };
+        Self {
+            payment: payment.id.clone(),
+            attempt,
+        }
+    }
+
+    /// The call that gives back what the provider still keeps of `payment`.
+    pub(super) fn refund(&self, payment: &Payment) -> Call {
+        let kept = payment.captured.saturating_sub(payment.refunded);
+        Call::RefundStray {
+            attempt: self.attempt,
+            payment: self.payment.clone(),
+            amount: Money::new(kept, payment.amount.currency),
+        }
+    }
+
+    /// The call that gives an uncaptured payment up.
+    pub(super) fn cancel(&self) -> Call {
+        Call::CancelStray {
+            attempt: self.attempt,
+            payment: self.payment.clone(),
+        }
+    }
+
+    /// This try after an answer to it. A definite answer says all that its key will ever say; whether it did what was
+    /// asked shows when the payment is seen next.
+    pub(super) fn after(&self, answer: &Answer) -> Self {
+        let attempt = match answer {
+            Answer::Stalled(stall) => noted(self.attempt, *stall),
+            Answer::Payment(_) | Answer::Refunded(_) | Answer::Declined(_) | Answer::Rejected(_) => {
+                self.attempt.spent()
+            }
+            // A bug of ours is never answered with a new key.
+            Answer::KeyMismatch | Answer::Absent => self.attempt,
+        };
+        Self {
+            payment: self.payment.clone(),
+            attempt,
+        }
+    }
+}
+
+/// Gets rid of a payment that the order in `state` does not want, where anything is left of it.
+pub(super) fn stray(state: State, payment: &Payment, context: &Context) -> Transition {
+    let next = Next::stay(state, context);
+    let stray = Stray::of(payment, context);
+    if payment.is_kept() {
+        let call = stray.refund(payment);
+        return Ok(next.alarm(Alarm::Stray).stray(stray).effect(Effect::Call(call)));
+    }
+    if !payment.is_open() {
+        return Err(Why::Unchanged);
+    }
+    let authorised = payment.status == PaymentStatus::RequiresCapture;
+    let next = if authorised {
+        next.alarm(Alarm::Stray)
+    } else {
+        next
+    };
+    let call = stray.cancel();
+    Ok(next.stray(stray).effect(Effect::Call(call)))
+}
+
+/// What was asked for was answered with a payment that is not it. That one is got rid of where it is open; what was
+/// asked for counts as not answered, because asking may bring the same again for ever.
+pub(super) fn misanswered(state: State, payment: &Payment, context: &Context) -> Next {
+    let next = stray(state.clone(), payment, context).unwrap_or_else(|_| Next::stay(state, context));
+    next.stalled(Stall::Lost, context)
+}
+
+/// The stray that an answer is about, if it is about one, and the answer. A given-up order's own payment is no stray to
+/// it: it waits for the end of that one.
+pub(super) fn asked_about<'a>(
+    state: &State,
+    event: &'a Event,
+    strays: &[Stray],
+) -> Option<(Stray, &'a Answer)> {
+    let Event::Answered(Asked::Change(Operation::CancelStray | Operation::RefundStray, n), answer) = event
+    else {
+        return None;
+    };
+    let stray = strays.iter().find(|stray| stray.attempt.n == *n)?;
+    let own = matches!(state, State::Cancelling(data) if data.payment.as_ref() == Some(&stray.payment));
+    (!own).then(|| (stray.clone(), answer))
+}
+
+/// Takes note of what came of a try; the order itself stays as it is.
+pub(super) fn answered(state: State, stray: &Stray, answer: &Answer, context: &Context) -> Transition {
+    let after = stray.after(answer);
+    let unchanged = after == *stray;
+    let next = Next::stay(state, context).stray(after);
+    match answer {
+        Answer::KeyMismatch => Ok(next.alarm(Alarm::Frozen)),
+        Answer::Stalled(Stall::RateLimited { retry_after }) => {
+            Ok(next.effect(Effect::SlowDown(*retry_after)))
+        }
+        Answer::Stalled(Stall::Forbidden) => Ok(next.alarm(Alarm::Forbidden).effect(Effect::Halt)),
+        Answer::Stalled(Stall::InFlight | Stall::Failed { .. } | Stall::Lost)
+        | Answer::Payment(_)
+        | Answer::Refunded(_)
+        | Answer::Declined(_)
+        | Answer::Rejected(_) => {
+            if unchanged {
+                Err(Why::Unchanged)
+            } else {
+                Ok(next)
+            }
+        }
+        Answer::Absent => Err(Why::Stale),
+    }
+}
+
+/// Puts a try on record: in the place of the last one at the same payment, or beside the others.
+pub(super) fn recorded(mut strays: Vec<Stray>, stray: Option<Stray>) -> Vec<Stray> {
+    let Some(stray) = stray else { return strays };
+    match strays.iter_mut().find(|known| known.payment == stray.payment) {
+        Some(known) => *known = stray,
+        None => strays.push(stray),
+    }
+    strays
+}

@@ -1,0 +1,173 @@
+//! Payments that no order wants: got rid of under keys of their own, whose numbers rise with proof only.
+
+use alloc::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Another payment of the specimen's order.
+fn other(number: u32, status: PaymentStatus) -> Payment {
+    Payment {
+        id: PaymentId::new(&alloc::format!("pi_other_{number}")).unwrap(),
+        n: number,
+        ..payment(status)
+    }
+}
+
+fn failed() -> Answer {
+    Answer::Stalled(Stall::Failed {
+        repeat: Repeat::SameKey,
+    })
+}
+
+/// Shows `payment` to the order; the call that follows, and the order after it.
+fn seen(order: Order, payment: &Payment, now: Timestamp) -> (Order, Call) {
+    let step = order.step(Event::Seen(payment.clone()), Moment::at(now)).unwrap();
+    let call = step.call().unwrap().clone();
+    (step.order, call)
+}
+
+fn told(order: Order, call: &Call, answer: Answer) -> Order {
+    let event = Event::Answered(call.asked(), answer);
+    match order.clone().step(event, Moment::at(NOW)) {
+        Ok(step) => step.order,
+        Err(_) => order,
+    }
+}
+
+fn number(call: &Call) -> u32 {
+    call.attempt().unwrap().1.n
+}
+
+#[test]
+fn a_saved_error_is_met_twice_and_then_gives_way_to_the_next_number() {
+    for status in [PaymentStatus::RequiresCapture, PaymentStatus::Succeeded] {
+        let stray = other(1, status);
+        let mut order = specimen(StateName::Released);
+        let mut numbers = Vec::new();
+        for _ in 0..5 {
+            let (next, call) = seen(order, &stray, NOW);
+            numbers.push(number(&call));
+            order = told(next, &call, failed());
+        }
+        assert_eq!(numbers, [1, 1, 2, 2, 3], "{status:?}");
+        assert_eq!(order.state, specimen(StateName::Released).state);
+    }
+}
+
+#[test]
+fn silence_keeps_the_number_however_often_the_payment_is_seen() {
+    let stray = other(1, PaymentStatus::RequiresCapture);
+    let mut order = specimen(StateName::Declined);
+    for stall in [
+        Stall::Lost,
+        Stall::InFlight,
+        Stall::RateLimited { retry_after: None },
+        Stall::Forbidden,
+    ] {
+        let (next, call) = seen(order, &stray, NOW);
+        assert_eq!(number(&call), 1, "{stall:?}");
+        order = told(next, &call, Answer::Stalled(stall));
+    }
+}
+
+#[test]
+fn a_definite_refusal_or_an_aged_key_gives_way_once_the_payment_is_seen_again() {
+    let stray = other(1, PaymentStatus::RequiresCapture);
+    let (order, call) = seen(specimen(StateName::Released), &stray, NOW);
+    let refused = told(order.clone(), &call, Answer::Rejected(reason("odd")));
+    assert_eq!(number(&seen(refused, &stray, NOW).1), 2);
+    assert_eq!(number(&seen(order.clone(), &stray, NOW).1), 1);
+    assert_eq!(number(&seen(order, &stray, NOW + KEY_AGE_MAX).1), 2);
+}
+
+#[test]
+fn a_key_mismatch_never_leads_to_a_new_key_and_is_told() {
+    let stray = other(1, PaymentStatus::RequiresCapture);
+    let (order, call) = seen(specimen(StateName::Released), &stray, NOW);
+    let event = Event::Answered(call.asked(), Answer::KeyMismatch);
+    let step = order.step(event, Moment::at(NOW)).unwrap();
+    assert!(step.effects.contains(&Effect::Alarm(Alarm::Frozen)));
+    assert_eq!(number(&seen(step.order, &stray, NOW).1), 1);
+}
+
+#[test]
+fn an_overrun_or_refusing_provider_is_told_to_the_drain() {
+    let stray = other(1, PaymentStatus::Succeeded);
+    let (order, call) = seen(specimen(StateName::Released), &stray, NOW);
+    for (stall, effect) in [
+        (Stall::RateLimited { retry_after: None }, Effect::SlowDown(None)),
+        (Stall::Forbidden, Effect::Halt),
+    ] {
+        let event = Event::Answered(call.asked(), Answer::Stalled(stall));
+        let step = order.clone().step(event, Moment::at(NOW)).unwrap();
+        assert!(step.effects.contains(&effect));
+    }
+}
+
+#[test]
+fn a_failed_confirmation_records_the_try_at_giving_its_payment_up() {
+    let order = specimen(StateName::ActionRequired);
+    let step = step(&order, Event::Seen(payment(PaymentStatus::RequiresMethod))).unwrap();
+    let Some(Call::CancelStray { attempt, .. }) = step.call() else {
+        panic!("{step:?}")
+    };
+    assert_eq!(
+        step.order.strays,
+        [Stray {
+            payment: payment_id(),
+            attempt: *attempt
+        }]
+    );
+}
+
+#[test]
+fn money_taken_for_a_given_up_order_goes_back_under_the_next_number_after_saved_errors() {
+    let taken = Answer::Payment(payment(PaymentStatus::Succeeded));
+    let mut order = specimen(StateName::Cancelling);
+    let mut numbers = Vec::new();
+    for _ in 0..3 {
+        let read = order
+            .step(Event::Answered(Asked::Retrieve, taken.clone()), Moment::at(NOW))
+            .unwrap();
+        let call = read.call().unwrap().clone();
+        numbers.push(number(&call));
+        order = told(read.order, &call, failed());
+    }
+    assert_eq!(numbers, [1, 1, 2]);
+}
+
+proptest! {
+    /// Any history of sightings and answers: a key belongs to one payment, and is left only for a reason.
+    #[test]
+    fn a_key_names_one_payment_and_rises_for_a_reason(
+        history in prop::collection::vec((1_u32..5, 0_usize..6), 1..40),
+    ) {
+        let answers = [
+            failed(),
+            Answer::Stalled(Stall::Lost),
+            Answer::Stalled(Stall::InFlight),
+            Answer::Rejected(reason("odd")),
+            Answer::Payment(payment(PaymentStatus::RequiresCapture)),
+            Answer::KeyMismatch,
+        ];
+        let mut order = specimen(StateName::Released);
+        let mut owners: Vec<(u32, u32)> = Vec::new();
+        let mut errors: Vec<(u32, u32)> = Vec::new();
+        for (which, answer) in history {
+            let (next, call) = seen(order, &other(which, PaymentStatus::RequiresCapture), NOW);
+            let n = number(&call);
+            let owner = owners.iter().find(|(taken, _)| *taken == n).map(|(_, owner)| *owner);
+            prop_assert!(owner.is_none() || owner == Some(which), "key {n} names two payments");
+            if owner.is_none() {
+                let before = owners.iter().rev().find(|(_, owner)| *owner == which).map(|(n, _)| *n);
+                let spent = |n: u32| errors.iter().filter(|(failed, _)| *failed == n).map(|(_, by)| by).sum::<u32>() >= 2;
+                prop_assert!(before.is_none_or(spent), "key {before:?} was left without a reason");
+                owners.push((n, which));
+            }
+            errors.push((n, match answer { 0 => 1, 3 | 4 => 2, _ => 0 }));
+            order = told(next, &call, answers[answer].clone());
+        }
+    }
+}
