@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-APT_PACKAGES := nginx-light haproxy chromium curl
+APT_PACKAGES := nginx-light haproxy chromium curl rabbitmq-server
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: help setup setup-cc setup-browser demo test test-browser bench lint
@@ -18,7 +18,7 @@ setup-cc:
 	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends build-essential >/dev/null; }
 
 setup: setup-cc  ## install what tests and benches need beside Rust
-	@missing=""; for tool in nginx haproxy chromium curl; do \
+	@missing=""; for tool in nginx haproxy chromium curl rabbitmq-server; do \
 	  PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	if [ -n "$$missing" ]; then echo "installing:$$missing"; \
 	  $(SUDO) apt-get update -qq && \

@@ -20,6 +20,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
+use crate::broker::embedded::EmbeddedBroker;
 use crate::checkout::Part;
 use crate::driver::{DriveError, Driver};
 use crate::ledger::LedgerError;
@@ -32,6 +33,9 @@ pub struct Timing {
     pub relay: Duration,
     /// Due orders → outbox.
     pub redrive: Duration,
+    /// How long an order that waits in a durable broker for its turn is left to wait before its message is taken for
+    /// lost. A broker that is found empty is known to have lost everything, and is not waited for.
+    pub patience: Duration,
     /// Reservations past their time → released.
     pub sweep: Duration,
     /// Orders to be given up at the provider.
@@ -55,6 +59,7 @@ impl Default for Timing {
         Self {
             relay: Duration::from_millis(50),
             redrive: Duration::from_secs(1),
+            patience: Duration::from_mins(10),
             sweep: Duration::from_secs(1),
             cancel: Duration::from_secs(1),
             reconcile_orders: Duration::from_secs(30),
@@ -116,10 +121,17 @@ pub enum JobError {
     Endless(u32),
 }
 
+/// Messages in the hands of this process's own workers while the broker is away. More would only wait here instead of in
+/// the outbox.
+const DETOUR_ROOM: usize = 64;
+
 /// Workers and recovery jobs over one driver.
 pub struct Jobs {
     driver: Arc<Driver>,
     broker: Arc<dyn Broker>,
+    /// While the broker takes no messages, they go from the outbox straight to this process's own workers. Several
+    /// processes that do so meet in the ledger: the order's lease lets one of them through.
+    detour: Arc<EmbeddedBroker>,
     timing: Timing,
     /// Orders at the provider at once, over workers and jobs.
     hands: Arc<Semaphore>,
@@ -145,6 +157,7 @@ impl Jobs {
         Self {
             driver,
             broker,
+            detour: Arc::new(EmbeddedBroker::new(DETOUR_ROOM)),
             timing,
             hands,
             part,

@@ -408,13 +408,18 @@ pub trait Ledger: Send + Sync {
     /// Stores a step by compare-and-set on state and version, with its stock entries, attempt and messages.
     fn apply(&self, transition: Transition) -> LedgerReply<'_, Applied>;
     /// Writes a drive message for up to `limit` orders that are due, not leased, not flagged and have none; says how many.
-    fn redrive(&self, limit: u32) -> LedgerReply<'_, u32>;
+    /// An order that has not changed since its message was [published](Self::published) is left out for `patience`
+    /// after that, by the ledger's own clock: its message waits for its turn. No patience leaves nothing out.
+    fn redrive(&self, limit: u32, patience: Span) -> LedgerReply<'_, u32>;
     /// Lists orders.
     fn list(&self, filter: OrderFilter) -> LedgerReply<'_, Vec<OrderRecord>>;
     /// The oldest messages of one channel that are not delivered, at most `limit`.
     fn pending(&self, channel: Channel, limit: u32) -> LedgerReply<'_, Vec<Pending>>;
-    /// Marks messages as delivered.
+    /// Marks messages as delivered. A drive message has said all it had to say and goes.
     fn delivered(&self, messages: Vec<i64>) -> LedgerReply<'_, ()>;
+    /// Notes that a durable broker holds these drive messages: they go from the outbox, and each order keeps the version
+    /// that its message was written for and the instant, for [`Ledger::redrive`].
+    fn published(&self, messages: Vec<i64>) -> LedgerReply<'_, ()>;
     /// Whether a provider event was recorded before.
     fn event_known(&self, event: String) -> LedgerReply<'_, bool>;
     /// Records a provider event; says whether it is the first time.

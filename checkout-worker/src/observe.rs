@@ -41,6 +41,12 @@ pub trait Observer: Send + Sync {
         let _ = outcome;
     }
 
+    /// A message could not be worked on and was put aside; `why` is one of a small fixed set of words. Any is worth a look:
+    /// somebody else writes to our queue, or the ledger is not the one that the message was written for.
+    fn message_refused(&self, why: &'static str) {
+        let _ = why;
+    }
+
     /// All books were compared.
     fn audited(&self, report: &AuditReport) {
         let _ = report;

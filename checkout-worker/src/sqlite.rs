@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use domain::pool::Level;
 use domain::saga::{IdempotencyKey, PaymentMethod};
-use domain::{Clock, DropId, OrderId, Sku};
+use domain::{Clock, DropId, OrderId, Sku, Span};
 use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
 
@@ -31,7 +31,10 @@ use thread::{Lane, Threads};
 /// The file's name within the data directory.
 pub const FILE_NAME: &str = "ledger.db";
 
-const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("../migrations/0001_ledger.sql"))];
+const MIGRATIONS: &[M<'static>] = &[
+    M::up(include_str!("../migrations/0001_ledger.sql")),
+    M::up(include_str!("../migrations/0002_published.sql")),
+];
 
 /// The ledger in SQLite. One process has it open for writing at a time.
 #[derive(Debug)]
@@ -219,9 +222,9 @@ impl Ledger for SqliteLedger {
             .write("storing a step", move |store| orders::apply(store, &transition))
     }
 
-    fn redrive(&self, limit: u32) -> LedgerReply<'_, u32> {
+    fn redrive(&self, limit: u32, patience: Span) -> LedgerReply<'_, u32> {
         self.threads
-            .write("re-driving", move |store| outbox::redrive(store, limit))
+            .write("re-driving", move |store| outbox::redrive(store, limit, patience))
     }
 
     fn list(&self, filter: OrderFilter) -> LedgerReply<'_, Vec<OrderRecord>> {
@@ -240,6 +243,12 @@ impl Ledger for SqliteLedger {
     fn delivered(&self, messages: Vec<i64>) -> LedgerReply<'_, ()> {
         self.threads.write("marking messages", move |store| {
             outbox::delivered(store, &messages)
+        })
+    }
+
+    fn published(&self, messages: Vec<i64>) -> LedgerReply<'_, ()> {
+        self.threads.write("noting what was published", move |store| {
+            outbox::published(store, &messages)
         })
     }
 

@@ -141,6 +141,15 @@ fn only_adapters_touch_the_database() {
 }
 
 #[test]
+fn only_the_rabbitmq_adapter_speaks_amqp() {
+    for (path, text) in sources().iter().filter(|(path, _)| path.contains("/src/")) {
+        let speaks = text.contains("lapin::") || text.contains("async_rs::");
+        let adapter = path.starts_with("checkout-worker/src/broker/rabbitmq");
+        assert!(!speaks || adapter, "{path} must not speak AMQP");
+    }
+}
+
+#[test]
 fn only_assembly_names_concrete_adapters() {
     for (path, text) in sources()
         .iter()
@@ -151,6 +160,7 @@ fn only_assembly_names_concrete_adapters() {
             "EmbeddedStore",
             "stripe::Stripe",
             "EmbeddedBroker",
+            "RabbitMqBroker",
         ] {
             assert!(
                 !text.contains(adapter) || path.starts_with("gateway/src/assembly"),

@@ -3,6 +3,7 @@
 //! on them, and hurt them: kill, freeze, wipe, start again on the same address.
 
 pub mod postgres;
+pub mod rabbitmq;
 pub mod redis;
 
 use std::net::TcpListener;

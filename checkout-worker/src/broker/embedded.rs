@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::OrderId;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 
-use super::{Ack, Broker, Delivery, PublishError};
+use super::{Ack, Broker, Delivery, PublishError, Published, Standing, Verdict};
 use crate::ledger::Reply;
 
 /// A bounded hand-over from the relay to the workers of the same process. Loses everything when the process dies, which
@@ -21,7 +21,7 @@ pub struct EmbeddedBroker {
 #[derive(Debug)]
 struct Handed {
     order: OrderId,
-    acked: oneshot::Sender<()>,
+    verdict: oneshot::Sender<Verdict>,
 }
 
 impl EmbeddedBroker {
@@ -38,29 +38,35 @@ impl EmbeddedBroker {
 }
 
 impl Broker for EmbeddedBroker {
-    fn publish(&self, order: OrderId) -> Reply<'_, Result<(), PublishError>> {
+    fn publish(&self, order: OrderId) -> Reply<'_, Result<Published, PublishError>> {
         Box::pin(async move {
             let refused = |why: &str| PublishError { why: why.to_owned() };
             let _room = self.room.acquire().await.map_err(|_| refused("it is closed"))?;
-            let (acked, confirmation) = oneshot::channel();
+            let (verdict, confirmation) = oneshot::channel();
             self.sender
-                .send(Handed { order, acked })
+                .send(Handed { order, verdict })
                 .await
                 .map_err(|_| refused("it is closed"))?;
-            confirmation
-                .await
-                .map_err(|_| refused("a worker dropped the message"))
+            match confirmation.await {
+                // A message that nobody can work on has nowhere to be put aside: whoever refused it has told people.
+                Ok(Verdict::Done | Verdict::Refused) => Ok(Published::Worked),
+                Ok(Verdict::GivenBack) | Err(_) => Err(refused("a worker dropped the message")),
+            }
         })
     }
 
     fn consume(&self) -> Reply<'_, Option<Delivery>> {
         Box::pin(async move {
-            let Handed { order, acked } = self.receiver.lock().await.recv().await?;
+            let Handed { order, verdict } = self.receiver.lock().await.recv().await?;
             // Nobody listening means that the relay is gone, and with it the need to tell it.
-            let ack = Ack::new(move || {
-                let _ = acked.send(());
+            let ack = Ack::new(move |said| {
+                let _ = verdict.send(said);
             });
             Some(Delivery { order, ack })
         })
+    }
+
+    fn standing(&self) -> Standing {
+        Standing::HERE
     }
 }

@@ -172,6 +172,6 @@ impl Jobs {
     }
 }
 
-fn millis(duration: Duration) -> Span {
+pub(super) fn millis(duration: Duration) -> Span {
     Span::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::Span;
 use domain::saga::{Event, StateName};
 
 use crate::audit::AuditReport;
@@ -9,6 +10,7 @@ use crate::checkout::PAYMENTS_PAUSED;
 use crate::driver::{DriveError, Fed, Shut};
 use crate::ledger::{AuditEntry, LedgerError, OrderFilter, OrderRecord};
 
+use super::reconcile::millis;
 use super::{Causes, Jobs};
 
 /// Orders taken per round and query; a round goes on until it finds fewer.
@@ -19,13 +21,25 @@ const BATCHES_MAX: u32 = 64;
 const AT_ONCE: usize = 8;
 
 impl Jobs {
-    /// Writes a message for every order that is due and that nobody has in hand. Says how many.
+    /// Writes a message for every order that is due, that nobody has in hand, and that no message is on its way to. Says
+    /// how many.
     pub async fn redrive(&self) -> Result<u32, LedgerError> {
-        let written = self.driver.ledger.redrive(BATCH).await?;
+        let written = self.driver.ledger.redrive(BATCH, self.patience()).await?;
         if written > 0 {
             self.wake();
         }
         Ok(written)
+    }
+
+    /// How long ago a message must have been published to be taken for lost.
+    fn patience(&self) -> Span {
+        let standing = self.broker.standing();
+        if !standing.takes_messages {
+            // What it holds cannot be had now, and may never be.
+            return Span::ZERO;
+        }
+        let usual = self.timing.patience;
+        millis(standing.emptied.map_or(usual, |ago| usual.min(ago)))
     }
 
     /// Releases reservations past their time. Says how many.

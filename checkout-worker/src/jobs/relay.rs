@@ -1,13 +1,14 @@
 //! The outbox relay: carries messages to the broker and news to the house, and marks what is safe.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::OrderId;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Broker, PublishError};
+use crate::broker::{Broker, PublishError, Published};
 use crate::ledger::{Channel, LedgerError, Message};
 
 use super::{Causes, Jobs};
@@ -19,7 +20,7 @@ const NEWS_MAX: u32 = 256;
 /// A ledger or broker that fails is not asked again at once.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(500);
 
-type Publishing = JoinSet<Result<(), PublishError>>;
+type Publishing = JoinSet<Result<Published, PublishError>>;
 
 /// What the relay has in its hands.
 #[derive(Default)]
@@ -31,7 +32,7 @@ struct UnderWay {
 
 /// Publishes one message, and waits no longer than this broker's confirmations are worth waiting for. A confirmation
 /// that comes after that finds its message still in the outbox: it is published once more, which changes nothing.
-async fn confirmed(broker: &dyn Broker, order: OrderId) -> Result<(), PublishError> {
+async fn confirmed(broker: &dyn Broker, order: OrderId) -> Result<Published, PublishError> {
     let Some(patience) = broker.patience() else {
         return broker.publish(order).await;
     };
@@ -91,7 +92,11 @@ impl Jobs {
     }
 
     fn publish(&self, under_way: &mut UnderWay, message: i64, order: OrderId) {
-        let broker = std::sync::Arc::clone(&self.broker);
+        let broker: Arc<dyn Broker> = if self.broker.standing().takes_messages {
+            Arc::clone(&self.broker)
+        } else {
+            Arc::clone(&self.detour) as _
+        };
         let task = under_way
             .publishing
             .spawn(async move { confirmed(&*broker, order).await });
@@ -103,30 +108,39 @@ impl Jobs {
     async fn confirm(
         &self,
         under_way: &mut UnderWay,
-        first: Result<(Id, Result<(), PublishError>), JoinError>,
+        first: Result<(Id, Result<Published, PublishError>), JoinError>,
     ) -> Result<(), LedgerError> {
-        let mut confirmed = Vec::new();
+        let (mut worked, mut held) = (Vec::new(), Vec::new());
         let mut next = Some(first);
         while let Some(ended) = next {
             let (task, published) = match ended {
-                Ok((task, Ok(()))) => (task, true),
+                Ok((task, Ok(published))) => (task, Some(published)),
                 Ok((task, Err(refused))) => {
                     tracing::warn!(cause = %refused, "a message stays in the outbox");
-                    (task, false)
+                    (task, None)
                 }
-                Err(died) => (died.id(), false),
+                Err(died) => (died.id(), None),
             };
             if let Some(message) = under_way.messages.remove(&task) {
                 under_way.ids.remove(&message);
-                confirmed.extend(published.then_some(message));
+                match published {
+                    Some(Published::Worked) => worked.push(message),
+                    Some(Published::Held) => held.push(message),
+                    None => {}
+                }
             }
             next = under_way.publishing.try_join_next_with_id();
         }
-        if confirmed.is_empty() {
+        if worked.is_empty() && held.is_empty() {
             tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
-            return Ok(());
         }
-        self.driver.ledger.delivered(confirmed).await
+        if !worked.is_empty() {
+            self.driver.ledger.delivered(worked).await?;
+        }
+        if !held.is_empty() {
+            self.driver.ledger.published(held).await?;
+        }
+        Ok(())
     }
 
     /// Tells the house what happened, in the order in which it happened, and marks it told.

@@ -6,7 +6,7 @@ use domain::saga::{Event, StateName};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::broker::Delivery;
+use crate::broker::{Broker as _, Delivery};
 use crate::driver::DriveError;
 use crate::ledger::LedgerError;
 
@@ -21,6 +21,7 @@ impl Jobs {
             let delivery = tokio::select! {
                 () = stop.cancelled() => break,
                 delivery = self.broker.consume() => delivery,
+                delivery = self.detour.consume() => delivery,
             };
             let Some(delivery) = delivery else { break };
             let (this, stop) = (Arc::clone(self), stop.clone());
@@ -69,7 +70,9 @@ impl Jobs {
             Ok(Turn::Unknown) => {
                 // Never create an order from a message: it says nothing that could be believed.
                 tracing::error!(order.id = %order, "a message names an order that the ledger does not have");
-                Ok(())
+                self.driver.observer.message_refused("unknown_order");
+                delivery.ack.refuse();
+                return;
             }
             Err(cause) => Err(DriveError::Ledger { order, cause }),
         };

@@ -1,7 +1,7 @@
 //! The outbox: messages written in the transaction of what they tell.
 
 use domain::saga::{Effect, Notice, Order};
-use domain::{AdmissionId, DropId, OrderId, ShopperKey};
+use domain::{AdmissionId, DropId, OrderId, ShopperKey, Span};
 use rusqlite::params;
 
 use crate::ledger::{Channel, Message, OrderNotice, Pending};
@@ -50,17 +50,21 @@ fn drive(store: &Store<'_>, order: OrderId, version: u64) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Messages for orders that are due and that nobody has in hand. Says how many were written.
-pub(super) fn redrive(store: &Store<'_>, limit: u32) -> Result<u32, StoreError> {
+/// Messages for orders that are due, that nobody has in hand, and that no message is on its way to. Says how many were
+/// written.
+pub(super) fn redrive(store: &Store<'_>, limit: u32, patience: Span) -> Result<u32, StoreError> {
     // Orders that have a message already are left out before the limit counts, else a long backlog would hide others.
+    // A published message speaks for the version it was written for: an order that has moved on since has seen it.
     let mut statement = store.connection.prepare_cached(
         "INSERT INTO outbox (channel, order_id, version, at) \
          SELECT 'workers', id, version, ?1 FROM orders \
          WHERE due_at <= ?1 AND due_at < 9223372036854775807 AND leased_until <= ?1 AND flag IS NULL \
+         AND NOT (published_version = version AND published_at > ?3) \
          AND NOT EXISTS (SELECT 1 FROM outbox WHERE order_id = orders.id AND channel = 'workers') \
          ORDER BY due_at LIMIT ?2 ON CONFLICT DO NOTHING",
     )?;
-    let written = statement.execute(params![millis(store.now), limit])?;
+    let taken_for_lost = millis(store.now - patience);
+    let written = statement.execute(params![millis(store.now), limit, taken_for_lost])?;
     Ok(u32::try_from(written).unwrap_or(u32::MAX))
 }
 
@@ -117,6 +121,18 @@ pub(super) fn delivered(store: &Store<'_>, messages: &[i64]) -> Result<(), Store
         }
     }
     Ok(())
+}
+
+/// Notes that a durable broker holds these messages: the rows go, the orders remember.
+pub(super) fn published(store: &Store<'_>, messages: &[i64]) -> Result<(), StoreError> {
+    let mut remember = store.connection.prepare_cached(
+        "UPDATE orders SET published_version = b.version, published_at = ?1 \
+         FROM outbox b WHERE b.id = ?2 AND b.channel = 'workers' AND orders.id = b.order_id",
+    )?;
+    for message in messages {
+        remember.execute(params![millis(store.now), message])?;
+    }
+    delivered(store, messages)
 }
 
 const fn channel_name(channel: Channel) -> &'static str {

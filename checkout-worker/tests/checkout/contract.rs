@@ -288,13 +288,17 @@ async fn acceptance_and_its_message_are_one() {
         [(id, &Message::Drive)]
     );
     assert_eq!(
-        ledger.redrive(10).await.unwrap(),
+        ledger.redrive(10, Span::from_mins(10)).await.unwrap(),
         0,
         "one message per order is enough"
     );
     ledger.delivered(vec![pending[0].id]).await.unwrap();
     assert_eq!(ledger.pending(Channel::Workers, 10).await.unwrap(), []);
-    assert_eq!(ledger.redrive(10).await.unwrap(), 1, "a lost message comes back");
+    assert_eq!(
+        ledger.redrive(10, Span::from_mins(10)).await.unwrap(),
+        1,
+        "a lost message comes back"
+    );
 }
 
 #[tokio::test]

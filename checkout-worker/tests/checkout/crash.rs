@@ -87,8 +87,9 @@ impl Ledger for Mortal<Arc<SqliteLedger>> {
         accept(order: OrderId, method: PaymentMethod) -> Acceptance;
         expire(limit: u32) -> Vec<OrderRecord>;
         apply(transition: Transition) -> Applied;
-        redrive(limit: u32) -> u32;
+        redrive(limit: u32, patience: Span) -> u32;
         delivered(messages: Vec<i64>) -> ();
+        published(messages: Vec<i64>) -> ();
         record_event(event: String, kind: String) -> bool;
     }
     plain_reads! {

@@ -1,10 +1,11 @@
 //! The checkout from the outside: the ledger's contract, histories against the domain's model, whole purchases against
-//! providers that misbehave, and a death at every commit and every call.
+//! providers that misbehave, a death at every commit and every call, and brokers that are hurt.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod adversary;
 mod audits;
+mod broker;
 mod contract;
 mod crash;
 mod distrust;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use checkout_worker::broker::embedded::EmbeddedBroker;
-use checkout_worker::broker::{Broker, Delivery, PublishError};
+use checkout_worker::broker::{Broker, Delivery, PublishError, Published, Standing};
 use checkout_worker::jobs::Timing;
 use checkout_worker::ledger::{Ledger, OrderNotice, Reply};
 use checkout_worker::observe::Observer;
@@ -26,15 +26,19 @@ struct LossyBroker {
 }
 
 impl Broker for LossyBroker {
-    fn publish(&self, order: OrderId) -> Reply<'_, Result<(), PublishError>> {
+    fn publish(&self, order: OrderId) -> Reply<'_, Result<Published, PublishError>> {
         if self.count.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
-            return Box::pin(async { Ok(()) });
+            return Box::pin(async { Ok(Published::Worked) });
         }
         self.inner.publish(order)
     }
 
     fn consume(&self) -> Reply<'_, Option<Delivery>> {
         self.inner.consume()
+    }
+
+    fn standing(&self) -> Standing {
+        Standing::HERE
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use checkout_worker::broker::{Broker, Delivery, PublishError};
+use checkout_worker::broker::{Broker, Delivery, PublishError, Published, Standing};
 use checkout_worker::jobs::Timing;
 use checkout_worker::ledger::{Channel, ClientKey, Ledger, Message, Reply};
 use checkout_worker::provider::memory::MemoryProvider;
@@ -77,7 +77,7 @@ impl Scripted {
 }
 
 impl Broker for Scripted {
-    fn publish(&self, order: OrderId) -> Reply<'_, Result<(), PublishError>> {
+    fn publish(&self, order: OrderId) -> Reply<'_, Result<Published, PublishError>> {
         Box::pin(async move {
             let times = {
                 let mut published = self.published.lock().unwrap();
@@ -91,19 +91,23 @@ impl Broker for Scripted {
             }
             let manner = self.manners[(times - 1).min(self.manners.len() - 1)];
             let done = match manner {
-                Manner::Confirms => Ok(()),
+                Manner::Confirms => Ok(Published::Worked),
                 Manner::Refuses => Err(PublishError {
                     why: "a test says so".to_owned(),
                 }),
                 Manner::Dawdles => {
                     self.dawdle().await;
-                    Ok(())
+                    Ok(Published::Worked)
                 }
                 Manner::FallsSilent => std::future::pending().await,
             };
             self.under_way.lock().unwrap().0 -= 1;
             done
         })
+    }
+
+    fn standing(&self) -> Standing {
+        Standing::HERE
     }
 
     fn patience(&self) -> Option<Duration> {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use checkout_worker::broker::{Ack, Broker, Delivery, PublishError};
+use checkout_worker::broker::{Ack, Broker, Delivery, PublishError, Published, Standing};
 use checkout_worker::driver::Fed;
 use checkout_worker::ledger::Reply;
 use checkout_worker::provider::memory::MemoryProvider;
@@ -151,15 +151,19 @@ struct Injected {
 }
 
 impl Broker for Injected {
-    fn publish(&self, _order: OrderId) -> Reply<'_, Result<(), PublishError>> {
-        Box::pin(std::future::ready(Ok(())))
+    fn publish(&self, _order: OrderId) -> Reply<'_, Result<Published, PublishError>> {
+        Box::pin(std::future::ready(Ok(Published::Worked)))
+    }
+
+    fn standing(&self) -> Standing {
+        Standing::HERE
     }
 
     fn consume(&self) -> Reply<'_, Option<Delivery>> {
         Box::pin(async move {
             let order = self.messages.lock().await.recv().await?;
             let (acked, done) = (self.acked.clone(), self.done.clone());
-            let ack = Ack::new(move || {
+            let ack = Ack::new(move |_| {
                 acked.lock().unwrap().push(order);
                 done.notify_one();
             });

@@ -86,6 +86,10 @@ impl Observer for CheckoutCounts {
         }
     }
 
+    fn message_refused(&self, why: &'static str) {
+        self.metrics.messages_refused.with_label_values(&[why]).inc();
+    }
+
     fn breaker(&self, open: bool) {
         if open {
             tracing::warn!(

@@ -135,6 +135,8 @@ families! {
     store_duration: HistogramVec("store_duration_seconds", ["store", "op"], CALL_BUCKETS);
     /// Events from the provider, by what came of them.
     webhooks: IntCounterVec("webhooks_total", ["outcome"]);
+    /// Broker messages that nobody can work on and that were put aside, by why.
+    messages_refused: IntCounterVec("messages_refused_total", ["why"]);
     /// Things a person must look at, as the checkout found them.
     alarms: IntCounterVec("alarms_total", ["alarm"]);
     /// Always 1; the labels tell which build this is.

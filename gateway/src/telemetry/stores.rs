@@ -12,7 +12,7 @@ use checkout_worker::ledger::{
 use domain::pool::Level;
 use domain::queue::{Advance, Claim, Claimant, Command, EndReason, JoinRefusal, Joined, Moment, Stale, View};
 use domain::saga::PaymentMethod;
-use domain::{AdmissionId, Control, DropId, DropRules, OrderId, Rank, Sku, Timestamp};
+use domain::{AdmissionId, Control, DropId, DropRules, OrderId, Rank, Sku, Span, Timestamp};
 use prometheus::HistogramVec;
 use tokio::time::Instant;
 
@@ -94,10 +94,11 @@ impl Ledger for TimedLedger {
         expire<'a>(limit: u32) -> Vec<OrderRecord>;
         load<'a>(order: OrderId) -> Option<OrderRecord>;
         apply<'a>(transition: Transition) -> Applied;
-        redrive<'a>(limit: u32) -> u32;
+        redrive<'a>(limit: u32, patience: Span) -> u32;
         list<'a>(filter: OrderFilter) -> Vec<OrderRecord>;
         pending<'a>(channel: Channel, limit: u32) -> Vec<Pending>;
         delivered<'a>(messages: Vec<i64>) -> ();
+        published<'a>(messages: Vec<i64>) -> ();
         event_known<'a>(event: String) -> bool;
         record_event<'a>(event: String, kind: String) -> bool;
         stock<'a>(drop: DropId) -> Vec<(Sku, Level)>;
