@@ -187,10 +187,14 @@ impl Problem {
 impl Form {
     /// The form that `headers` ask for: a page where `text/html` is named before any JSON.
     pub fn wanted_by(headers: &HeaderMap) -> Self {
-        let accept = headers
-            .get(ACCEPT)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
+        Self::of(headers.get(ACCEPT))
+    }
+
+    /// The form that an `Accept` field asks for.
+    pub fn of(accept: Option<&HeaderValue>) -> Self {
+        let Some(accept) = accept.and_then(|value| value.to_str().ok()) else {
+            return Self::Json;
+        };
         let html = accept.find("text/html");
         let json = accept.find("json");
         match (html, json) {
