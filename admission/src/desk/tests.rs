@@ -238,6 +238,69 @@ async fn tokens_tickets_and_visitors_belong_together() {
 }
 
 #[tokio::test]
+async fn what_was_checked_once_is_judged_by_the_moment_it_is_used() {
+    let house = House::new(rules(10, 600)).await;
+    let (first, second) = (house.join().await, house.join().await);
+    let keys = &house.desk.inner.keys;
+    let check = |shopper: &(Visitor, Joined), grant: &Grant| {
+        let cookie = shopper.0.seal(keys);
+        house.desk.check_token(&aurora(), &grant.token, &cookie).unwrap()
+    };
+    let (mine, yours) = (house.admit(&first).await, house.admit(&second).await);
+    let (ended, lasting) = (check(&first, &mine), check(&second, &yours));
+    assert!(house.desk.session_again(&ended).is_some());
+    house.desk.complete(&aurora(), mine.admission).await.unwrap();
+    assert_eq!(house.desk.session_of(&ended), Err(TokenError::Revoked));
+    assert_eq!(house.desk.session_again(&ended), None);
+    assert_eq!(
+        house
+            .desk
+            .session_again(&lasting)
+            .map(|session| session.admission),
+        Some(yours.admission)
+    );
+    house.clock.set(yours.expires_at.as_millis());
+    assert_eq!(house.desk.session_of(&lasting), Err(TokenError::Expired));
+    assert_eq!(house.desk.session_again(&lasting), None);
+}
+
+#[tokio::test]
+async fn what_was_checked_under_keys_that_were_rotated_is_checked_again() {
+    let house = House::new(rules(10, 600)).await;
+    let shopper = house.join().await;
+    let grant = house.admit(&shopper).await;
+    let cookie = shopper.0.seal(&house.desk.inner.keys);
+    let ticket = house
+        .desk
+        .check_ticket(&aurora(), &shopper.1.ticket, &cookie)
+        .unwrap();
+    let token = house.desk.check_token(&aurora(), &grant.token, &cookie).unwrap();
+    assert_eq!(house.desk.place_again(&ticket), Some(house.place(&shopper)));
+    assert!(house.desk.session_again(&token).is_some());
+    house.desk.inner.keys.rotate(&Repeating::from(99)).unwrap();
+    assert_eq!(house.desk.place_again(&ticket), None);
+    assert_eq!(house.desk.session_again(&token), None);
+}
+
+#[tokio::test]
+async fn a_ticket_or_token_is_not_checked_for_anybody_else() {
+    let house = House::new(rules(10, 600)).await;
+    let (mine, yours) = (house.join().await, house.join().await);
+    let grant = house.admit(&mine).await;
+    let cookie = yours.0.seal(&house.desk.inner.keys);
+    let ticket = house.desk.check_ticket(&aurora(), &mine.1.ticket, &cookie);
+    assert_eq!(ticket.err(), Some(PlaceError::BadTicket));
+    let token = house.desk.check_token(&aurora(), &grant.token, &cookie).unwrap();
+    assert_eq!(house.desk.session_of(&token), Err(TokenError::NotYours));
+    assert!(
+        house
+            .desk
+            .check_token(&aurora(), &grant.token, "no cookie of ours")
+            .is_err()
+    );
+}
+
+#[tokio::test]
 async fn a_session_is_renewed_after_its_half_and_not_before() {
     let house = House::new(rules(10, 600)).await;
     let shopper = house.join().await;

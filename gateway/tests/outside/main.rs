@@ -8,6 +8,7 @@ mod client;
 mod demo;
 mod door;
 mod house;
+mod keepalive;
 mod logs;
 mod nginx;
 mod orders;
