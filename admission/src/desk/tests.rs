@@ -237,31 +237,33 @@ async fn tokens_tickets_and_visitors_belong_together() {
     );
 }
 
+/// Somebody inside, whose token was checked.
+async fn checked(house: &House) -> (Grant, CheckedToken) {
+    let shopper = house.join().await;
+    let grant = house.admit(&shopper).await;
+    let cookie = shopper.0.seal(&house.desk.inner.keys);
+    let token = house.desk.check_token(&aurora(), &grant.token, &cookie);
+    (grant, token.unwrap())
+}
+
 #[tokio::test]
-async fn what_was_checked_once_is_judged_by_the_moment_it_is_used() {
+async fn a_token_that_was_checked_stops_with_its_session() {
     let house = House::new(rules(10, 600)).await;
-    let (first, second) = (house.join().await, house.join().await);
-    let keys = &house.desk.inner.keys;
-    let check = |shopper: &(Visitor, Joined), grant: &Grant| {
-        let cookie = shopper.0.seal(keys);
-        house.desk.check_token(&aurora(), &grant.token, &cookie).unwrap()
-    };
-    let (mine, yours) = (house.admit(&first).await, house.admit(&second).await);
-    let (ended, lasting) = (check(&first, &mine), check(&second, &yours));
-    assert!(house.desk.session_again(&ended).is_some());
-    house.desk.complete(&aurora(), mine.admission).await.unwrap();
-    assert_eq!(house.desk.session_of(&ended), Err(TokenError::Revoked));
-    assert_eq!(house.desk.session_again(&ended), None);
-    assert_eq!(
-        house
-            .desk
-            .session_again(&lasting)
-            .map(|session| session.admission),
-        Some(yours.admission)
-    );
-    house.clock.set(yours.expires_at.as_millis());
-    assert_eq!(house.desk.session_of(&lasting), Err(TokenError::Expired));
-    assert_eq!(house.desk.session_again(&lasting), None);
+    let (grant, token) = checked(&house).await;
+    let session = house.desk.session_again(&token).unwrap();
+    assert_eq!(session.admission, grant.admission);
+    house.desk.complete(&aurora(), grant.admission).await.unwrap();
+    assert_eq!(house.desk.session_of(&token), Err(TokenError::Revoked));
+    assert_eq!(house.desk.session_again(&token), None);
+}
+
+#[tokio::test]
+async fn a_token_that_was_checked_stops_with_its_time() {
+    let house = House::new(rules(10, 600)).await;
+    let (grant, token) = checked(&house).await;
+    house.clock.set(grant.expires_at.as_millis());
+    assert_eq!(house.desk.session_of(&token), Err(TokenError::Expired));
+    assert_eq!(house.desk.session_again(&token), None);
 }
 
 #[tokio::test]
