@@ -43,8 +43,9 @@ test-browser: setup-browser  ## the pages in a real browser, against a running d
 	cargo build --workspace --locked --bin doorline --example page_gallery
 	gateway/tests/browser/run.sh $(TARGET)/debug
 
-bench: setup     ## ratios on this machine against nginx, haproxy and an empty server
+bench: setup     ## CPU and memory against nginx, haproxy and an empty server; orders per second
 	cargo bench --locked --bench ratios -- $(ARGS)
+	cargo run --release --locked -p checkout-worker --example ledger_throughput
 
 lint:            ## format, clippy and docs, all warnings are errors
 	cargo fmt --all --check

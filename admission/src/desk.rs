@@ -3,6 +3,7 @@
 //! Polls and admitted requests are answered from the drop's snapshot; joins and signs of life
 //! are batched by the clerk; claims, leaving and the operator's commands go to the store.
 
+mod checked;
 mod clerk;
 mod door;
 mod errands;
@@ -20,6 +21,7 @@ use domain::{AdmissionId, Clock, DropId, DropRules, Entropy, Phase, ShopperKey, 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use checked::{CheckedTicket, CheckedToken};
 pub use domain::queue::Command;
 
 use crate::caller;

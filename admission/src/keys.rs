@@ -112,6 +112,16 @@ impl Keys {
     pub(crate) fn ring(&self) -> arc_swap::Guard<Arc<Ring>> {
         self.ring.load()
     }
+
+    /// The same, to be kept.
+    pub(crate) fn ring_now(&self) -> Arc<Ring> {
+        self.ring.load_full()
+    }
+
+    /// Whether `ring` is still the one in use: rotation makes another.
+    pub(crate) fn is_now(&self, ring: &Arc<Ring>) -> bool {
+        Arc::ptr_eq(&self.ring.load(), ring)
+    }
 }
 
 fn first_half(hash: &blake3::Hash) -> [u8; 16] {

@@ -16,7 +16,8 @@ pub mod token;
 pub mod visitor;
 
 pub use desk::{
-    Admission, Claimed, Command, Grant, JoinError, Joined, LeaveError, OpenError, Parts, Settings,
+    Admission, CheckedTicket, CheckedToken, Claimed, Command, Grant, JoinError, Joined, LeaveError,
+    OpenError, Parts, Settings,
 };
 pub use figures::Figures;
 pub use keys::{KeyError, Keys};

@@ -84,8 +84,8 @@ struct Claims {
 }
 
 /// A token whose signature was checked, and what still has to be checked at every use.
-struct Verified {
-    admitted: Admitted,
+pub(crate) struct Verified {
+    pub(crate) admitted: Admitted,
     epoch: u32,
     not_before_secs: u64,
     kid: String,

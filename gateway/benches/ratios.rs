@@ -1,5 +1,6 @@
 //! Ratios on this machine, in one run: Doorline against nginx and haproxy as plain reverse
-//! proxies, against an empty hyper server, and the ledger against a bare database.
+//! proxies, and against an empty hyper server. Orders per second into the ledger are measured by
+//! `checkout-worker/examples/ledger_throughput.rs`, which `make bench` runs after this.
 //!
 //! Absolute figures on shared cores wander; the ratios between neighbours in one run hold.
 

@@ -10,6 +10,7 @@ pub mod door;
 mod events;
 mod order;
 pub mod page;
+mod recall;
 pub mod return_path;
 mod standing;
 mod ticket;
@@ -25,12 +26,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use checkout_worker::Checkout;
 use domain::{Clock, DropId, Entropy};
+use http::request::Parts;
 
 use tokio_util::task::TaskTracker;
 
 use crate::assembly::readings::House;
 use crate::config::{Config, DropConfig};
-use crate::edge::{AddressLimit, AnswerFuture, Handler, RequestBody, Visit};
+use crate::edge::{AddressLimit, AnswerFuture, EdgeBody, Handler, RequestBody, Visit};
 use board::{Board, Posted};
 use cookies::CookieStyle;
 use order::Twins;
@@ -57,11 +59,15 @@ pub struct Room {
 pub struct ShopperApi(pub Arc<Room>);
 
 impl Handler for ShopperApi {
+    fn at_once(&self, request: &Parts, visit: &Visit) -> Option<http::Response<EdgeBody>> {
+        self.0.at_once(request, visit)
+    }
+
     fn answer(&self, request: http::Request<RequestBody>, visit: Visit) -> AnswerFuture {
         let room = Arc::clone(&self.0);
         Box::pin(async move {
             let (parts, body) = request.into_parts();
-            room.api(&parts, body, visit.id()).await
+            room.api(&parts, body, &visit).await
         })
     }
 }

@@ -49,16 +49,21 @@ impl TokenDesk {
         snapshot: &Snapshot,
         now: Timestamp,
     ) -> Result<Admitted, TokenError> {
+        let verified = self.verified(token)?;
+        self.check_use(&verified, shopper, snapshot, now)?;
+        Ok(verified.admitted.clone())
+    }
+
+    /// Checks all that does not change with time.
+    pub(crate) fn verified(&self, token: &str) -> Result<Arc<Verified>, TokenError> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::Malformed);
         }
         let name = *blake3::keyed_hash(&self.hash_key, token.as_bytes()).as_bytes();
-        let verified = match self.remembered.get(&name) {
-            Some(verified) => verified,
-            None => self.verify_and_remember(token, name)?,
-        };
-        self.check_use(&verified, shopper, snapshot, now)?;
-        Ok(verified.admitted.clone())
+        match self.remembered.get(&name) {
+            Some(verified) => Ok(verified),
+            None => self.verify_and_remember(token, name),
+        }
     }
 
     fn verify_and_remember(&self, token: &str, name: [u8; 32]) -> Result<Arc<Verified>, TokenError> {
@@ -67,7 +72,8 @@ impl TokenDesk {
         Ok(verified)
     }
 
-    fn check_use(
+    /// Checks what may have changed since: key, times, drop and epoch, bearer, revocation.
+    pub(crate) fn check_use(
         &self,
         verified: &Verified,
         shopper: ShopperKey,

@@ -72,11 +72,22 @@ pub struct Admitted {
 
 /// Answers requests to our own paths.
 pub trait Handler: Send + Sync {
+    /// Answers a request that needs neither its body nor a wait, as most polls do: without a
+    /// future to make. `None` leaves it to [`Handler::answer`], which can answer all of them.
+    fn at_once(&self, request: &Parts, visit: &Visit) -> Option<Response<EdgeBody>> {
+        let _ = (request, visit);
+        None
+    }
+
     /// Answers one request. Its path is in normal form.
     fn answer(&self, request: Request<RequestBody>, visit: Visit) -> AnswerFuture;
 }
 
 impl<H: Handler + ?Sized> Handler for Arc<H> {
+    fn at_once(&self, request: &Parts, visit: &Visit) -> Option<Response<EdgeBody>> {
+        (**self).at_once(request, visit)
+    }
+
     fn answer(&self, request: Request<RequestBody>, visit: Visit) -> AnswerFuture {
         (**self).answer(request, visit)
     }

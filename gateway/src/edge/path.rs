@@ -94,6 +94,15 @@ impl NormalPath {
         self.target.path()
     }
 
+    /// Whether `uri`, which it was read from, is written in another way.
+    pub fn differs_from(&self, uri: &Uri) -> bool {
+        // One text at one address: the path was taken over as it stood.
+        let same = uri
+            .path_and_query()
+            .is_some_and(|target| std::ptr::eq(target.as_str(), self.target.as_str()));
+        !same || uri.authority().is_some()
+    }
+
     /// Path and query as they go upstream.
     pub fn target(&self) -> &PathAndQuery {
         &self.target

@@ -189,10 +189,14 @@ impl Problem {
 impl<'p> Form<'p> {
     /// The form that `headers` ask for: one of `pages` where `text/html` is named before any JSON.
     pub fn wanted_by(headers: &HeaderMap, pages: &'p dyn Pages) -> Self {
-        let accept = headers
-            .get(ACCEPT)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
+        Self::of(headers.get(ACCEPT), pages)
+    }
+
+    /// The form that an `Accept` field asks for.
+    pub fn of(accept: Option<&HeaderValue>, pages: &'p dyn Pages) -> Self {
+        let Some(accept) = accept.and_then(|value| value.to_str().ok()) else {
+            return Self::Json;
+        };
         let html = accept.find("text/html");
         let json = accept.find("json");
         match (html, json) {

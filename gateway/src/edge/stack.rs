@@ -120,7 +120,9 @@ impl Stack {
         let client = rules.trusted.resolve(connection.peer().ip(), &parts.headers);
         // Before the route: routes are found by the normal form, and the upstream gets the same.
         let path = NormalPath::of(&parts.uri).map_err(|error| Problem::bad_path(error.to_string()))?;
-        parts.uri = Uri::from(path.target().clone());
+        if path.differs_from(&parts.uri) {
+            parts.uri = Uri::from(path.target().clone());
+        }
         // Before any work is done for the request.
         let visit = Visit {
             identity,
@@ -175,12 +177,12 @@ impl Stack {
         }
         let body = body.with_bytes_max(rules.api_body_bytes_max);
         body.check_announced().map_err(|error| problem_of_body(&error))?;
-        Ok(record.answered(
-            self.parts
-                .api
-                .answer(Request::from_parts(*parts, body), visit)
-                .await,
-        ))
+        let api = &self.parts.api;
+        let response = match api.at_once(&parts, &visit) {
+            Some(response) => response,
+            None => api.answer(Request::from_parts(*parts, body), visit).await,
+        };
+        Ok(record.answered(response))
     }
 
     #[expect(
@@ -261,13 +263,15 @@ impl Serve for Stack {
         // First of all, because every refusal names its request.
         let identity = connection.ids().identify(&parts.headers);
         let id = identity.id.clone();
-        let form = Form::wanted_by(&parts.headers, self.parts.pages.as_ref());
+        let accept = parts.headers.get(header::ACCEPT).cloned(); // only a refusal reads it
         let mut response = match self
             .pass(parts, incoming, identity, connection, &mut record)
             .await
         {
             Ok(response) => response,
-            Err(problem) => record.refused(problem).into_response(&id, form),
+            Err(problem) => record
+                .refused(problem)
+                .into_response(&id, Form::of(accept.as_ref(), self.parts.pages.as_ref())),
         };
         response.headers_mut().insert(X_REQUEST_ID, id.header());
         record.end(&id, response.status());

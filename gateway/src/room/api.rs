@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use super::answer::{self, Refusal};
 use super::ticket::{Wish, unknown_drop};
 use super::{Room, board};
-use crate::edge::{BodyError, EdgeBody, Form, Problem, RequestBody, RequestId};
+use crate::edge::{BodyError, EdgeBody, Form, Problem, RequestBody, Visit};
 
 /// Everything of ours lives below this.
 pub(super) const PREFIX: &str = "/.doorline/v1";
@@ -130,14 +130,41 @@ impl Room {
         self: &Arc<Self>,
         parts: &Parts,
         body: RequestBody,
-        id: &RequestId,
+        visit: &Visit,
     ) -> Response<EdgeBody> {
-        let form = Form::wanted_by(&parts.headers, &self.refusals);
         let answered = match Address::of(parts.uri.path()) {
             None => Err(Problem::not_found().into()),
-            Some(address) => self.route(&address, parts, body).await,
+            Some(address) => self.route(&address, parts, body, visit).await,
         };
-        answered.unwrap_or_else(|refusal| refusal.into_response(id, form))
+        answered.unwrap_or_else(|refusal| {
+            refusal.into_response(visit.id(), Form::wanted_by(&parts.headers, &self.refusals))
+        })
+    }
+
+    /// Answers what is asked most and waits for nothing: a shopper's place and the public state.
+    pub(crate) fn at_once(&self, parts: &Parts, visit: &Visit) -> Option<Response<EdgeBody>> {
+        if !reads(parts) {
+            return None;
+        }
+        let answered = match Address::of(parts.uri.path())? {
+            Address::Ticket(drop) => self.look(&drop, &parts.headers, visit),
+            Address::Drop(drop) => self.public_state(&drop),
+            Address::Draw(_)
+            | Address::TicketEvents(_)
+            | Address::Leave(_)
+            | Address::Admission(_)
+            | Address::Orders(_)
+            | Address::Order(_)
+            | Address::OrderEvents(_)
+            | Address::Payment(_)
+            | Address::StripeWebhook
+            | Address::Jwks
+            | Address::OpenApi => return None,
+        };
+        let explain = |refusal: Refusal| {
+            refusal.into_response(visit.id(), Form::wanted_by(&parts.headers, &self.refusals))
+        };
+        Some(answered.unwrap_or_else(explain))
     }
 
     async fn route(
@@ -145,11 +172,12 @@ impl Room {
         address: &Address,
         parts: &Parts,
         body: RequestBody,
+        visit: &Visit,
     ) -> Result<Response<EdgeBody>, Refusal> {
         let headers = &parts.headers;
-        let reads = parts.method == Method::GET || parts.method == Method::HEAD;
+        let reads = reads(parts);
         match address {
-            Address::Ticket(drop) if reads => self.look(drop, headers),
+            Address::Ticket(drop) if reads => self.look(drop, headers, visit),
             Address::Drop(drop) if reads => self.public_state(drop),
             Address::Draw(drop) if reads => self.draw(drop),
             Address::TicketEvents(drop) if reads => self.events(drop, headers),
@@ -211,6 +239,10 @@ impl Room {
         }
         Ok(answer::json(StatusCode::OK, body.to_string()))
     }
+}
+
+fn reads(parts: &Parts) -> bool {
+    parts.method == Method::GET || parts.method == Method::HEAD
 }
 
 /// JSON that is the same for everybody and may be kept on the way, as `caching` says.

@@ -8,6 +8,8 @@ use domain::{DropId, Span};
 use http::HeaderMap;
 use http::header::{COOKIE, HeaderValue};
 
+use crate::edge::headers::cookie_pairs;
+
 /// How long a browser keeps its visitor cookie: a drop and its pre-queue, with room to spare.
 const VISITOR_LIFE: Span = Span::from_mins(7 * 24 * 60);
 /// How long a browser keeps a ticket: as long as the visitor cookie it is bound to.
@@ -60,27 +62,25 @@ impl CookieStyle {
 
     /// The value the client sent, from whichever `Cookie` field holds it; the first one counts.
     pub(super) fn read<'h>(self, headers: &'h HeaderMap, cookie: Cookie<'_>) -> Option<&'h str> {
-        headers
-            .get_all(COOKIE)
-            .iter()
-            .filter_map(|field| field.to_str().ok())
-            .find_map(|field| {
-                field.split(';').find_map(|pair| {
-                    let (name, value) = pair.split_once('=')?;
-                    self.is_name(name.trim(), cookie).then(|| value.trim())
-                })
+        headers.get_all(COOKIE).iter().find_map(|field| {
+            cookie_pairs(field.as_bytes()).find_map(|pair| {
+                let (name, value) = pair.split_at(pair.iter().position(|byte| *byte == b'=')?);
+                let ours = self.is_name(name.trim_ascii(), cookie);
+                ours.then(|| std::str::from_utf8(value[1..].trim_ascii()).ok())?
             })
+        })
     }
 
     /// Compares without building the name: this runs several times on every request.
-    fn is_name(self, name: &str, cookie: Cookie<'_>) -> bool {
-        let Some(bare) = name.strip_prefix(self.prefix()) else {
+    fn is_name(self, name: &[u8], cookie: Cookie<'_>) -> bool {
+        let Some(bare) = name.strip_prefix(self.prefix().as_bytes()) else {
             return false;
         };
+        let of = |kind: &[u8], drop: &DropId| bare.strip_prefix(kind) == Some(drop.as_str().as_bytes());
         match cookie {
-            Cookie::Visitor => bare == "doorline-visitor",
-            Cookie::Ticket(drop) => bare.strip_prefix("doorline-ticket-") == Some(drop.as_str()),
-            Cookie::Admission(drop) => bare.strip_prefix("doorline-admission-") == Some(drop.as_str()),
+            Cookie::Visitor => bare == b"doorline-visitor",
+            Cookie::Ticket(drop) => of(b"doorline-ticket-", drop),
+            Cookie::Admission(drop) => of(b"doorline-admission-", drop),
         }
     }
 

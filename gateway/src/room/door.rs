@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use admission::Admitted as Session;
+use admission::{Admitted as Session, CheckedToken};
 use domain::decision::{Decision as Verdict, Intent, Question, Refusal as Turned, RouteClass, Standing};
 use domain::{AdmissionId, DropId};
 use http::header::AUTHORIZATION;
@@ -12,10 +12,17 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::Room;
 use super::cookies::Cookie;
+use super::recall;
 use crate::edge::{Admitted, Command, Decision, Door, Form, Problem, Proof, Visit};
 
 /// The door of the house, as the edge sees it.
 pub struct HouseDoor(pub Arc<Room>);
+
+/// Somebody with a session, and what the upstream is told of them.
+struct Inside {
+    token: CheckedToken,
+    admitted: Admitted,
+}
 
 impl Door for HouseDoor {
     fn decide(&self, drop: &DropId, request: &Parts, visit: &Visit) -> Decision {
@@ -23,7 +30,7 @@ impl Door for HouseDoor {
         let Some(snapshot) = room.desk.snapshot(drop) else {
             return room.hold(Problem::overloaded(domain::Span::from_secs(5)), request, visit);
         };
-        let session = room.session(drop, &request.headers);
+        let session = room.inside(drop, &request.headers, visit);
         let reads = request.method == Method::GET || request.method == Method::HEAD;
         let question = Question {
             route: RouteClass::Protected,
@@ -38,7 +45,7 @@ impl Door for HouseDoor {
             },
         };
         match question.answer() {
-            Verdict::Pass => self.pass(drop, session, request),
+            Verdict::Pass => self.pass(drop, session),
             Verdict::Wait => self.receive(drop, request, visit),
             Verdict::Refuse(Turned::Closed) if reads => self.receive(drop, request, visit),
             Verdict::Refuse(Turned::Closed) => room.hold(
@@ -64,8 +71,8 @@ impl Door for HouseDoor {
 }
 
 impl HouseDoor {
-    fn pass(&self, drop: &DropId, session: Option<Session>, request: &Parts) -> Decision {
-        let Some(session) = session else {
+    fn pass(&self, drop: &DropId, inside: Option<Arc<Inside>>) -> Decision {
+        let Some(inside) = inside else {
             // A drop that only counts lets everybody through without a session.
             let proof = Proof::new(drop, None);
             return Decision::Admit(Admitted {
@@ -74,21 +81,13 @@ impl HouseDoor {
                 set_cookies: Vec::new(),
             });
         };
-        let token = self
-            .0
-            .token(drop, &request.headers)
-            .and_then(|token| HeaderValue::from_str(token).ok());
-        let admitted = Admitted {
-            admission: session.admission.0,
-            proof: Proof::new(drop, token),
-            set_cookies: Vec::new(),
-        };
-        if !self.0.desk.wants_renewal(&session) {
+        let admitted = inside.admitted.clone();
+        if !self.0.desk.wants_renewal(inside.token.admitted()) {
             return Decision::Admit(admitted);
         }
         let (room, drop) = (Arc::clone(&self.0), drop.clone());
         Decision::Later(Box::pin(async move {
-            Decision::Admit(renewed(&room, &drop, &session, admitted).await)
+            Decision::Admit(renewed(&room, &drop, inside.token.admitted(), admitted).await)
         }))
     }
 
@@ -127,6 +126,30 @@ impl Room {
         let token = self.token(drop, headers)?;
         let (visitor, _) = self.visitor(headers)?;
         self.desk.verify(drop, token, &visitor).ok()
+    }
+
+    /// The same for the door, which asks most: remembered for as long as the connection shows
+    /// the same cookies, and judged by this moment all the same.
+    fn inside(&self, drop: &DropId, headers: &HeaderMap, visit: &Visit) -> Option<Arc<Inside>> {
+        let known = recall::recall::<Inside>(visit, drop, headers);
+        if let Some(inside) = known.filter(|known| self.desk.session_again(&known.token).is_some()) {
+            return Some(inside);
+        }
+        let text = self.token(drop, headers)?;
+        let visitor = self.cookies.read(headers, Cookie::Visitor)?;
+        let token = self.desk.check_token(drop, text, visitor).ok()?;
+        let admission = self.desk.session_of(&token).ok()?.admission.0;
+        let admitted = Admitted {
+            admission,
+            proof: Proof::new(drop, HeaderValue::from_str(text).ok()),
+            set_cookies: Vec::new(),
+        };
+        let inside = Arc::new(Inside { token, admitted });
+        // A token from `Authorization` is not in what is compared, so it may not be remembered by it.
+        if self.cookies.read(headers, Cookie::Admission(drop)).is_some() {
+            recall::remember(visit, drop, headers, &inside);
+        }
+        Some(inside)
     }
 
     /// The admission token: from its cookie, or from `Authorization: Bearer` for apps.

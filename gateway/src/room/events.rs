@@ -119,7 +119,7 @@ impl Events {
             (self.said, self.said_at) = (saying, now);
             return Some(Bytes::from(format!(
                 "data: {}\n\n",
-                poll_json(&posted, &place, None, now)
+                poll_json(&posted, &place, None, &*self.room.clock)
             )));
         }
         if self.over || now.since(self.said_at) >= HEARTBEAT {

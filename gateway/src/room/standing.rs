@@ -1,7 +1,7 @@
 //! One shopper's place, put into the words of the page and of the API.
 
 use admission::{Place, PlaceState};
-use domain::{Span, Timestamp};
+use domain::{Clock, Span, Timestamp};
 
 use super::board::Posted;
 use super::page::{PageState, PageView, WaitInterval};
@@ -34,49 +34,68 @@ pub(super) fn view(posted: &Posted, place: &Place, now: Timestamp) -> PageView {
 
 /// The poll's JSON: the shopper's members written out, then those that everybody shares.
 /// The ticket is named where it was just handed out.
-pub(super) fn poll_json(posted: &Posted, place: &Place, ticket: Option<&str>, now: Timestamp) -> String {
-    use std::fmt::Write as _;
+///
+/// Put together by hand, because this is the text that is written most: every value is a number, a
+/// fixed word or base64url, so that nothing needs escaping.
+pub(super) fn poll_json(posted: &Posted, place: &Place, ticket: Option<&str>, clock: &dyn Clock) -> String {
     let mut text = String::with_capacity(320 + posted.shared.len());
-    let null = |value: Option<u64>| value.map_or_else(|| "null".to_owned(), |number| number.to_string());
-    // Writing to a string cannot fail; every value is a number, a fixed word or base64url.
-    let _ = write!(
-        text,
-        "{{\"state\":\"{}\",\"number\":{}",
-        place.state.as_str(),
-        place.number.0
-    );
-    let _ = write!(text, ",\"rank\":{}", null(place.rank.map(|rank| rank.0)));
-    let _ = write!(text, ",\"position\":{}", null(place.position));
+    push_word(&mut text, "{\"state\":", place.state.as_str());
+    push_member(&mut text, ",\"number\":", Some(place.number.0));
+    push_member(&mut text, ",\"rank\":", place.rank.map(|rank| rank.0));
+    push_member(&mut text, ",\"position\":", place.position);
     match place.chance {
-        Some(odds) => drop(write!(text, ",\"chance\":\"{}\"", odds.as_str())),
+        Some(odds) => push_word(&mut text, ",\"chance\":", odds.as_str()),
         None => text.push_str(",\"chance\":null"),
     }
     match place.wait {
         Some(wait) => {
-            let (min, max) = (wait.min.as_secs_ceil(), wait.max.as_secs_ceil());
-            let _ = write!(text, ",\"wait\":{{\"min_seconds\":{min},\"max_seconds\":{max}}}");
+            push_member(
+                &mut text,
+                ",\"wait\":{\"min_seconds\":",
+                Some(wait.min.as_secs_ceil()),
+            );
+            push_member(&mut text, ",\"max_seconds\":", Some(wait.max.as_secs_ceil()));
+            text.push('}');
         }
         None => text.push_str(",\"wait\":null"),
     }
-    let _ = write!(text, ",\"poll_after_ms\":{}", place.poll_after.as_millis());
+    push_member(
+        &mut text,
+        ",\"poll_after_ms\":",
+        Some(place.poll_after.as_millis()),
+    );
     if let Some(left) = place.claim_within {
-        let deadlines = super::page::rfc3339((now + left).as_millis());
-        let _ = write!(text, ",\"late_until\":\"{deadlines}\"");
+        let now = clock.now();
+        let time = |at: Timestamp| super::page::rfc3339(at.as_millis());
+        push_word(&mut text, ",\"late_until\":", &time(now + left));
         let window = left - posted.snapshot.rules.late_grace;
         if window > Span::ZERO {
-            let _ = write!(
-                text,
-                ",\"claim_deadline\":\"{}\"",
-                super::page::rfc3339((now + window).as_millis())
-            );
+            push_word(&mut text, ",\"claim_deadline\":", &time(now + window));
         }
     }
     if let Some(ticket) = ticket {
-        let _ = write!(text, ",\"ticket\":\"{ticket}\"");
+        push_word(&mut text, ",\"ticket\":", ticket);
     }
     text.push_str(&posted.shared);
     text.push('}');
     text
+}
+
+/// Writes `name` and a word in quotes.
+fn push_word(text: &mut String, name: &str, word: &str) {
+    text.push_str(name);
+    text.push('"');
+    text.push_str(word);
+    text.push('"');
+}
+
+/// Writes `name` and a number, or null.
+fn push_member(text: &mut String, name: &str, value: Option<u64>) {
+    text.push_str(name);
+    match value {
+        Some(value) => text.push_str(itoa::Buffer::new().format(value)),
+        None => text.push_str("null"),
+    }
 }
 
 fn page_state(state: PlaceState) -> PageState {

@@ -1,5 +1,7 @@
 //! Join, look, claim, leave: a shopper's four verbs.
 
+use std::sync::Arc;
+
 use admission::{Claimed, Grant, JoinError, Joined, LeaveError, Place, PlaceError, Visitor};
 use domain::{DropId, Span};
 use http::header::{LOCATION, SET_COOKIE};
@@ -9,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::Room;
 use super::answer::{self, Refusal};
 use super::cookies::Cookie;
+use super::recall;
 use super::return_path::ReturnPath;
 use super::standing::poll_json;
-use crate::edge::{EdgeBody, Problem};
+use crate::edge::{EdgeBody, Problem, Visit};
 
 /// What a shopper sends along with a verb, as JSON or as a form; everything may be left out.
 #[derive(Clone, Default, Deserialize, Debug)]
@@ -85,7 +88,7 @@ impl Room {
             let posted = self.posted(drop).ok_or_else(Problem::not_found)?;
             answer::json(
                 status,
-                poll_json(&posted, &joined.place, Some(&joined.ticket), self.clock.now()),
+                poll_json(&posted, &joined.place, Some(&joined.ticket), &*self.clock),
             )
         };
         self.keep_ticket(drop, &joined, renewed, response.headers_mut());
@@ -136,14 +139,35 @@ impl Room {
     }
 
     /// `GET …/ticket`: touches no store.
-    pub(super) fn look(&self, drop: &DropId, headers: &HeaderMap) -> Result<Response<EdgeBody>, Refusal> {
-        let (visitor, ticket) = self.holder(drop, headers)?;
-        let place = self.desk.place(drop, ticket, &visitor).map_err(place_problem)?;
+    pub(super) fn look(
+        &self,
+        drop: &DropId,
+        headers: &HeaderMap,
+        visit: &Visit,
+    ) -> Result<Response<EdgeBody>, Refusal> {
+        let known = recall::recall(visit, drop, headers).and_then(|ticket| self.desk.place_again(&ticket));
+        let place = match known {
+            Some(place) => place,
+            None => self.look_closely(drop, headers, visit)?,
+        };
         let posted = self.posted(drop).ok_or_else(Problem::not_found)?;
         Ok(answer::json(
             StatusCode::OK,
-            poll_json(&posted, &place, None, self.clock.now()),
+            poll_json(&posted, &place, None, &*self.clock),
         ))
+    }
+
+    /// The place of a ticket that was not shown by the request before.
+    fn look_closely(&self, drop: &DropId, headers: &HeaderMap, visit: &Visit) -> Result<Place, Problem> {
+        let read = |cookie| self.cookies.read(headers, cookie).ok_or_else(no_ticket);
+        let (visitor, ticket) = (read(Cookie::Visitor)?, read(Cookie::Ticket(drop))?);
+        let checked = self
+            .desk
+            .check_ticket(drop, ticket, visitor)
+            .map_err(place_problem)?;
+        let checked = Arc::new(checked);
+        recall::remember(visit, drop, headers, &checked);
+        Ok(self.desk.place_of(&checked))
     }
 
     /// `POST …/admission`.

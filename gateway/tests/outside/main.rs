@@ -11,6 +11,7 @@ mod client;
 mod demo;
 mod door;
 mod house;
+mod keepalive;
 mod limits;
 mod logs;
 mod nginx;

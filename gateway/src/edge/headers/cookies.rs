@@ -16,13 +16,12 @@ pub fn is_ours(name: &[u8]) -> bool {
 pub(super) fn strip_ours(headers: &mut HeaderMap, cookie: HeaderName) {
     let mut lines = headers.get_all(&cookie).iter();
     let Some(first) = lines.next() else { return };
-    if lines.next().is_none() && !mentions_us(first.as_bytes()) {
+    if lines.next().is_none() && !pairs(first.as_bytes()).any(|pair| is_ours(name_of(pair))) {
         return;
     }
     let mut kept: Vec<u8> = Vec::with_capacity(first.len());
     for line in headers.get_all(&cookie) {
-        for pair in line.as_bytes().split(|byte| *byte == b';') {
-            let pair = pair.trim_ascii();
+        for pair in pairs(line.as_bytes()) {
             if pair.is_empty() || is_ours(name_of(pair)) {
                 continue;
             }
@@ -69,9 +68,19 @@ fn name_of(pair: &[u8]) -> &[u8] {
         .unwrap_or(pair)
 }
 
-fn mentions_us(line: &[u8]) -> bool {
-    line.windows(b"doorline-".len())
-        .any(|window| window.eq_ignore_ascii_case(b"doorline-"))
+/// The pairs of a `Cookie` field, trimmed. Fields run to kilobytes and are read on every request,
+/// so the separators are searched many bytes at a time.
+pub fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest?;
+        let (pair, tail) = match memchr::memchr(b';', line) {
+            Some(at) => (&line[..at], Some(&line[at + 1..])),
+            None => (line, None),
+        };
+        rest = tail;
+        Some(pair.trim_ascii())
+    })
 }
 
 fn strip_prefix<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {

@@ -13,6 +13,20 @@ pub(super) enum Shape {
     Other,
 }
 
+/// Bytes that mean themselves wherever they stand; looked up, because every path is scanned.
+const PLAIN: [bool; 256] = plain();
+
+const fn plain() -> [bool; 256] {
+    let mut table = [false; 256];
+    let bytes = b"abcdefghijklmnopqrstuvwxyz0123456789-_~!$&'()*+,=:@";
+    let mut i = 0;
+    while i < bytes.len() {
+        table[bytes[i] as usize] = true;
+        i += 1;
+    }
+    table
+}
+
 /// Scans `path` once. Says [`Shape::Other`] whenever in doubt.
 pub(super) fn shape(path: &[u8]) -> Shape {
     if path.first() != Some(&b'/') {
@@ -21,30 +35,16 @@ pub(super) fn shape(path: &[u8]) -> Shape {
     let mut shape = Shape::OwnKey;
     let mut previous = 0;
     for (i, &byte) in path.iter().enumerate() {
+        if PLAIN[usize::from(byte)] {
+            previous = byte;
+            continue;
+        }
         match byte {
             b'/' if previous == b'/' => return Shape::Other,
             b'/' if previous == b'.' => shape = Shape::Normal,
             b'.' if previous == b'/' && is_dots(&path[i..]) => return Shape::Other,
             b'A'..=b'Z' => shape = Shape::Normal,
-            b'a'..=b'z'
-            | b'0'..=b'9'
-            | b'/'
-            | b'.'
-            | b'-'
-            | b'_'
-            | b'~'
-            | b'!'
-            | b'$'
-            | b'&'
-            | b'\''
-            | b'('
-            | b')'
-            | b'*'
-            | b'+'
-            | b','
-            | b'='
-            | b':'
-            | b'@' => {}
+            b'/' | b'.' => {}
             _ => return Shape::Other,
         }
         previous = byte;

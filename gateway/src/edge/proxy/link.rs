@@ -22,8 +22,6 @@ use super::pool::Slot;
 
 /// Largest head of an answer, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1_024;
-/// Most header lines of an answer.
-const HEADER_LINES_MAX: usize = 100;
 /// Largest buffer of a connection; it starts small and grows as the upstream sends fast.
 const BUFFER_BYTES_MAX: usize = 128 * 1_024;
 
@@ -54,6 +52,8 @@ pub(super) struct Link {
 #[derive(Default, Debug)]
 struct Alarm {
     task: AtomicWaker,
+    /// Set with every wake-up, cleared when the driver is moved.
+    rung: AtomicBool,
     muted: AtomicBool,
     missed: AtomicBool,
 }
@@ -64,6 +64,7 @@ impl Wake for Alarm {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        self.rung.store(true, Ordering::SeqCst);
         if self.muted.load(Ordering::SeqCst) {
             self.missed.store(true, Ordering::SeqCst);
         } else {
@@ -77,7 +78,8 @@ impl Link {
     pub(super) async fn new(socket: Socket, slot: Slot) -> hyper::Result<Self> {
         let heard = socket.heard();
         let (sender, driver) = http1::Builder::new()
-            .max_headers(HEADER_LINES_MAX)
+            // No `max_headers`: hyper's own bound is the same 100 lines, and setting it moves the
+            // parser's array to the heap, an allocation per answer.
             .max_header_size(HEAD_BYTES_MAX)
             .max_buf_size(BUFFER_BYTES_MAX)
             .handshake(TokioIo::new(socket))
@@ -114,11 +116,13 @@ impl Link {
         self.exchanges = self.exchanges.saturating_add(1);
     }
 
-    /// Whether it can carry another exchange: looks at the socket, so that a connection the
-    /// upstream closed meanwhile is noticed.
+    /// Whether it can carry another exchange. The driver is moved only where something has
+    /// happened since it last ran, such as the upstream closing the connection meanwhile.
     pub(super) fn is_ready(&mut self) -> bool {
         self.alarm.task.take(); // whoever held it before is not to be woken for it
-        self.drive();
+        if self.alarm.rung.load(Ordering::SeqCst) || !self.sender.is_ready() {
+            self.drive();
+        }
         !self.ended && self.sender.is_ready()
     }
 
@@ -141,6 +145,8 @@ impl Link {
         if self.ended {
             return;
         }
+        // Before the driver runs: what happens while it does counts as news again.
+        self.alarm.rung.store(false, Ordering::SeqCst);
         let mut cx = Context::from_waker(&self.waker);
         if let Poll::Ready(ended) = Pin::new(&mut self.driver).poll(&mut cx) {
             self.ended = true;

@@ -107,17 +107,20 @@ impl Pool {
             return;
         }
         link.begin_idle();
-        let mut link = Box::new(link);
         loop {
-            let Some(next) = self.state().waiting.pop_front() else {
-                break;
+            let next = {
+                let mut state = self.state();
+                let Some(next) = state.waiting.pop_front() else {
+                    state.idle.push(link);
+                    return;
+                };
+                next
             };
-            match next.send(Grant::Link(link)) {
-                Err(Grant::Link(refused)) => link = refused, // it has stopped waiting
+            match next.send(Grant::Link(Box::new(link))) {
+                Err(Grant::Link(refused)) => link = *refused, // it has stopped waiting
                 Ok(()) | Err(Grant::Slot(_)) => return,
             }
         }
-        self.state().idle.push(*link);
     }
 
     /// Closes idle connections that have outlived the keep-alive.

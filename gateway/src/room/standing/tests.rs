@@ -12,6 +12,15 @@ use super::*;
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_770_600_000);
 
+/// A clock that stands at [`NOW`].
+struct Still;
+
+impl domain::Clock for Still {
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+}
+
 const STATES: [PlaceState; 9] = [
     PlaceState::Prequeue,
     PlaceState::Waiting,
@@ -46,7 +55,7 @@ fn place(state: PlaceState) -> Place {
 }
 
 fn poll(place: &Place, ticket: Option<&str>) -> Value {
-    serde_json::from_str(&poll_json(&posted(), place, ticket, NOW)).expect("a poll is JSON")
+    serde_json::from_str(&poll_json(&posted(), place, ticket, &Still)).expect("a poll is JSON")
 }
 
 #[test]
