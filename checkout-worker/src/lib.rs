@@ -11,6 +11,8 @@ pub mod ledger;
 pub mod observe;
 pub mod pace;
 pub mod provider;
+mod reserving;
+mod row;
 pub mod sqlite;
 pub mod webhook;
 

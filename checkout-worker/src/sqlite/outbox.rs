@@ -1,14 +1,14 @@
 //! The outbox: messages written in the transaction of what they tell.
 
-use domain::saga::{Effect, Notice, Order};
-use domain::{AdmissionId, DropId, OrderId, ShopperKey};
+use domain::OrderId;
+use domain::saga::{Effect, Order};
 use rusqlite::params;
 
-use crate::ledger::{Channel, Message, OrderNotice, Pending};
+use crate::ledger::{Channel, Pending};
+use crate::row::{NoticeRow, channel_name, millis, signed, timestamp};
 
 use super::StoreError;
 use super::orders::key;
-use super::row::{millis, signed, timestamp};
 use super::thread::Store;
 
 /// Writes the messages among a step's effects. `returned` is how many units went back with it.
@@ -75,23 +75,16 @@ pub(super) fn pending(store: &Store<'_>, channel: Channel, limit: u32) -> Result
     let mut pending = Vec::new();
     while let Some(row) = rows.next()? {
         let order = OrderId(u128::from_be_bytes(row.get(1)?));
-        let corrupt = |what: String| StoreError::Corrupt { order, what };
-        let notice: Option<String> = row.get(3)?;
-        let message = match notice {
-            None => Message::Drive,
-            Some(word) => {
-                let drop: String = row.get(6)?;
-                Message::Notice(OrderNotice {
-                    notice: notice_named(&word).ok_or_else(|| corrupt(format!("its notice is {word:?}")))?,
-                    order,
-                    drop: DropId::new(&drop).map_err(|e| corrupt(e.to_string()))?,
-                    shopper: ShopperKey(row.get(7)?),
-                    admission: AdmissionId(row.get(8)?),
-                    version: row.get::<_, i64>(4)?.unsigned_abs(),
-                    returned: row.get(5)?,
-                })
-            }
+        let message = NoticeRow {
+            order,
+            notice: row.get(3)?,
+            version: row.get(4)?,
+            returned: row.get(5)?,
+            drop: row.get(6)?,
+            shopper: row.get(7)?,
+            admission: row.get(8)?,
         };
+        let message = message.into_message()?;
         pending.push(Pending {
             id: row.get(0)?,
             order,
@@ -117,17 +110,4 @@ pub(super) fn delivered(store: &Store<'_>, messages: &[i64]) -> Result<(), Store
         }
     }
     Ok(())
-}
-
-const fn channel_name(channel: Channel) -> &'static str {
-    match channel {
-        Channel::Workers => "workers",
-        Channel::Notices => "notices",
-    }
-}
-
-fn notice_named(word: &str) -> Option<Notice> {
-    [Notice::Paid, Notice::Declined, Notice::Released, Notice::Refunded]
-        .into_iter()
-        .find(|notice| notice.as_str() == word)
 }
