@@ -10,6 +10,7 @@ pub mod jobs;
 pub mod ledger;
 pub mod observe;
 pub mod pace;
+pub mod postgres;
 pub mod provider;
 mod reserving;
 mod row;
