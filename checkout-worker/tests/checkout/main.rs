@@ -6,6 +6,8 @@
 mod contract;
 mod crash;
 mod histories;
+mod house;
+mod many;
 mod purchases;
 mod recovery;
 mod sandboxed;
