@@ -1,16 +1,21 @@
-//! Measures how many orders per second the SQLite ledger reserves and accepts in one step, durable when answered.
+//! Measures how many orders per second a ledger reserves and accepts in one step, durable when answered.
 //!
-//! `cargo run --release -p checkout-worker --example ledger_throughput -- [ORDERS] [AT_ONCE] [DIRECTORY]`
+//! `cargo run --release -p checkout-worker --example ledger_throughput -- [ORDERS] [AT_ONCE] [WHERE] [BUCKETS]`
+//!
+//! WHERE is a directory for SQLite, an address (`postgres://…`) for a Postgres that is there, or `postgres` for one in a
+//! temporary folder.
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use checkout_worker::ledger::{ClientKey, DropPlan, Item, ItemPlan, Ledger, NewOrder, Reservation};
+use checkout_worker::postgres::{PostgresConfig, PostgresLedger, migrate};
 use checkout_worker::sqlite::SqliteLedger;
 use domain::pool::Line;
 use domain::saga::PaymentMethod;
 use domain::{AdmissionId, Clock, Currency, DropId, Money, OrderId, ShopperKey, Sku, Span, Timestamp};
+use sandbox::engine::postgres::Postgres;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -28,17 +33,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let orders: u32 = arguments.next().map_or(Ok(20_000), |text| text.parse())?;
     let at_once: u32 = arguments.next().map_or(Ok(256), |text| text.parse())?;
-    let dir = arguments
-        .next()
-        .map_or_else(|| std::env::temp_dir().join("doorline-throughput"), PathBuf::from);
-    let clock: Arc<dyn Clock> = Arc::new(RunningClock(Instant::now()));
-    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&dir, &clock)?);
+    let place = arguments.next();
+    let buckets: u32 = arguments.next().map_or(Ok(1), |text| text.parse())?;
+    let (ledger, _server) = open(place).await?;
     let price = Money::new(12_900, Currency::new("eur")?);
     let item = ItemPlan {
         sku: Sku::new("AUR-42")?,
         price,
         stock: u32::MAX / 2,
-        buckets: 1,
+        buckets,
     };
     ledger
         .open_drop(DropPlan {
@@ -72,6 +75,31 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         "{placed} orders accepted in {seconds:.2} s: {rate:.0} orders/s, {at_once} at once"
     )?;
     Ok(())
+}
+
+/// The ledger, and the server that must live as long where we started one.
+async fn open(
+    place: Option<String>,
+) -> Result<(Arc<dyn Ledger>, Option<Postgres>), Box<dyn std::error::Error>> {
+    let place = place.unwrap_or_else(|| {
+        std::env::temp_dir()
+            .join("doorline-throughput")
+            .display()
+            .to_string()
+    });
+    let (url, server) = if place == "postgres" {
+        let server = Postgres::start().await?;
+        (server.url(), Some(server))
+    } else if place.starts_with("postgres://") {
+        (place, None)
+    } else {
+        let clock: Arc<dyn Clock> = Arc::new(RunningClock(Instant::now()));
+        let ledger = SqliteLedger::open(&PathBuf::from(place), &clock)?;
+        return Ok((Arc::new(ledger), None));
+    };
+    migrate(&url).await?;
+    let ledger = PostgresLedger::open(PostgresConfig::new(&url)).await?;
+    Ok((Arc::new(ledger), server))
 }
 
 fn order(id: u128, price: Money) -> Result<NewOrder, String> {

@@ -2,7 +2,8 @@
 //!
 //! Every method is one transaction and durable when it returns. Wrong answers that are harmless: [`Ledger::load`] and the
 //! lists may be a moment old (every change compares versions); [`Ledger::pending`] may show a message that is being
-//! marked (handling it twice changes nothing). Everything else must be exact.
+//! marked (handling it twice changes nothing), and, where several processes relay, leaves out what another one has in hand.
+//! Everything else must be exact.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -26,6 +27,17 @@ pub enum LedgerError {
         /// What was attempted.
         doing: &'static str,
         /// The store's own error.
+        #[source]
+        cause: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// The connection was lost, or time was up, while committing: whether it is stored is not known. The same command again
+    /// is safe: a reservation's key answers with the order that may be there, an acceptance and a step find a version that
+    /// has moved on, and re-driving finishes what was begun.
+    #[error("whether the ledger stored it is not known ({doing})")]
+    Unsure {
+        /// What was attempted.
+        doing: &'static str,
+        /// How the answer was lost.
         #[source]
         cause: Arc<dyn std::error::Error + Send + Sync>,
     },

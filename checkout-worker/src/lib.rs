@@ -10,7 +10,10 @@ pub mod jobs;
 pub mod ledger;
 pub mod observe;
 pub mod pace;
+pub mod postgres;
 pub mod provider;
+mod reserving;
+mod row;
 pub mod sqlite;
 pub mod webhook;
 

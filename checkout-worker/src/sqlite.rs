@@ -8,7 +8,6 @@ mod log;
 mod orders;
 mod outbox;
 mod reserve;
-mod row;
 mod stock;
 mod thread;
 
@@ -25,6 +24,7 @@ use crate::ledger::{
     Acceptance, Applied, AuditEntry, AuditSums, Channel, DropPlan, Gauges, Ledger, LedgerError, LedgerReply,
     NewOrder, Opened, OrderFilter, OrderRecord, Pending, Reservation, StockChange, StockChanged, Transition,
 };
+use crate::row::Corrupt;
 
 use thread::{Lane, Threads};
 
@@ -86,13 +86,19 @@ pub enum SqliteOpenError {
 #[derive(Debug)]
 pub(crate) enum StoreError {
     Sqlite(rusqlite::Error),
-    Corrupt { order: OrderId, what: String },
+    Corrupt(Corrupt),
     AttemptChanged(IdempotencyKey),
 }
 
 impl From<rusqlite::Error> for StoreError {
     fn from(cause: rusqlite::Error) -> Self {
         Self::Sqlite(cause)
+    }
+}
+
+impl From<Corrupt> for StoreError {
+    fn from(row: Corrupt) -> Self {
+        Self::Corrupt(row)
     }
 }
 
@@ -103,7 +109,7 @@ impl StoreError {
                 doing,
                 cause: Arc::new(cause),
             },
-            Self::Corrupt { order, what } => LedgerError::Corrupt { order, what },
+            Self::Corrupt(Corrupt { order, what }) => LedgerError::Corrupt { order, what },
             Self::AttemptChanged(key) => LedgerError::AttemptChanged { key },
         }
     }

@@ -8,9 +8,9 @@ use domain::{DropId, Sku};
 use rusqlite::{Row, params};
 
 use crate::ledger::{AuditSums, Gauges, StockSums};
+use crate::row::{millis, timestamp};
 
 use super::StoreError;
-use super::row::{millis, timestamp};
 use super::thread::Store;
 
 /// Figures for metrics.

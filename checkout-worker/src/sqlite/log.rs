@@ -3,9 +3,9 @@
 use rusqlite::{OptionalExtension, params};
 
 use crate::ledger::AuditEntry;
+use crate::row::millis;
 
 use super::StoreError;
-use super::row::millis;
 use super::thread::Store;
 
 /// Whether an event was recorded before.

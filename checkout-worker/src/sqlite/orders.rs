@@ -1,15 +1,15 @@
 //! Orders: read, list, and the compare-and-set that stores a step.
 
-use domain::pool::Line;
-use domain::saga::{Flag, Operation, Order, Pace, StateName, StockMove};
-use domain::{Currency, DropId, Money, OrderId, ShopperKey, Sku, Timestamp};
+use domain::saga::{Flag, Operation, Order, StateName, StockMove};
+use domain::{OrderId, Timestamp};
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
-use crate::ledger::{Applied, AttemptRow, Email, Item, OrderFilter, OrderRecord, Transition};
+use crate::ledger::{Applied, AttemptRow, Email, OrderFilter, OrderRecord, Transition};
+use crate::reserving;
+use crate::row::{Corrupt, ItemRow, Moved, OrderRow, flag_reason, millis, moved_money, signed, state_text};
 
 use super::StoreError;
-use super::row::{flag_reason, instant, millis, parse_flag, parse_state, signed, state_text, whole};
 use super::thread::Store;
 use super::{outbox, stock};
 
@@ -27,10 +27,8 @@ pub(super) fn key(order: OrderId) -> [u8; 16] {
 pub(super) fn load(store: &Store<'_>, order: OrderId) -> Result<Option<OrderRecord>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM orders WHERE id = ?1");
     let mut statement = store.connection.prepare_cached(&sql)?;
-    let raw = statement
-        .query_row(params![key(order)], RawOrder::read)
-        .optional()?;
-    raw.map(|raw| raw.into_record(store)).transpose()
+    let raw = statement.query_row(params![key(order)], order_row).optional()?;
+    raw.map(|raw| record(store, raw)).transpose()
 }
 
 /// Lists orders, oldest first: ids are time-ordered.
@@ -67,10 +65,10 @@ pub(super) fn list(store: &Store<'_>, filter: &OrderFilter) -> Result<Vec<OrderR
         conditions.join(" AND ")
     );
     let mut statement = store.connection.prepare_cached(&sql)?;
-    let raw: Vec<RawOrder> = statement
-        .query_map(params_from_iter(values), RawOrder::read)?
+    let raw: Vec<OrderRow> = statement
+        .query_map(params_from_iter(values), order_row)?
         .collect::<Result<_, _>>()?;
-    raw.into_iter().map(|raw| raw.into_record(store)).collect()
+    raw.into_iter().map(|raw| record(store, raw)).collect()
 }
 
 /// Stores a step, if the order is still as the step left it.
@@ -125,21 +123,13 @@ fn update(store: &Store<'_>, order: &Order, before: u64, from: StateName) -> Res
 
 /// The payment row repeats what the states say in a book of its own: one provider object per order, and what it captured.
 fn record_payment(store: &Store<'_>, order: &Order) -> Result<(), StoreError> {
-    let Some(payment) = order.state.payment() else {
+    let Some(Moved {
+        payment,
+        captured,
+        refunded,
+    }) = moved_money(order)
+    else {
         return Ok(());
-    };
-    let (captured, refunded) = match order.state.name() {
-        StateName::Paid => (order.total.amount, 0),
-        StateName::Refunded => (order.total.amount, order.total.amount),
-        StateName::Reserved
-        | StateName::Accepted
-        | StateName::Authorising
-        | StateName::ActionRequired
-        | StateName::Cancelling
-        | StateName::Committed
-        | StateName::Declined
-        | StateName::Released
-        | StateName::Unwound => (0, 0),
     };
     let mut statement = store.connection.prepare_cached(
         "INSERT INTO payment (order_id, provider_id, captured, refunded, currency, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
@@ -156,10 +146,8 @@ fn record_payment(store: &Store<'_>, order: &Order) -> Result<(), StoreError> {
     ])?;
     if written == 0 {
         let what = format!("its payment changed to {payment}");
-        return Err(StoreError::Corrupt {
-            order: order.id,
-            what,
-        });
+        let order = order.id;
+        return Err(Corrupt { order, what }.into());
     }
     Ok(())
 }
@@ -198,119 +186,45 @@ fn record_outcome(
     Ok(())
 }
 
-/// An order's row as it is, before any of it is believed.
-struct RawOrder {
-    id: [u8; 16],
-    drop: String,
-    shopper: Vec<u8>,
-    state: String,
-    version: i64,
-    data: String,
-    tries: i64,
-    due: i64,
-    leased_until: i64,
-    flag: Option<String>,
-    flag_reason: Option<String>,
-    total: i64,
-    currency: String,
-    email: Option<String>,
-    reserved_until: i64,
-    created_at: i64,
-    changed_at: i64,
+fn order_row(row: &Row<'_>) -> rusqlite::Result<OrderRow> {
+    Ok(OrderRow {
+        id: row.get(0)?,
+        drop: row.get(1)?,
+        shopper: row.get(2)?,
+        state: row.get(3)?,
+        version: row.get(4)?,
+        data: row.get(5)?,
+        tries: row.get(6)?,
+        due: row.get(7)?,
+        leased_until: row.get(8)?,
+        flag: row.get(9)?,
+        flag_reason: row.get(10)?,
+        total: row.get(11)?,
+        currency: row.get(12)?,
+        email: row.get(13)?,
+        reserved_until: row.get(14)?,
+        created_at: row.get(15)?,
+        changed_at: row.get(16)?,
+    })
 }
 
-impl RawOrder {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            id: row.get(0)?,
-            drop: row.get(1)?,
-            shopper: row.get(2)?,
-            state: row.get(3)?,
-            version: row.get(4)?,
-            data: row.get(5)?,
-            tries: row.get(6)?,
-            due: row.get(7)?,
-            leased_until: row.get(8)?,
-            flag: row.get(9)?,
-            flag_reason: row.get(10)?,
-            total: row.get(11)?,
-            currency: row.get(12)?,
-            email: row.get(13)?,
-            reserved_until: row.get(14)?,
-            created_at: row.get(15)?,
-            changed_at: row.get(16)?,
-        })
-    }
-
-    fn into_record(self, store: &Store<'_>) -> Result<OrderRecord, StoreError> {
-        let id = OrderId(u128::from_be_bytes(self.id));
-        let corrupt = |what: String| StoreError::Corrupt { order: id, what };
-        let (state, strays) = parse_state(id, &self.data)?;
-        if state.name().as_str() != self.state {
-            return Err(corrupt(format!(
-                "it is {} by its column and {} by its data",
-                self.state,
-                state.name()
-            )));
-        }
-        let currency = Currency::new(&self.currency).map_err(|e| corrupt(e.to_string()))?;
-        let email = match self.email.as_deref() {
-            Some(text) => {
-                Some(Email::new(text).ok_or_else(|| corrupt("its e-mail address is none".to_owned()))?)
-            }
-            None => None,
-        };
-        let shopper = <[u8; 16]>::try_from(self.shopper.as_slice())
-            .map_err(|_| corrupt("its shopper's key is not 16 bytes".to_owned()))?;
-        let order = Order {
-            id,
-            drop: DropId::new(&self.drop).map_err(|e| corrupt(e.to_string()))?,
-            shopper: ShopperKey(shopper),
-            total: Money::new(whole(id, "total", self.total)?, currency),
-            version: whole(id, "version", self.version)?,
-            state,
-            pace: Pace {
-                tries: whole(id, "count of tries", self.tries)?,
-                due: instant(id, "due time", self.due)?,
-                leased_until: instant(id, "lease", self.leased_until)?,
-            },
-            flag: parse_flag(id, self.flag.as_deref(), self.flag_reason.as_deref())?,
-            strays,
-        };
-        Ok(OrderRecord {
-            items: items(store, id, currency)?,
-            order,
-            email,
-            created_at: instant(id, "creation", self.created_at)?,
-            reserved_until: instant(id, "reservation", self.reserved_until)?,
-            changed_at: instant(id, "last change", self.changed_at)?,
-        })
-    }
+fn record(store: &Store<'_>, row: OrderRow) -> Result<OrderRecord, StoreError> {
+    let items = items(store, row.order())?;
+    Ok(row.into_record(items)?)
 }
 
-fn items(store: &Store<'_>, order: OrderId, currency: Currency) -> Result<Vec<Item>, StoreError> {
+fn items(store: &Store<'_>, order: OrderId) -> Result<Vec<ItemRow>, StoreError> {
     let mut statement = store
         .connection
         .prepare_cached("SELECT sku, quantity, amount FROM order_items WHERE order_id = ?1 ORDER BY line")?;
-    let mut rows = statement.query(params![key(order)])?;
-    let mut items = Vec::new();
-    while let Some(row) = rows.next()? {
-        let sku: String = row.get(0)?;
-        let sku = Sku::new(&sku).map_err(|e| StoreError::Corrupt {
-            order,
-            what: e.to_string(),
-        })?;
-        let amount = whole(order, "price", row.get(2)?)?;
-        let line = Line {
-            sku,
-            quantity: whole(order, "quantity", row.get(1)?)?,
-        };
-        items.push(Item {
-            line,
-            price: Money::new(amount, currency),
-        });
-    }
-    Ok(items)
+    let rows = statement.query_map(params![key(order)], |row| {
+        Ok(ItemRow {
+            sku: row.get(0)?,
+            quantity: row.get(1)?,
+            amount: row.get(2)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Writes a new order with its items.
@@ -318,7 +232,6 @@ pub(super) fn insert(
     store: &Store<'_>,
     record: &OrderRecord,
     new: &crate::ledger::NewOrder,
-    units: u32,
 ) -> Result<(), StoreError> {
     let order = &record.order;
     let mut statement = store.connection.prepare_cached(
@@ -341,7 +254,7 @@ pub(super) fn insert(
         millis(order.pace.leased_until),
         signed(order.total.amount),
         order.total.currency.as_str(),
-        units,
+        reserving::units(new),
         record.email.as_ref().map(Email::as_str),
         millis(record.reserved_until),
         millis(store.now),

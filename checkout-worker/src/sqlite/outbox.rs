@@ -1,14 +1,14 @@
 //! The outbox: messages written in the transaction of what they tell.
 
-use domain::saga::{Effect, Notice, Order};
-use domain::{AdmissionId, DropId, OrderId, ShopperKey, Span};
+use domain::saga::{Effect, Order};
+use domain::{OrderId, Span};
 use rusqlite::params;
 
-use crate::ledger::{Channel, Message, OrderNotice, Pending};
+use crate::ledger::{Channel, Pending};
+use crate::row::{NoticeRow, channel_name, millis, signed, timestamp};
 
 use super::StoreError;
 use super::orders::key;
-use super::row::{millis, signed, timestamp, whole};
 use super::thread::Store;
 
 /// Writes the messages among a step's effects. `returned` is how many units went back with it.
@@ -79,23 +79,16 @@ pub(super) fn pending(store: &Store<'_>, channel: Channel, limit: u32) -> Result
     let mut pending = Vec::new();
     while let Some(row) = rows.next()? {
         let order = OrderId(u128::from_be_bytes(row.get(1)?));
-        let corrupt = |what: String| StoreError::Corrupt { order, what };
-        let notice: Option<String> = row.get(3)?;
-        let message = match notice {
-            None => Message::Drive,
-            Some(word) => {
-                let drop: String = row.get(6)?;
-                Message::Notice(OrderNotice {
-                    notice: notice_named(&word).ok_or_else(|| corrupt(format!("its notice is {word:?}")))?,
-                    order,
-                    drop: DropId::new(&drop).map_err(|e| corrupt(e.to_string()))?,
-                    shopper: ShopperKey(row.get(7)?),
-                    admission: AdmissionId(row.get(8)?),
-                    version: whole(order, "message's version", row.get(4)?)?,
-                    returned: whole(order, "count of returned units", row.get(5)?)?,
-                })
-            }
+        let message = NoticeRow {
+            order,
+            notice: row.get(3)?,
+            version: row.get(4)?,
+            returned: row.get(5)?,
+            drop: row.get(6)?,
+            shopper: row.get(7)?,
+            admission: row.get(8)?,
         };
+        let message = message.into_message()?;
         pending.push(Pending {
             id: row.get(0)?,
             order,
@@ -133,17 +126,4 @@ pub(super) fn published(store: &Store<'_>, messages: &[i64]) -> Result<(), Store
         remember.execute(params![millis(store.now), message])?;
     }
     delivered(store, messages)
-}
-
-const fn channel_name(channel: Channel) -> &'static str {
-    match channel {
-        Channel::Workers => "workers",
-        Channel::Notices => "notices",
-    }
-}
-
-fn notice_named(word: &str) -> Option<Notice> {
-    [Notice::Paid, Notice::Declined, Notice::Released, Notice::Refunded]
-        .into_iter()
-        .find(|notice| notice.as_str() == word)
 }

@@ -1,20 +1,18 @@
 //! Reserve, accept, expire: the three commands whose rules must hold within the transaction.
 
-use domain::pool::{Line, Slice};
-use domain::saga::{Event, Moment, Order, PaymentMethod, Step};
-use domain::{OrderId, Sku};
+use domain::OrderId;
+use domain::pool::Slice;
+use domain::saga::{Event, Moment, PaymentMethod, Step};
 use rusqlite::{OptionalExtension, params};
 
 use crate::ledger::{Acceptance, Applied, NewOrder, OrderRecord, Reservation, Transition};
+use crate::reserving;
+use crate::row::{Corrupt, DEAD, millis};
 
 use super::StoreError;
 use super::orders;
-use super::row::millis;
 use super::thread::Store;
 use super::{outbox, stock};
-
-/// Orders that came to nothing: they hold no admission and count towards no limit.
-const DEAD: &str = "('declined', 'released', 'unwound')";
 
 /// Reserves, and accepts where a payment method is given. Everything is read before anything is written.
 pub(super) fn reserve(store: &Store<'_>, new: &NewOrder) -> Result<Reservation, StoreError> {
@@ -24,22 +22,12 @@ pub(super) fn reserve(store: &Store<'_>, new: &NewOrder) -> Result<Reservation, 
     if let Some(order) = admission_holder(store, new)? {
         return Ok(Reservation::AdmissionSpent { order });
     }
-    let units: u32 = new
-        .items
-        .iter()
-        .map(|item| item.line.quantity)
-        .fold(0, u32::saturating_add);
-    let has = units_of_shopper(store, new)?;
-    if has.saturating_add(units) > new.per_shopper {
-        return Ok(Reservation::LimitExceeded {
-            limit: new.per_shopper,
-            has,
-        });
+    if let Some(refused) = reserving::over_limit(new, units_of_shopper(store, new)?) {
+        return Ok(refused);
     }
-    match choose(store, new)? {
-        Choice::Slices(slices) => place(store, new, &slices, units),
-        Choice::Short(left) => Ok(Reservation::SoldOut { left }),
-        Choice::Unknown(sku) => Ok(Reservation::UnknownSku(sku)),
+    match reserving::choose(new, |sku| stock::buckets(store, &new.drop, sku))? {
+        Ok(slices) => place(store, new, &slices),
+        Err(refused) => Ok(refused),
     }
 }
 
@@ -94,10 +82,8 @@ fn stored(store: &Store<'_>, record: OrderRecord, step: Step) -> Result<OrderRec
         Applied::Done => Ok(orders::stamped(OrderRecord { order, ..record }, store.now)),
         Applied::Conflict => {
             let what = "it changed within one transaction".to_owned();
-            Err(StoreError::Corrupt {
-                order: order.id,
-                what,
-            })
+            let order = order.id;
+            Err(Corrupt { order, what }.into())
         }
     }
 }
@@ -143,69 +129,9 @@ fn units_of_shopper(store: &Store<'_>, new: &NewOrder) -> Result<u32, StoreError
     Ok(u32::try_from(units).unwrap_or(u32::MAX))
 }
 
-/// Where the units of an order come from.
-enum Choice {
-    Slices(Vec<Slice>),
-    Short(Vec<Line>),
-    Unknown(Sku),
-}
-
-/// Lets the domain's rule choose buckets; the table's CHECK is the guard behind it.
-fn choose(store: &Store<'_>, new: &NewOrder) -> Result<Choice, StoreError> {
-    let start = stock::first_bucket(new.id);
-    let (mut slices, mut left, mut short) = (Vec::new(), Vec::new(), false);
-    for Line { sku, quantity } in new.items.iter().map(|item| &item.line) {
-        let buckets = stock::buckets(store, &new.drop, sku)?;
-        if buckets.is_empty() {
-            return Ok(Choice::Unknown(sku.clone()));
-        }
-        let free = buckets
-            .iter()
-            .map(|bucket| bucket.free())
-            .fold(0, u32::saturating_add);
-        left.push(Line {
-            sku: sku.clone(),
-            quantity: free,
-        });
-        match domain::pool::spread(&buckets, *quantity, start) {
-            None => short = true,
-            Some(parts) => slices.extend(parts.into_iter().map(|(bucket, quantity)| Slice {
-                sku: sku.clone(),
-                bucket,
-                quantity,
-            })),
-        }
-    }
-    Ok(if short {
-        Choice::Short(left)
-    } else {
-        Choice::Slices(slices)
-    })
-}
-
-fn place(store: &Store<'_>, new: &NewOrder, slices: &[Slice], units: u32) -> Result<Reservation, StoreError> {
-    let until = store.now + new.reserve_for;
-    let order = Order::reserved(new.id, new.drop.clone(), new.shopper, new.total, until);
-    let (order, effects) = match &new.method {
-        None => (order, Vec::new()),
-        Some(method) => match order
-            .clone()
-            .step(Event::Accept(method.clone()), Moment::at(store.now))
-        {
-            Ok(step) => (step.order, step.effects),
-            // Only a reservation of no time at all is past its time at once; then it is a reservation and nothing more.
-            Err(_) => (order, Vec::new()),
-        },
-    };
-    let record = OrderRecord {
-        order,
-        items: new.items.clone(),
-        email: new.email.clone(),
-        created_at: store.now,
-        reserved_until: until,
-        changed_at: store.now,
-    };
-    orders::insert(store, &record, new, units)?;
+fn place(store: &Store<'_>, new: &NewOrder, slices: &[Slice]) -> Result<Reservation, StoreError> {
+    let (record, effects) = reserving::placed(new, store.now);
+    orders::insert(store, &record, new)?;
     stock::hold(store, &record.order, slices)?;
     outbox::post(store, &record.order, &effects, 0)?;
     Ok(Reservation::Placed(record))

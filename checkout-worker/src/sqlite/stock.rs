@@ -2,20 +2,15 @@
 
 use domain::pool::{self, BUCKETS_MAX, Bucket, Level, Slice};
 use domain::saga::{Order, StockMove};
-use domain::{DropId, OrderId, Sku};
+use domain::{DropId, Sku};
 use rusqlite::params;
 
 use crate::ledger::{DropPlan, ItemPlan, Opened, StockChange, StockChanged};
+use crate::row::{Corrupt, millis};
 
 use super::StoreError;
 use super::orders::key;
-use super::row::millis;
 use super::thread::Store;
-
-/// In which bucket an order looks first: the random end of its id, so that orders spread evenly.
-pub(super) fn first_bucket(order: OrderId) -> u32 {
-    u32::try_from(order.0 & 0xffff_ffff).unwrap_or(0)
-}
 
 /// The buckets of a SKU, in order; none where the drop does not sell it.
 pub(super) fn buckets(store: &Store<'_>, drop: &DropId, sku: &Sku) -> Result<Vec<Bucket>, StoreError> {
@@ -166,7 +161,7 @@ fn held(store: &Store<'_>, order: &Order) -> Result<Vec<Slice>, StoreError> {
     let mut slices = Vec::new();
     while let Some(row) = rows.next()? {
         let sku: String = row.get(0)?;
-        let sku = Sku::new(&sku).map_err(|e| StoreError::Corrupt {
+        let sku = Sku::new(&sku).map_err(|e| Corrupt {
             order: order.id,
             what: e.to_string(),
         })?;

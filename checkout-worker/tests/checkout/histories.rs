@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use checkout_worker::ledger::{
     Applied, ClientKey, DropPlan, Item, ItemPlan, Ledger, NewOrder, Opened, Reservation, StockChange,
@@ -14,8 +15,10 @@ use domain::saga::{
 };
 use domain::{AdmissionId, Clock, OrderId, ShopperKey, Span};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
-use super::support::{StandingClock, drop_id, euros, open_ledger, sku};
+use super::house::{House, postgres};
+use super::support::{StandingClock, drop_id, euros, sku};
 
 const SKUS: [&str; 3] = ["AUR-42", "AUR-43", "AUR-44"];
 
@@ -221,9 +224,8 @@ impl Pair {
     }
 }
 
-async fn replay(stock: [u32; 3], buckets: u32, ops: Vec<Op>) {
-    let (dir, clock) = (tempfile::tempdir().unwrap(), StandingClock::new());
-    let ledger: Arc<dyn Ledger> = open_ledger(dir.path(), &clock);
+async fn replay(house: House, stock: [u32; 3], buckets: u32, ops: Vec<Op>) {
+    let (ledger, clock) = (house.ledger.clone(), house.clock.clone());
     let mut pool = Pool::new();
     let mut items = Vec::new();
     for (name, stock) in SKUS.into_iter().zip(stock) {
@@ -260,16 +262,46 @@ async fn replay(stock: [u32; 3], buckets: u32, ops: Vec<Op>) {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+/// Stock of each SKU, buckets, and what happens.
+fn history() -> impl Strategy<Value = ([u32; 3], u32, Vec<Op>)> {
+    (
+        [0_u32..15, 0..15, 0..15],
+        1_u32..5,
+        prop::collection::vec(op(), 1..40),
+    )
+}
 
-    #[test]
-    fn the_ledger_and_the_pool_agree_on_every_history(
-        stock in [0_u32..15, 0..15, 0..15],
-        buckets in 1_u32..5,
-        ops in prop::collection::vec(op(), 1..40),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(replay(stock, buckets, ops));
-    }
+fn runner(cases: u32) -> TestRunner {
+    let config = ProptestConfig {
+        cases,
+        source_file: Some(file!()),
+        ..ProptestConfig::default()
+    };
+    TestRunner::new(config)
+}
+
+#[test]
+fn sqlite_and_the_pool_agree_on_every_history() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let run = |(stock, buckets, ops)| {
+        runtime.block_on(replay(House::sqlite(), stock, buckets, ops));
+        Ok(())
+    };
+    runner(24).run(&history(), run).unwrap();
+}
+
+#[test]
+fn postgres_and_the_pool_agree_on_every_history() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(postgres());
+    let case = AtomicU32::new(0);
+    let run = |(stock, buckets, ops)| {
+        let name = format!("history_{}", case.fetch_add(1, Ordering::Relaxed));
+        runtime.block_on(async {
+            let house = House::postgres(&server, &name).await;
+            replay(house, stock, buckets, ops).await;
+        });
+        Ok(())
+    };
+    runner(12).run(&history(), run).unwrap();
 }

@@ -2,9 +2,8 @@
 
 use super::*;
 
-#[tokio::test]
-async fn stock_follows_configuration_but_never_below_what_is_taken() {
-    let (ledger, _clock, _dir) = opened(5).await;
+pub(super) async fn stock_follows_configuration_but_never_below_what_is_taken(house: House) {
+    let (ledger, _clock) = opened(&house, 5).await;
     placed(&*ledger, new_order(1, 1, vec![line("AUR-42", 3)])).await;
     let plan = |stock| DropPlan {
         drop: drop_id(),
@@ -27,9 +26,8 @@ async fn stock_follows_configuration_but_never_below_what_is_taken() {
     );
 }
 
-#[tokio::test]
-async fn operators_add_and_withdraw_free_units_only() {
-    let (ledger, _clock, _dir) = opened(5).await;
+pub(super) async fn operators_add_and_withdraw_free_units_only(house: House) {
+    let (ledger, _clock) = opened(&house, 5).await;
     placed(&*ledger, new_order(1, 1, vec![line("AUR-42", 3)])).await;
     let change = |change| ledger.change_stock(drop_id(), sku("AUR-42"), change);
     assert_eq!(
@@ -61,9 +59,8 @@ async fn operators_add_and_withdraw_free_units_only() {
     assert_eq!(unknown, StockChanged::UnknownSku);
 }
 
-#[tokio::test]
-async fn an_event_is_recorded_once_and_a_switch_holds() {
-    let (ledger, clock, dir) = opened(1).await;
+pub(super) async fn an_event_is_recorded_once_and_a_switch_holds(mut house: House) {
+    let (ledger, _clock) = opened(&house, 1).await;
     assert!(!ledger.event_known("evt_1".to_owned()).await.unwrap());
     assert!(
         ledger
@@ -85,13 +82,12 @@ async fn an_event_is_recorded_once_and_a_switch_holds() {
     };
     ledger.set_switch("a", true, entry).await.unwrap();
     drop(ledger);
-    let again = open_ledger(dir.path(), &clock);
+    let again = house.reopened().await;
     assert!(again.switch("a").await.unwrap() && !again.switch("b").await.unwrap());
 }
 
-#[tokio::test]
-async fn lists_filter_and_page() {
-    let (ledger, clock, _dir) = opened(9).await;
+pub(super) async fn lists_filter_and_page(house: House) {
+    let (ledger, clock) = opened(&house, 9).await;
     for shopper in 1..=5 {
         placed(
             &*ledger,

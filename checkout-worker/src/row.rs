@@ -1,4 +1,7 @@
-//! Rows and what they mean. Rows are not trusted: whatever cannot be ours is an error with the order's name.
+//! Rows and what they mean, the same in every SQL ledger: an adapter fetches columns, and here is what they say. Rows are
+//! not trusted: whatever cannot be ours is an error with the order's name.
+
+mod order;
 
 use domain::saga::{
     Accepted, ActionRequired, Attempt, Authorising, By, Cancelling, ClientSecret, Committed, Declined, Flag,
@@ -8,7 +11,19 @@ use domain::saga::{
 use domain::{OrderId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+pub(crate) use order::{ItemRow, Moved, NoticeRow, OrderRow, channel_name, moved_money};
+
+/// Orders that came to nothing, as a list in SQL: they hold no admission and count towards no limit.
+pub(crate) const DEAD: &str = "('declined', 'released', 'unwound')";
+
+/// A row that cannot be what we wrote.
+#[derive(Clone, Debug)]
+pub(crate) struct Corrupt {
+    /// Whose row.
+    pub(crate) order: OrderId,
+    /// What is wrong with it.
+    pub(crate) what: String,
+}
 
 /// The version of [`StateRow`] that is written. Readers refuse others rather than guess.
 const STATE_ROW_VERSION: u32 = 1;
@@ -103,7 +118,7 @@ enum ByRow {
 }
 
 /// Writes a state's own data, and the order's strays.
-pub(super) fn state_text(order: &Order) -> String {
+pub(crate) fn state_text(order: &Order) -> String {
     let row = Versioned {
         v: STATE_ROW_VERSION,
         is: StateRow::from(&order.state),
@@ -113,8 +128,8 @@ pub(super) fn state_text(order: &Order) -> String {
 }
 
 /// Reads a state's own data, and the order's strays.
-pub(super) fn parse_state(order: OrderId, text: &str) -> Result<(State, Vec<Stray>), StoreError> {
-    let corrupt = |what: String| StoreError::Corrupt { order, what };
+pub(crate) fn parse_state(order: OrderId, text: &str) -> Result<(State, Vec<Stray>), Corrupt> {
+    let corrupt = |what: String| Corrupt { order, what };
     let row: Versioned =
         serde_json::from_str(text).map_err(|e| corrupt(format!("its state does not parse: {e}")))?;
     if row.v != STATE_ROW_VERSION {
@@ -126,12 +141,12 @@ pub(super) fn parse_state(order: OrderId, text: &str) -> Result<(State, Vec<Stra
 }
 
 /// Reads a flag from its two columns.
-pub(super) fn parse_flag(
+pub(crate) fn parse_flag(
     order: OrderId,
     flag: Option<&str>,
     reason: Option<&str>,
-) -> Result<Option<Flag>, StoreError> {
-    let corrupt = |what: String| StoreError::Corrupt { order, what };
+) -> Result<Option<Flag>, Corrupt> {
+    let corrupt = |what: String| Corrupt { order, what };
     Ok(Some(match flag {
         None => return Ok(None),
         Some("no_answer") => Flag::Parked(Parked::NoAnswer),
@@ -146,7 +161,7 @@ pub(super) fn parse_flag(
 }
 
 /// The reason column that goes with a flag.
-pub(super) fn flag_reason(flag: Option<&Flag>) -> Option<&str> {
+pub(crate) fn flag_reason(flag: Option<&Flag>) -> Option<&str> {
     match flag {
         Some(Flag::Parked(Parked::Rejected(reason))) => Some(reason.as_str()),
         Some(Flag::Parked(Parked::NoAnswer) | Flag::Frozen(_)) | None => None,
@@ -154,12 +169,12 @@ pub(super) fn flag_reason(flag: Option<&Flag>) -> Option<&str> {
 }
 
 /// An instant as a column holds it: "never" is the greatest number there is.
-pub(super) fn millis(at: Timestamp) -> i64 {
+pub(crate) fn millis(at: Timestamp) -> i64 {
     i64::try_from(at.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// An instant from its column.
-pub(super) fn timestamp(millis: i64) -> Timestamp {
+pub(crate) fn timestamp(millis: i64) -> Timestamp {
     match u64::try_from(millis) {
         Ok(_) if millis == i64::MAX => Timestamp::NEVER,
         Ok(millis) => Timestamp::from_millis(millis),
@@ -168,21 +183,21 @@ pub(super) fn timestamp(millis: i64) -> Timestamp {
 }
 
 /// An order's instant from its column; none of ours lies before the epoch.
-pub(super) fn instant(order: OrderId, what: &str, millis: i64) -> Result<Timestamp, StoreError> {
+pub(crate) fn instant(order: OrderId, what: &str, millis: i64) -> Result<Timestamp, Corrupt> {
     whole::<u64>(order, what, millis)?;
     Ok(timestamp(millis))
 }
 
 /// A count or an amount from its column.
-pub(super) fn whole<T: TryFrom<i64>>(order: OrderId, what: &str, value: i64) -> Result<T, StoreError> {
-    T::try_from(value).map_err(|_| StoreError::Corrupt {
+pub(crate) fn whole<T: TryFrom<i64>>(order: OrderId, what: &str, value: i64) -> Result<T, Corrupt> {
+    T::try_from(value).map_err(|_| Corrupt {
         order,
         what: format!("its {what} is {value}"),
     })
 }
 
 /// An amount as a column holds it.
-pub(super) fn signed(amount: u64) -> i64 {
+pub(crate) fn signed(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
 }
 

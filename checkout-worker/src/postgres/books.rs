@@ -1,0 +1,138 @@
+//! Figures, and both sides of every book.
+
+use std::collections::BTreeMap;
+
+use domain::pool::Level;
+use domain::saga::StateName;
+use domain::{DropId, Sku};
+use sqlx::{Connection as _, PgConnection, Row as _};
+
+use crate::ledger::{AuditSums, Gauges, StockSums};
+use crate::row::timestamp;
+
+use super::trouble::Trouble;
+
+/// Figures for metrics.
+pub(super) async fn gauges(c: &mut PgConnection) -> Result<Gauges, Trouble> {
+    let mut gauges = Gauges::default();
+    let found = sqlx::query("SELECT drop_id, state, count(*) FROM orders GROUP BY state, drop_id")
+        .fetch_all(&mut *c)
+        .await?;
+    for row in &found {
+        let (drop, state): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        if let (Ok(drop), Some(state)) = (DropId::new(&drop), StateName::parse(&state)) {
+            let count: i64 = row.try_get(2)?;
+            gauges.orders.push((drop, state, count.unsigned_abs()));
+        }
+    }
+    let found = sqlx::query("SELECT flag, count(*) FROM orders WHERE flag IS NOT NULL GROUP BY flag")
+        .fetch_all(&mut *c)
+        .await?;
+    for row in &found {
+        let count: i64 = row.try_get(1)?;
+        gauges.flagged.push((row.try_get(0)?, count.unsigned_abs()));
+    }
+    let row = sqlx::query("SELECT count(*), min(at) FROM outbox WHERE delivered_at IS NULL")
+        .fetch_one(c)
+        .await?;
+    gauges.outbox_pending = row.try_get::<i64, _>(0)?.unsigned_abs();
+    gauges.outbox_oldest = row.try_get::<Option<i64>, _>(1)?.map(timestamp);
+    Ok(gauges)
+}
+
+/// Both sides of every book, read at one moment.
+pub(super) async fn audit(connection: &mut PgConnection) -> Result<AuditSums, Trouble> {
+    let mut snapshot = connection
+        .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        .await?;
+    let mut sums = money(&mut snapshot).await?;
+    let mut books: BTreeMap<(String, String), [i64; 7]> = BTreeMap::new();
+    for (sql, columns) in [(STOCK, 0..3), (ENTRIES, 3..5), (ORDERS, 5..7)] {
+        let found = sqlx::query(sql).fetch_all(&mut *snapshot).await?;
+        for row in &found {
+            let book = books.entry((row.try_get(0)?, row.try_get(1)?)).or_default();
+            for (at, cell) in book[columns.clone()].iter_mut().enumerate() {
+                *cell = row.try_get(at + 2)?;
+            }
+        }
+    }
+    snapshot.rollback().await?;
+    let units = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+    for (
+        (drop, sku),
+        [
+            total,
+            held,
+            sold,
+            entries_held,
+            entries_sold,
+            orders_held,
+            orders_sold,
+        ],
+    ) in books
+    {
+        let (Ok(drop), Ok(sku)) = (DropId::new(&drop), Sku::new(&sku)) else {
+            continue;
+        };
+        sums.stock.push(StockSums {
+            drop,
+            sku,
+            level: Level {
+                total: units(total),
+                held: units(held),
+                sold: units(sold),
+            },
+            held_by_entries: entries_held,
+            sold_by_entries: entries_sold,
+            held_by_orders: orders_held,
+            sold_by_orders: orders_sold,
+        });
+    }
+    Ok(sums)
+}
+
+const STOCK: &str = "SELECT drop_id, sku, sum(total)::bigint, sum(held)::bigint, sum(sold)::bigint \
+    FROM stock GROUP BY drop_id, sku";
+
+/// What the movements say is held and sold.
+const ENTRIES: &str = "SELECT o.drop_id, e.sku, \
+    sum(CASE e.kind WHEN 'hold' THEN e.quantity WHEN 'void' THEN -e.quantity WHEN 'sell' THEN -e.quantity ELSE 0 END)::bigint, \
+    sum(CASE e.kind WHEN 'sell' THEN e.quantity WHEN 'unsell' THEN -e.quantity ELSE 0 END)::bigint \
+    FROM stock_entry e JOIN orders o ON o.id = e.order_id GROUP BY o.drop_id, e.sku";
+
+/// What the orders' states say is held and sold. A refunded order's units are sold unless they were given back.
+const ORDERS: &str = "SELECT o.drop_id, i.sku, \
+    sum(CASE WHEN o.state IN ('reserved', 'accepted', 'authorising', 'action_required', 'cancelling') \
+        THEN i.quantity ELSE 0 END)::bigint, \
+    sum(CASE WHEN o.state IN ('committed', 'paid') THEN i.quantity \
+        WHEN o.state = 'refunded' AND NOT EXISTS \
+            (SELECT 1 FROM stock_entry e WHERE e.order_id = o.id AND e.kind = 'unsell') THEN i.quantity ELSE 0 END)::bigint \
+    FROM orders o JOIN order_items i ON i.order_id = o.id GROUP BY o.drop_id, i.sku";
+
+/// In the order in which [`money`] reads them.
+const MONEY: &str = "SELECT \
+    (SELECT count(*) FROM orders WHERE state IN ('paid', 'refunded')), \
+    (SELECT coalesce(sum(total), 0)::bigint FROM orders WHERE state IN ('paid', 'refunded')), \
+    (SELECT coalesce(sum(captured), 0)::bigint FROM payment), \
+    (SELECT count(*) FROM payment p JOIN orders o ON o.id = p.order_id \
+        WHERE p.captured > 0 AND o.state NOT IN ('paid', 'refunded')), \
+    (SELECT count(*) FROM orders o LEFT JOIN payment p ON p.order_id = o.id \
+        WHERE o.state IN ('paid', 'refunded') AND coalesce(p.captured, 0) <> o.total), \
+    (SELECT count(*) FROM orders o WHERE o.flag IS NULL AND o.due_at = 9223372036854775807 \
+        AND o.leased_until <= ledger_now() \
+        AND o.state IN ('accepted', 'authorising', 'action_required', 'cancelling', 'committed') \
+        AND NOT EXISTS (SELECT 1 FROM outbox b WHERE b.order_id = o.id AND b.channel = 'workers'))";
+
+async fn money(c: &mut PgConnection) -> Result<AuditSums, Trouble> {
+    let row = sqlx::query(MONEY).fetch_one(c).await?;
+    let sum = |column: usize| Ok::<u64, sqlx::Error>(row.try_get::<i64, _>(column)?.unsigned_abs());
+    Ok(AuditSums {
+        stock: Vec::new(),
+        paid_orders: sum(0)?,
+        paid_total: sum(1)?,
+        captured_total: sum(2)?,
+        captured_without_paid: sum(3)?,
+        paid_without_capture: sum(4)?,
+        forgotten: sum(5)?,
+    })
+}

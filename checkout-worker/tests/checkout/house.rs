@@ -1,0 +1,97 @@
+//! A ledger of either kind with a clock that stands until it is moved, so that one suite serves both.
+
+use std::sync::Arc;
+
+use checkout_worker::ledger::Ledger;
+use checkout_worker::postgres::{PostgresConfig, PostgresLedger, migrate};
+use domain::{Clock, Span};
+use sandbox::engine::postgres::Postgres;
+use tempfile::TempDir;
+
+use super::support::{StandingClock, open_ledger};
+
+/// A ledger with what it stands on.
+pub(crate) struct House {
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) clock: Arc<StandingClock>,
+    ground: Ground,
+}
+
+enum Ground {
+    Folder(TempDir),
+    Database {
+        server: Arc<Postgres>,
+        name: String,
+        url: String,
+    },
+}
+
+/// A server for one test.
+pub(crate) async fn postgres() -> Arc<Postgres> {
+    Arc::new(Postgres::start().await.unwrap())
+}
+
+/// Opens one more ledger on a database, as another process would.
+pub(crate) async fn open_postgres(url: &str) -> Arc<PostgresLedger> {
+    Arc::new(PostgresLedger::open(PostgresConfig::new(url)).await.unwrap())
+}
+
+impl House {
+    /// In a folder of its own.
+    pub(crate) fn sqlite() -> Self {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), StandingClock::new());
+        Self {
+            ledger: open_ledger(dir.path(), &clock),
+            clock,
+            ground: Ground::Folder(dir),
+        }
+    }
+
+    /// In a database of its own, whose clock stands as well.
+    pub(crate) async fn postgres(server: &Arc<Postgres>, name: &str) -> Self {
+        let url = server.fresh_database(name).unwrap();
+        migrate(&url).await.unwrap();
+        let house = Self {
+            ledger: open_postgres(&url).await,
+            clock: StandingClock::new(),
+            ground: Ground::Database {
+                server: server.clone(),
+                name: name.to_owned(),
+                url,
+            },
+        };
+        house.advance(Span::ZERO);
+        house
+    }
+
+    /// Moves the clock, and the database's with it.
+    pub(crate) fn advance(&self, span: Span) {
+        self.clock.advance(span);
+        if let Ground::Database { server, name, .. } = &self.ground {
+            set_clock(server, name, self.clock.now().as_millis());
+        }
+    }
+
+    /// The same ledger after a restart of its process.
+    pub(crate) async fn reopened(&mut self) -> Arc<dyn Ledger> {
+        match &self.ground {
+            Ground::Folder(dir) => {
+                // One process has the file open for writing at a time.
+                let elsewhere = tempfile::tempdir().unwrap();
+                self.ledger = open_ledger(elsewhere.path(), &self.clock);
+                self.ledger = open_ledger(dir.path(), &self.clock);
+            }
+            Ground::Database { url, .. } => self.ledger = open_postgres(url).await,
+        }
+        self.ledger.clone()
+    }
+}
+
+/// Makes the database's clock stand at an instant: only the owner of the tables can do that.
+pub(crate) fn set_clock(server: &Postgres, database: &str, millis: u64) {
+    let sql = format!(
+        "CREATE OR REPLACE FUNCTION checkout.ledger_now() RETURNS bigint LANGUAGE sql VOLATILE \
+         AS $$ SELECT {millis}::bigint $$"
+    );
+    server.sql(database, &sql).unwrap();
+}
