@@ -2,6 +2,7 @@
 //! machine, each started in a temporary folder on ports of its own. Tests and the distributed demo stand
 //! on them, and hurt them: kill, freeze, wipe, start again on the same address.
 
+pub mod postgres;
 pub mod redis;
 
 use std::net::TcpListener;
@@ -17,7 +18,7 @@ use crate::clock;
 
 /// How long an engine may take from its start until it answers. RabbitMQ needs ten seconds on an idle
 /// machine with two cores; the rest is for machines that are busy with something else.
-const READY_WITHIN: Duration = Duration::from_secs(120);
+const READY_WITHIN: Duration = Duration::from_mins(2);
 /// How often readiness is asked for.
 const READY_POLL: Duration = Duration::from_millis(50);
 

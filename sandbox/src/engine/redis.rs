@@ -140,7 +140,7 @@ impl Redis {
             let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.ok()?;
             let mut request = format!("*{}\r\n", words.len());
             for word in words {
-                request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+                request += &["$", &word.len().to_string(), "\r\n", word, "\r\n"].concat();
             }
             stream.write_all(request.as_bytes()).await.ok()?;
             let mut answer = vec![0; 64 * 1024];
