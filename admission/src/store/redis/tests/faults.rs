@@ -1,0 +1,3 @@
+//! Servers that forget, freeze, die and come back older.
+
+use super::*;
