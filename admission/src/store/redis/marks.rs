@@ -16,7 +16,7 @@
 
 #[cfg(test)]
 pub(crate) mod memory;
-// pub mod postgres;
+pub mod postgres;
 
 use domain::calls::Call;
 use domain::draw::Seed;

@@ -43,6 +43,8 @@ pub(super) struct Known {
     pub(super) draw: Option<Draw>,
     /// Numbers up to this one may be given.
     pub(super) bound: u64,
+    /// The era that was lost last, and its beat: if the same keys come back, then not older ones.
+    lost: Option<(Era, u64)>,
 }
 
 /// What was written down last of what follows, so that only changes are written.
@@ -77,8 +79,10 @@ impl Shelf {
     pub(super) fn adopt(&self, era: Era) {
         let mut known = self.lock();
         if known.era != Some(era) {
+            let beat = known.lost.filter(|(lost, _)| *lost == era).map_or(0, |(_, beat)| beat);
             *known = Known {
                 era: Some(era),
+                beat,
                 ..Known::default()
             };
             *self.written() = Written::default();
@@ -89,7 +93,10 @@ impl Shelf {
     pub(super) fn lose(&self, era: Option<Era>) {
         let mut known = self.lock();
         if known.era == era {
-            *known = Known::default();
+            *known = Known {
+                lost: era.map(|era| (era, known.beat)).or(known.lost),
+                ..Known::default()
+            };
         }
     }
 

@@ -15,9 +15,11 @@ use super::shelf::{Known, Shelf, member_of};
 use super::{RedisStore, Words, lost, moment, unavailable};
 use crate::store::{JoinRequest, Unavailable};
 
-/// Numbers made safe to give at a time: at ten thousand joins a second ten small commits, and the
-/// most that numbers skip after a loss.
+/// Numbers made safe to give at a time: at ten thousand joins a second ten small commits, and
+/// about as many as numbers skip after a loss.
 const BLOCK: u64 = 1_024;
+/// How often more is made safe for one batch, each time twice as much: the last time 32,768.
+const BLOCK_TRIES: u32 = 6;
 
 impl RedisStore {
     pub(super) async fn join_all(
@@ -30,8 +32,8 @@ impl RedisStore {
         if shelf.is_far_behind() {
             return Err(unavailable("the durable record cannot keep up"));
         }
-        // Numbers that relearned tickets bring can ask for a second block; nobody gets a third try.
-        for _ in 0..3 {
+        // Others may use up what was made safe before it was our turn: then there is to be more.
+        for doubled in 0..BLOCK_TRIES {
             let script = &self.scripts.join;
             let mut done = self
                 .run(&shelf, script, at, |known| join_words(known, &requests))
@@ -40,7 +42,7 @@ impl RedisStore {
                 return joined(&shelf, &requests, &mut done.reply.list()?);
             }
             done.reply.text()?;
-            let end = Number(done.reply.number()?.saturating_add(BLOCK));
+            let end = Number(done.reply.number()?.saturating_add(BLOCK << doubled));
             self.marks.raise_numbers(drop, done.era, end).await?;
             shelf.note_bound(Some(done.era), end);
         }
