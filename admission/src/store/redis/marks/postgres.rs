@@ -2,7 +2,9 @@
 //!
 //! Writers share a lock on the drop's row while they write, and compare the era under it; who
 //! begins an era takes the row alone. So a write is either part of what is read back, or refused.
+//! The keys that all gateways share are kept here too.
 
+mod keys;
 mod read;
 mod schema;
 mod write;

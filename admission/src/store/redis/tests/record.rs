@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::super::marks::postgres::PostgresMarks;
 use super::*;
+use crate::Keys;
 
 async fn record(postgres: &Postgres) -> Arc<dyn Marks> {
     Arc::new(PostgresMarks::open(&postgres.url()).await.unwrap())
@@ -70,6 +71,47 @@ async fn a_record_that_is_not_kept_is_refused() {
     let postgres = Postgres::start_with(&["fsync=off"]).await.unwrap();
     let error = PostgresMarks::open(&postgres.url()).await.err().unwrap();
     assert!(error.to_string().contains("fsync"), "{error}");
+}
+
+fn kids(keys: &Keys) -> Vec<String> {
+    let jwks = keys.jwks();
+    let keys = jwks["keys"].as_array().unwrap().iter();
+    keys.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn all_gateways_have_the_same_keys_and_a_rotation_reaches_them_before_it_signs() {
+    let postgres = Postgres::start().await.unwrap();
+    let open = async |seed| {
+        let shared = Arc::new(PostgresMarks::open(&postgres.url()).await.unwrap());
+        Keys::shared(shared, &Repeating::from(seed)).await.unwrap()
+    };
+    let (one, two) = tokio::join!(open(1), open(100));
+    assert_eq!(kids(&one), kids(&two));
+    let visitor = crate::Visitor([7; 16]);
+    let drop = DropId::new("aurora").unwrap();
+    assert_eq!(one.shopper(&drop, &visitor), two.shopper(&drop, &visitor));
+
+    let grow_old = || {
+        let aged = "UPDATE admission_key SET made_at = made_at - interval '1 minute'";
+        postgres.sql("doorline", aged).unwrap();
+    };
+    grow_old();
+    one.rotate(&Repeating::from(50)).await.unwrap();
+    one.rotate(&Repeating::from(60)).await.unwrap();
+    let (first, rotated) = (kids(&two)[0].clone(), kids(&one));
+    assert_eq!((rotated.len(), &rotated[0]), (2, &first), "the old one still signs");
+    two.refresh().await.unwrap();
+    assert_eq!(kids(&two), rotated);
+    grow_old();
+    two.refresh().await.unwrap();
+    assert_eq!(kids(&two), [rotated[1].clone(), first], "the new one signs, the old one checks");
+    for seed in [70, 80] {
+        one.rotate(&Repeating::from(seed)).await.unwrap();
+        grow_old();
+    }
+    let kept = postgres.sql("doorline", "SELECT count(*) FROM admission_key").unwrap();
+    assert_eq!(kept, "3", "generations that no longer count are removed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -58,7 +58,17 @@ const MIGRATIONS: [(&str, &str); 1] = [(
         revoked_until bigint,
         PRIMARY KEY (drop_id, admission)
     );
-    CREATE INDEX admission_session_over ON admission_session (drop_id, claimed_at) WHERE over;",
+    CREATE INDEX admission_session_over ON admission_session (drop_id, claimed_at) WHERE over;
+    CREATE TABLE admission_identity (
+        single boolean PRIMARY KEY DEFAULT true CHECK (single),
+        secret bytea NOT NULL
+    );
+    CREATE TABLE admission_key (
+        generation bigint PRIMARY KEY,
+        seal bytea NOT NULL,
+        signer bytea NOT NULL,
+        made_at timestamptz NOT NULL DEFAULT now()
+    );",
 )];
 
 /// Where it is written down which of them were carried out: the checkout has a table of its own.
