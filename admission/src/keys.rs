@@ -20,10 +20,10 @@ use domain::{AdmissionId, DropId, Entropy, Number, ShopperKey};
 
 use crate::store::Unavailable;
 use crate::visitor::Visitor;
-use files::KeyFiles;
 pub use files::KeyFileError;
-use shared::{Generation, SharedKeys};
+use files::KeyFiles;
 pub(crate) use ring::{MAC_BYTES, Ring, Seal, Signer, same};
+use shared::{Generation, SharedKeys};
 
 /// The keys of the house. Reading them costs no lock; rotation replaces them whole.
 pub struct Keys {

@@ -190,6 +190,15 @@ impl RedisStore {
         self.journal.write(&shelf.drop, era, rows).await
     }
 
+    /// Writes down what the keys will not tell a second time: where it fails it follows later.
+    async fn write_surely(&self, shelf: &Shelf, era: Era, rows: Vec<Row>) -> Result<(), Unavailable> {
+        let written = self.write(shelf, era, rows.clone()).await;
+        if written.is_err() {
+            shelf.write_later(rows);
+        }
+        written
+    }
+
     fn seed(&self) -> Seed {
         let mut seed = [0; 32];
         self.entropy.fill(&mut seed);

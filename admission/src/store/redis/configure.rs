@@ -20,7 +20,9 @@ impl RedisStore {
         if standing.is_none() {
             self.marks.create(&rules.drop, self.seed(), at.now).await?;
         }
-        let alive_at = standing.filter(|_| fresh).map_or(at.now, |standing| standing.alive_at);
+        let alive_at = standing
+            .filter(|_| fresh)
+            .map_or(at.now, |standing| standing.alive_at);
         let at = Moment {
             now: alive_at.max(at.now),
             ..at
@@ -51,10 +53,7 @@ impl RedisStore {
             let (what, epoch) = (done.reply.text()?, done.reply.number()?);
             let seed = (what == "draw").then(|| self.seed());
             let epoch = u32::try_from(epoch).unwrap_or(u32::MAX);
-            let decided = self
-                .marks
-                .begin_epoch(&shelf.drop, done.era, epoch, seed)
-                .await?;
+            let decided = self.marks.begin_epoch(&shelf.drop, done.era, epoch, seed).await?;
             beforehand = Words::default()
                 .text(&what)
                 .number(decided.epoch.into())
@@ -108,7 +107,9 @@ pub(super) fn rule_words(rules: &DropRules) -> Words {
     ];
     let words = numbers
         .into_iter()
-        .fold(Words::default(), |words, (name, value)| words.text(name).number(value));
+        .fold(Words::default(), |words, (name, value)| {
+            words.text(name).number(value)
+        });
     words
         .text("method")
         .text(method_word(rules.method))

@@ -86,7 +86,11 @@ fn place_of(record: &[u8]) -> Result<(Number, Option<Rank>), Unavailable> {
     let mut parts = text.split(':').skip(1);
     let number = parse(parts.next().unwrap_or_default())?;
     let drawn = parts.next().unwrap_or_default();
-    let drawn = if drawn.is_empty() { None } else { Some(Rank(parse(drawn)?)) };
+    let drawn = if drawn.is_empty() {
+        None
+    } else {
+        Some(Rank(parse(drawn)?))
+    };
     Ok((Number(number), drawn))
 }
 

@@ -68,10 +68,9 @@ async fn run(marks: Arc<dyn Marks>, mut inbox: mpsc::Receiver<Request>) {
     while inbox.recv_many(&mut waiting, TOGETHER_MAX).await > 0 {
         while let Some(first) = waiting.first() {
             let (drop, era) = (first.drop.clone(), first.era);
-            let (together, rest): (Vec<Request>, Vec<Request>) =
-                std::mem::take(&mut waiting)
-                    .into_iter()
-                    .partition(|request| request.drop == drop && request.era == era);
+            let (together, rest): (Vec<Request>, Vec<Request>) = std::mem::take(&mut waiting)
+                .into_iter()
+                .partition(|request| request.drop == drop && request.era == era);
             waiting = rest;
             let (mut rows, mut asked) = (Vec::new(), Vec::new());
             for request in together {
@@ -79,11 +78,16 @@ async fn run(marks: Arc<dyn Marks>, mut inbox: mpsc::Receiver<Request>) {
                 asked.push(request.done);
             }
             let outcome = tokio::time::timeout(WRITTEN_WITHIN, marks.write(&drop, era, rows)).await;
-            let outcome = outcome.unwrap_or_else(|_| Err(unavailable("the durable record did not answer in time")));
+            let outcome = outcome.unwrap_or_else(|_| Err(late()));
             for done in asked {
                 // Who has gone away does not matter to the rest.
                 let _ = done.send(outcome.clone());
             }
         }
     }
+}
+
+/// The record did not answer; what it was asked may have happened.
+pub(super) fn late() -> Unavailable {
+    unavailable("the durable record did not answer in time")
 }

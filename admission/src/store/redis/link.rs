@@ -6,7 +6,9 @@ use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo, ServerErrorKind, Value};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo, ServerErrorKind, Value,
+};
 
 use super::keys::{Key, Keys};
 use super::reply::{Reply, nonsense};
@@ -112,7 +114,12 @@ impl Link {
     }
 
     /// Some of the shoppers in a sorted set, and where to go on from; zero at the end.
-    pub(super) async fn scan(&self, keys: &Keys, key: Key, cursor: u64) -> Result<(u64, Vec<Vec<u8>>), Unavailable> {
+    pub(super) async fn scan(
+        &self,
+        keys: &Keys,
+        key: Key,
+        cursor: u64,
+    ) -> Result<(u64, Vec<Vec<u8>>), Unavailable> {
         let mut scan = redis::cmd("ZSCAN");
         scan.arg(keys.name(key)).arg(cursor).arg("COUNT").arg(SCANNED);
         let value = self.send(&scan).await.map_err(|error| failed("scan", &error))?;
@@ -127,7 +134,11 @@ impl Link {
     }
 
     /// The records of shoppers, where there are any.
-    pub(super) async fn members(&self, keys: &Keys, shoppers: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, Unavailable> {
+    pub(super) async fn members(
+        &self,
+        keys: &Keys,
+        shoppers: &[Vec<u8>],
+    ) -> Result<Vec<Option<Vec<u8>>>, Unavailable> {
         if shoppers.is_empty() {
             return Ok(Vec::new());
         }
@@ -167,7 +178,11 @@ const SCANNED: u64 = 500;
 
 fn command(verb: &str, script: &str, keys: &Keys, words: &Words) -> Cmd {
     let mut command = redis::cmd(verb);
-    command.arg(script).arg(keys.all().len()).arg(keys.all()).arg(&words.0);
+    command
+        .arg(script)
+        .arg(keys.all().len())
+        .arg(keys.all())
+        .arg(&words.0);
     command
 }
 
@@ -192,8 +207,13 @@ async fn refuse_eviction(info: &ConnectionInfo) -> Result<(), RedisOpenError> {
         .set_connection_timeout(Some(CONNECT_WITHIN))
         .set_response_timeout(Some(ANSWER_WITHIN));
     let client = Client::open(info.clone())?;
-    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-    let memory: String = redis::cmd("INFO").arg("memory").query_async(&mut connection).await?;
+    let mut connection = client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await?;
+    let memory: String = redis::cmd("INFO")
+        .arg("memory")
+        .query_async(&mut connection)
+        .await?;
     let policy = memory
         .lines()
         .find_map(|line| line.strip_prefix("maxmemory_policy:"))

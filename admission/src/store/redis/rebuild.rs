@@ -71,7 +71,8 @@ impl RedisStore {
     async fn load(&self, shelf: &Shelf, era: Era, queue: &Queue, now: Timestamp) -> Result<(), Unavailable> {
         let saved = queue.save(now);
         let scripts = &self.scripts;
-        self.step(shelf, &scripts.begin, Words::default().number(era.0)).await?;
+        self.step(shelf, &scripts.begin, Words::default().number(era.0))
+            .await?;
         let rank = |member: &domain::queue::Member| queue.rank_of(member.number, member.drawn);
         let (mut members, mut queued, mut over) = (Vec::new(), Vec::new(), Vec::new());
         for (shopper, member) in &saved.members {
@@ -97,7 +98,8 @@ impl RedisStore {
         self.fill(shelf, era, "ZADD", Key::Over, over).await?;
         self.load_sessions(shelf, era, queue, &saved).await?;
         self.load_calls(shelf, era, &saved).await?;
-        self.step(shelf, &scripts.publish, head_words(era, queue, shelf)).await
+        self.step(shelf, &scripts.publish, head_words(era, queue, shelf))
+            .await
     }
 
     async fn load_sessions(
@@ -132,7 +134,12 @@ impl RedisStore {
         self.fill(shelf, era, "ZADD", Key::Window, window).await
     }
 
-    async fn load_calls(&self, shelf: &Shelf, era: Era, saved: &domain::queue::Saved) -> Result<(), Unavailable> {
+    async fn load_calls(
+        &self,
+        shelf: &Shelf,
+        era: Era,
+        saved: &domain::queue::Saved,
+    ) -> Result<(), Unavailable> {
         let (mut stretches, mut records) = (Vec::new(), Vec::new());
         for call in &saved.calls {
             let from = call.from.0.to_string().into_bytes();
@@ -166,7 +173,11 @@ impl RedisStore {
     /// One step of writing; refused if a later era is being written.
     async fn step(&self, shelf: &Shelf, script: &Named, words: Words) -> Result<(), Unavailable> {
         let mut reply = self.link.run(script, &shelf.keys, &words).await?;
-        if reply.text()? == "OK" { Ok(()) } else { Err(lost()) }
+        if reply.text()? == "OK" {
+            Ok(())
+        } else {
+            Err(lost())
+        }
     }
 }
 

@@ -79,7 +79,10 @@ impl Shelf {
     pub(super) fn adopt(&self, era: Era) {
         let mut known = self.lock();
         if known.era != Some(era) {
-            let beat = known.lost.filter(|(lost, _)| *lost == era).map_or(0, |(_, beat)| beat);
+            let beat = known
+                .lost
+                .filter(|(lost, _)| *lost == era)
+                .map_or(0, |(_, beat)| beat);
             *known = Known {
                 era: Some(era),
                 beat,

@@ -1,8 +1,8 @@
 //! What shoppers do: take a place, turn up, stay, leave. And what ends their stay.
 
 use domain::queue::{
-    Claim, Claimant, JoinRefusal, Joined, MemberState, Moment, RANDOM_WIDTH, RETRY_MAX, RETRY_MIN, RETURN_SLACK,
-    TOKEN_LEEWAY,
+    Claim, Claimant, JoinRefusal, Joined, MemberState, Moment, RANDOM_WIDTH, RETRY_MAX, RETRY_MIN,
+    RETURN_SLACK, TOKEN_LEEWAY,
 };
 use domain::returning::RETURNING_MAX;
 use domain::sessions::Session;
@@ -78,7 +78,10 @@ impl RedisStore {
                     claimed_at: done.reply.time()?,
                     has_ordered: false,
                 };
-                let claimant = Claimant { admission, ..claimant };
+                let claimant = Claimant {
+                    admission,
+                    ..claimant
+                };
                 if kind == "again" {
                     return self.admit_again(&shelf, done.era, claimant, session, at).await;
                 }
@@ -137,8 +140,16 @@ impl RedisStore {
         match done.reply.text()?.as_str() {
             "stamped" => {
                 let claimed_at = session.claimed_at.max(at.now);
-                self.admit(shelf, era, &claimant, Session { claimed_at, ..session })
-                    .await?;
+                self.admit(
+                    shelf,
+                    era,
+                    &claimant,
+                    Session {
+                        claimed_at,
+                        ..session
+                    },
+                )
+                .await?;
                 Ok(admitted(admission, session, true))
             }
             "full" => Ok(Claim::RoomFull {
@@ -168,7 +179,7 @@ impl RedisStore {
                 Some(Timestamp::from_millis(until)),
             ));
         }
-        self.write(&shelf, done.era, rows).await
+        self.write_surely(&shelf, done.era, rows).await
     }
 
     pub(super) async fn renew_all(
@@ -182,9 +193,7 @@ impl RedisStore {
             let words = admissions.iter();
             words.fold(Words::default(), |words, admission| words.bytes(&admission.0))
         };
-        let mut done = self
-            .run(&shelf, &self.scripts.renew, moment(now), words)
-            .await?;
+        let mut done = self.run(&shelf, &self.scripts.renew, moment(now), words).await?;
         let mut list = done.reply.list()?;
         let mut expiries = Vec::with_capacity(admissions.len());
         for _ in &admissions {
@@ -196,7 +205,7 @@ impl RedisStore {
             .filter_map(|(admission, expires_at)| Some(Row::Extended(*admission, (*expires_at)?)))
             .collect();
         if !rows.is_empty() {
-            self.write(&shelf, done.era, rows).await?;
+            self.write_surely(&shelf, done.era, rows).await?;
         }
         Ok(expiries)
     }
@@ -223,7 +232,7 @@ impl RedisStore {
             "nothing" => return Ok(()),
             _ => return Err(nonsense()),
         };
-        self.write(&shelf, done.era, vec![row]).await
+        self.write_surely(&shelf, done.era, vec![row]).await
     }
 }
 

@@ -9,12 +9,15 @@ use domain::queue::{Advance, CLAIM_DELAY, Command, Moment, Stale, Tally, View};
 use domain::window::HELD;
 use domain::{AdmissionId, Control, DropId, DropRules, Phase, Rank, Room, Timestamp, outflow};
 
-use super::journal::WRITTEN_WITHIN;
+use super::journal::{WRITTEN_WITHIN, late};
 use super::marks::{Era, Row, Switches};
 use super::reply::{Reply, nonsense, parse};
 use super::shelf::{Known, Shelf, Written};
 use super::{RedisStore, Words, lost, moment, seed_of, unavailable};
 use crate::store::Unavailable;
+
+/// Rows written in one transaction: a tenth of a second.
+const ROWS_TOGETHER: usize = 10_000;
 
 /// A view, and what of it is written down.
 pub(super) struct Looked {
@@ -149,22 +152,31 @@ impl RedisStore {
             held_since: view.held_since,
         };
         let behind = shelf.take_behind();
-        let mut rows = behind.clone();
-        rows.extend(changed(&shelf.written(), switches, &looked.calls));
+        let mut rows: Vec<Row> = changed(&shelf.written(), switches, &looked.calls);
         rows.push(Row::Alive(now, view.lapsed_below));
-        let writing = self.marks.write(&shelf.drop, looked.era, rows);
-        let outcome = tokio::time::timeout(WRITTEN_WITHIN, writing).await;
-        let outcome = outcome.unwrap_or_else(|_| Err(unavailable("the durable record did not answer in time")));
-        match &outcome {
-            Ok(()) => {
-                *shelf.written() = Written {
-                    switches: Some(switches),
-                    calls: looked.calls,
-                };
+        let mut done = 0;
+        // All of it in steps that fit into the deadline, so that a great deal is written as well.
+        while let Some(some) = behind
+            .get(done..)
+            .filter(|some| !some.is_empty() || !rows.is_empty())
+        {
+            let some = &some[..some.len().min(ROWS_TOGETHER)];
+            rows.extend_from_slice(some);
+            let writing = self
+                .marks
+                .write(&shelf.drop, looked.era, std::mem::take(&mut rows));
+            let outcome = tokio::time::timeout(WRITTEN_WITHIN, writing).await;
+            if let Err(error) = outcome.unwrap_or_else(|_| Err(late())) {
+                shelf.put_back(behind[done..].to_vec());
+                return Err(error);
             }
-            Err(_) => shelf.put_back(behind),
+            done += some.len();
         }
-        outcome
+        *shelf.written() = Written {
+            switches: Some(switches),
+            calls: looked.calls,
+        };
+        Ok(())
     }
 }
 
@@ -175,7 +187,10 @@ fn changed(written: &Written, switches: Switches, calls: &[Call]) -> Vec<Row> {
         .is_some_and(|known| (known.control, known.held_since) == (switches.control, switches.held_since));
     let calls = calls.iter().filter(|call| !written.calls.contains(call));
     let switches = (!known).then_some(Row::Switches(switches));
-    switches.into_iter().chain(calls.copied().map(Row::Call)).collect()
+    switches
+        .into_iter()
+        .chain(calls.copied().map(Row::Call))
+        .collect()
 }
 
 /// The head's names and values.
@@ -196,7 +211,11 @@ impl HeadWords {
 
     fn number_if_any(&self, name: &str) -> Result<Option<u64>, Unavailable> {
         let text = std::str::from_utf8(self.bytes(name)?).map_err(|_| nonsense())?;
-        if text.is_empty() { Ok(None) } else { parse(text).map(Some) }
+        if text.is_empty() {
+            Ok(None)
+        } else {
+            parse(text).map(Some)
+        }
     }
 
     fn number(&self, name: &str) -> Result<u64, Unavailable> {

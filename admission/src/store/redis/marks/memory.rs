@@ -169,13 +169,19 @@ impl Marks for MemoryMarks {
     }
 
     fn write<'a>(&'a self, drop: &'a DropId, era: Era, rows: Vec<Row>) -> Answer<'a, ()> {
-        Box::pin(async move { self.at_era(drop, era, |record| rows.into_iter().for_each(|row| apply(record, row))) })
+        Box::pin(async move {
+            self.at_era(drop, era, |record| {
+                rows.into_iter().for_each(|row| apply(record, row))
+            })
+        })
     }
 
     fn knows<'a>(&'a self, drop: &'a DropId, admission: AdmissionId) -> Answer<'a, bool> {
         Box::pin(async move {
             let records = self.records();
-            Ok(records.get(drop).is_some_and(|record| record.sessions.contains_key(&admission)))
+            Ok(records
+                .get(drop)
+                .is_some_and(|record| record.sessions.contains_key(&admission)))
         })
     }
 }

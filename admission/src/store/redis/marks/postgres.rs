@@ -59,7 +59,10 @@ pub struct PostgresMarks {
 }
 
 struct Locked(
-    #[expect(dead_code, reason = "held, not used: the lock lives as long as the transaction")]
+    #[expect(
+        dead_code,
+        reason = "held, not used: the lock lives as long as the transaction"
+    )]
     Transaction<'static, Postgres>,
 );
 
@@ -93,7 +96,13 @@ impl PostgresMarks {
     }
 
     /// Runs one statement in an era; refused if it is over.
-    async fn in_era(&self, drop: &DropId, era: Era, statement: &'static str, value: i64) -> Result<(), Unavailable> {
+    async fn in_era(
+        &self,
+        drop: &DropId,
+        era: Era,
+        statement: &'static str,
+        value: i64,
+    ) -> Result<(), Unavailable> {
         within(ANSWER_WITHIN, async {
             let done = sqlx::query(statement)
                 .bind(drop.as_str())
@@ -174,11 +183,12 @@ impl Marks for PostgresMarks {
                 .bind(drop.as_str())
                 .execute(&mut *transaction)
                 .await?;
-            let era: i64 =
-                sqlx::query_scalar("UPDATE admission_queue SET era = era + 1 WHERE drop_id = $1 RETURNING era")
-                    .bind(drop.as_str())
-                    .fetch_one(&mut *transaction)
-                    .await?;
+            let era: i64 = sqlx::query_scalar(
+                "UPDATE admission_queue SET era = era + 1 WHERE drop_id = $1 RETURNING era",
+            )
+            .bind(drop.as_str())
+            .fetch_one(&mut *transaction)
+            .await?;
             transaction.commit().await?;
             let saved = read::saved(&self.pool, drop).await?;
             Ok((Era(unsigned(era)), saved))
@@ -191,7 +201,8 @@ impl Marks for PostgresMarks {
     }
 
     fn raise_frontier<'a>(&'a self, drop: &'a DropId, era: Era, to: Rank) -> Answer<'a, ()> {
-        let statement = "UPDATE admission_queue SET frontier = greatest(frontier, $3) WHERE drop_id = $1 AND era = $2";
+        let statement =
+            "UPDATE admission_queue SET frontier = greatest(frontier, $3) WHERE drop_id = $1 AND era = $2";
         Box::pin(self.in_era(drop, era, statement, signed(to.0)))
     }
 
@@ -293,10 +304,7 @@ async fn epoch_of(connection: &mut PgConnection, drop: &DropId) -> sqlx::Result<
 }
 
 /// Waits for an answer, but not longer than `limit`; whatever is wrong becomes a refusal.
-async fn within<T>(
-    limit: Duration,
-    answer: impl Future<Output = sqlx::Result<T>>,
-) -> Result<T, Unavailable> {
+async fn within<T>(limit: Duration, answer: impl Future<Output = sqlx::Result<T>>) -> Result<T, Unavailable> {
     match tokio::time::timeout(limit, answer).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {

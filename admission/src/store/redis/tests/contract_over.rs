@@ -78,7 +78,13 @@ fn random_histories_agree_with_the_model() {
 #[test]
 fn random_histories_with_drawn_ranks_agree_with_the_model() {
     let method = domain::QueueingMethod::Random;
-    agree(30, DropRules { method, ..contract::tight_rules() });
+    agree(
+        30,
+        DropRules {
+            method,
+            ..contract::tight_rules()
+        },
+    );
 }
 
 #[test]
@@ -89,7 +95,13 @@ fn random_histories_of_a_scheduled_drop_agree_with_the_model() {
         event_start: start(40),
         event_end: Some(start(400)),
     };
-    agree(40, DropRules { schedule, ..contract::tight_rules() });
+    agree(
+        40,
+        DropRules {
+            schedule,
+            ..contract::tight_rules()
+        },
+    );
 }
 
 #[test]

@@ -150,6 +150,10 @@ async fn a_draw_is_held_once_for_all_gateways_and_survives_a_loss() {
     assert_eq!((after.draw, after.frontier), (Some(draw), Rank(101)));
     for name in 1..=3_000 {
         let claim = gateways[2].claim(name, name).await;
-        assert_eq!(admission(&claim).is_some(), called_first.contains(&name), "shopper {name}");
+        assert_eq!(
+            admission(&claim).is_some(),
+            called_first.contains(&name),
+            "shopper {name}"
+        );
     }
 }

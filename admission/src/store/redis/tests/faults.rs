@@ -33,7 +33,13 @@ async fn busy(subject: &Subject) {
 /// What must be the same before and after a loss.
 fn essence(view: &View) -> impl PartialEq + std::fmt::Debug + use<> {
     (
-        (view.frontier, view.lapsed_below, view.epoch, view.draw, view.commitment),
+        (
+            view.frontier,
+            view.lapsed_below,
+            view.epoch,
+            view.draw,
+            view.commitment,
+        ),
         (view.control, view.phase, view.revoked.clone(), view.calls.clone()),
         (view.room.waiting, view.room.active, view.room.claims_last_minute),
     )
@@ -41,7 +47,10 @@ fn essence(view: &View) -> impl PartialEq + std::fmt::Debug + use<> {
 
 /// After a loss nothing that was answered is different, and the limits know all that was before.
 async fn judge_rebuilt(subject: &Subject, before: &View) {
-    assert!(try_claim(subject, 5).await.is_err(), "nothing is granted on lost keys");
+    assert!(
+        try_claim(subject, 5).await.is_err(),
+        "nothing is granted on lost keys"
+    );
     let after = until_back(subject).await;
     assert_eq!(essence(&after), essence(before));
     assert_ne!(after.version, before.version, "decisions of before are stale");
@@ -139,7 +148,9 @@ async fn a_beat_that_runs_backwards_is_found_out() {
 #[tokio::test]
 async fn places_that_were_not_written_down_yet_come_back_with_their_ticket() {
     let redis = Redis::start().await.unwrap();
-    let subject = gateways(&redis, &memory(), 1, &contract::rules(10, 10)).await.remove(0);
+    let subject = gateways(&redis, &memory(), 1, &contract::rules(10, 10))
+        .await
+        .remove(0);
     subject.join(&[1, 2, 3]).await;
     assert!(redis.flush().await);
     assert!(try_claim(&subject, 1).await.is_err());
@@ -165,7 +176,9 @@ async fn places_that_were_not_written_down_yet_come_back_with_their_ticket() {
 #[tokio::test]
 async fn a_frozen_server_grants_nothing_and_what_it_did_when_thawed_counts_once() {
     let redis = Redis::start().await.unwrap();
-    let mut subject = gateways(&redis, &memory(), 1, &contract::rules(10, 2)).await.remove(0);
+    let mut subject = gateways(&redis, &memory(), 1, &contract::rules(10, 2))
+        .await
+        .remove(0);
     subject.join(&[1, 2, 3]).await;
     // A server that does not know the script yet would not run what reaches it late.
     subject.claim(1, 1).await;
@@ -173,7 +186,11 @@ async fn a_frozen_server_grants_nothing_and_what_it_did_when_thawed_counts_once(
     redis.freeze();
     assert!(try_claim(&subject, 1).await.is_err());
     redis.thaw();
-    assert_eq!(until_back(&subject).await.room.active, 1, "it was done, but not answered");
+    assert_eq!(
+        until_back(&subject).await.room.active,
+        1,
+        "it was done, but not answered"
+    );
     // Whoever asks long after is let in then, and counts from then.
     subject.now += 50_000;
     assert!(matches!(
@@ -191,7 +208,9 @@ async fn a_frozen_server_grants_nothing_and_what_it_did_when_thawed_counts_once(
 async fn what_was_decided_in_an_era_that_is_over_is_not_answered() {
     let redis = Redis::start().await.unwrap();
     let marks = memory();
-    let subject = gateways(&redis, &marks, 1, &contract::rules(10, 10)).await.remove(0);
+    let subject = gateways(&redis, &marks, 1, &contract::rules(10, 10))
+        .await
+        .remove(0);
     subject.join(&[1]).await;
     subject.call(1).await.unwrap();
     subject.store.flush(subject.at().now).await.unwrap();
@@ -212,7 +231,10 @@ async fn a_server_that_evicts_is_refused() {
     };
     let opened = RedisStore::open(config, memory(), Arc::new(Repeating::from(1))).await;
     let error = opened.err().unwrap().to_string();
-    assert!(error.contains("allkeys-lru") && error.contains("noeviction"), "{error}");
+    assert!(
+        error.contains("allkeys-lru") && error.contains("noeviction"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

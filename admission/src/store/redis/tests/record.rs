@@ -55,10 +55,22 @@ async fn live(subject: &mut Subject) {
     let at = subject.at();
     store.renew(&drop, vec![id(1), id(2)], at.now).await.unwrap();
     store.note_order(&drop, id(2), at.now).await.unwrap();
-    store.end_session(&drop, id(3), EndReason::Revoked, at.now).await.unwrap();
-    store.end_session(&drop, id(4), EndReason::Completed, at.now).await.unwrap();
-    store.leave(&drop, contract::claimant(5, Number(5)), at).await.unwrap();
-    store.leave(&drop, contract::claimant(8, Number(8)), at).await.unwrap();
+    store
+        .end_session(&drop, id(3), EndReason::Revoked, at.now)
+        .await
+        .unwrap();
+    store
+        .end_session(&drop, id(4), EndReason::Completed, at.now)
+        .await
+        .unwrap();
+    store
+        .leave(&drop, contract::claimant(5, Number(5)), at)
+        .await
+        .unwrap();
+    store
+        .leave(&drop, contract::claimant(8, Number(8)), at)
+        .await
+        .unwrap();
     store.control(&drop, Command::QueueAll, at).await.unwrap();
     subject.now += 5_000;
     store.control(&drop, Command::Resume, subject.at()).await.unwrap();
@@ -100,17 +112,27 @@ async fn all_gateways_have_the_same_keys_and_a_rotation_reaches_them_before_it_s
     one.rotate(&Repeating::from(50)).await.unwrap();
     one.rotate(&Repeating::from(60)).await.unwrap();
     let (first, rotated) = (kids(&two)[0].clone(), kids(&one));
-    assert_eq!((rotated.len(), &rotated[0]), (2, &first), "the old one still signs");
+    assert_eq!(
+        (rotated.len(), &rotated[0]),
+        (2, &first),
+        "the old one still signs"
+    );
     two.refresh().await.unwrap();
     assert_eq!(kids(&two), rotated);
     grow_old();
     two.refresh().await.unwrap();
-    assert_eq!(kids(&two), [rotated[1].clone(), first], "the new one signs, the old one checks");
+    assert_eq!(
+        kids(&two),
+        [rotated[1].clone(), first],
+        "the new one signs, the old one checks"
+    );
     for seed in [70, 80] {
         one.rotate(&Repeating::from(seed)).await.unwrap();
         grow_old();
     }
-    let kept = postgres.sql("doorline", "SELECT count(*) FROM admission_key").unwrap();
+    let kept = postgres
+        .sql("doorline", "SELECT count(*) FROM admission_key")
+        .unwrap();
     assert_eq!(kept, "3", "generations that no longer count are removed");
 }
 
@@ -119,7 +141,9 @@ async fn without_the_record_nothing_is_granted_and_what_was_asked_meanwhile_coun
     let (redis, postgres) = tokio::join!(Redis::start(), Postgres::start());
     let (redis, postgres) = (redis.unwrap(), postgres.unwrap());
     let marks = record(&postgres).await;
-    let subject = gateways(&redis, &marks, 1, &contract::rules(2, 2)).await.remove(0);
+    let subject = gateways(&redis, &marks, 1, &contract::rules(2, 2))
+        .await
+        .remove(0);
     subject.join(&[1, 2, 3]).await;
     subject.call(3).await.unwrap();
     postgres.freeze();
@@ -135,7 +159,11 @@ async fn without_the_record_nothing_is_granted_and_what_was_asked_meanwhile_coun
     };
     assert!(admission(&claim).is_some() || matches!(claim, Claim::RoomFull { .. }));
     let view = subject.view().await;
-    assert!(view.room.active <= 2 && view.room.claims_last_minute <= 2, "{:?}", view.room);
+    assert!(
+        view.room.active <= 2 && view.room.claims_last_minute <= 2,
+        "{:?}",
+        view.room
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -330,7 +358,14 @@ async fn judge(chaos: &Chaos, active: u32) {
     drop(answers);
     for name in admitted.keys() {
         let claimant = contract::claimant(*name, Number(numbers[name]));
-        let claim = gateway.store.claim(&gateway.drop, claimant, chaos.at()).await.unwrap();
-        assert!(matches!(claim, Claim::Admitted { repeated: true, .. }), "{name}: {claim:?}");
+        let claim = gateway
+            .store
+            .claim(&gateway.drop, claimant, chaos.at())
+            .await
+            .unwrap();
+        assert!(
+            matches!(claim, Claim::Admitted { repeated: true, .. }),
+            "{name}: {claim:?}"
+        );
     }
 }

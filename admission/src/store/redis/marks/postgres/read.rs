@@ -163,7 +163,11 @@ async fn revoked(connection: &mut PgConnection, drop: &str) -> sqlx::Result<Vec<
     rows.into_iter().map(one).collect()
 }
 
-async fn claims(connection: &mut PgConnection, drop: &str, alive_at: Timestamp) -> sqlx::Result<Vec<Timestamp>> {
+async fn claims(
+    connection: &mut PgConnection,
+    drop: &str,
+    alive_at: Timestamp,
+) -> sqlx::Result<Vec<Timestamp>> {
     let since = alive_at - HELD;
     let stamps: Vec<i64> =
         sqlx::query_scalar("SELECT claimed_at FROM admission_session WHERE drop_id = $1 AND claimed_at > $2")
@@ -171,5 +175,8 @@ async fn claims(connection: &mut PgConnection, drop: &str, alive_at: Timestamp) 
             .bind(signed(since.as_millis()))
             .fetch_all(connection)
             .await?;
-    Ok(stamps.into_iter().map(|at| Timestamp::from_millis(unsigned(at))).collect())
+    Ok(stamps
+        .into_iter()
+        .map(|at| Timestamp::from_millis(unsigned(at)))
+        .collect())
 }

@@ -123,7 +123,10 @@ async fn members(
     }
     let (states, admissions): (Vec<i16>, Vec<Option<Vec<u8>>>) =
         rows.values().map(|member| state_of(&member.state)).unzip();
-    let drawn: Vec<Option<i64>> = rows.values().map(|m| m.drawn.map(|rank| signed(rank.0))).collect();
+    let drawn: Vec<Option<i64>> = rows
+        .values()
+        .map(|m| m.drawn.map(|rank| signed(rank.0)))
+        .collect();
     sqlx::query(
         "INSERT INTO admission_member AS kept (drop_id, shopper, number, drawn, joined_at, state, admission)
          SELECT $1, * FROM unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint[], $7::bytea[])
@@ -178,8 +181,16 @@ async fn sessions(
          ON CONFLICT (drop_id, admission) DO NOTHING",
     )
     .bind(drop)
-    .bind(rows.keys().map(|admission| admission.0.to_vec()).collect::<Vec<_>>())
-    .bind(rows.values().map(|session| session.shopper.0.to_vec()).collect::<Vec<_>>())
+    .bind(
+        rows.keys()
+            .map(|admission| admission.0.to_vec())
+            .collect::<Vec<_>>(),
+    )
+    .bind(
+        rows.values()
+            .map(|session| session.shopper.0.to_vec())
+            .collect::<Vec<_>>(),
+    )
     .bind(each(|session| signed(session.number.0)))
     .bind(each(|session| millis(session.claimed_at)))
     .bind(each(|session| millis(session.expires_at)))
@@ -219,7 +230,12 @@ async fn endings(
          WHERE kept.drop_id = $1 AND kept.admission = new.admission",
     )
     .bind(drop)
-    .bind(changes.keys().map(|admission| admission.0.to_vec()).collect::<Vec<_>>())
+    .bind(
+        changes
+            .keys()
+            .map(|admission| admission.0.to_vec())
+            .collect::<Vec<_>>(),
+    )
     .bind(changes.values().map(|change| change.0).collect::<Vec<_>>())
     .bind(changes.values().map(|change| change.1).collect::<Vec<_>>())
     .bind(changes.values().map(|change| change.2).collect::<Vec<_>>())
