@@ -11,6 +11,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::desk::{Door, Inner};
+use crate::keys::shared::REFRESH_EVERY;
 use crate::store::Unavailable;
 
 /// What may lag behind is written this often: a crash forgets no more than this.
@@ -22,12 +23,19 @@ pub(crate) async fn run(inner: &Arc<Inner>, stop: &CancellationToken) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut flushes = tokio::time::interval(FLUSH_EVERY);
     flushes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut refreshes = tokio::time::interval(REFRESH_EVERY);
+    refreshes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             _ = ticks.tick() => {
                 for door in inner.all_doors() {
                     turn_logged(inner, &door).await;
+                }
+            }
+            _ = refreshes.tick() => {
+                if let Err(error) = inner.refresh_keys().await {
+                    tracing::warn!(%error, "the keys could not be read again; those known are used");
                 }
             }
             _ = flushes.tick() => {

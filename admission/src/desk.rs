@@ -305,6 +305,11 @@ impl Inner {
         self.doors.load().get(drop).cloned()
     }
 
+    /// Takes over keys that other gateways have rotated.
+    pub(crate) async fn refresh_keys(&self) -> Result<(), crate::keys::KeyError> {
+        self.keys.refresh().await
+    }
+
     /// Every drop.
     pub(crate) fn all_doors(&self) -> Vec<Arc<Door>> {
         self.doors.load().values().cloned().collect()

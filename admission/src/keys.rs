@@ -7,38 +7,54 @@
 
 mod files;
 mod ring;
+pub mod shared;
 
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use domain::{AdmissionId, DropId, Entropy, Number, ShopperKey};
 
+use crate::store::Unavailable;
 use crate::visitor::Visitor;
+pub use files::KeyFileError;
 use files::KeyFiles;
 pub(crate) use ring::{MAC_BYTES, Ring, Seal, Signer, same};
+use shared::{Generation, SharedKeys};
 
 /// The keys of the house. Reading them costs no lock; rotation replaces them whole.
 pub struct Keys {
-    files: KeyFiles,
+    source: Source,
     identity: Identity,
     ring: ArcSwap<Ring>,
 }
 
+/// Where the keys are kept.
+enum Source {
+    /// In files of this process.
+    Files(KeyFiles),
+    /// In a place that all gateways share.
+    Shared(Arc<dyn SharedKeys>),
+}
+
 /// Keys could not be read, made or written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use the key file {path}: {reason}")]
-pub struct KeyError {
-    /// Which file.
-    pub path: PathBuf,
-    /// What is wrong with it.
-    pub reason: &'static str,
-    /// Why, where the operating system said so.
-    #[source]
-    pub source: Option<std::io::Error>,
+pub enum KeyError {
+    /// A file cannot be used.
+    #[error(transparent)]
+    File(#[from] KeyFileError),
+    /// What all gateways share could not be asked.
+    #[error("cannot use the keys that the gateways share")]
+    Shared(#[from] Unavailable),
+    /// What all gateways share holds something else than keys.
+    #[error("generation {generation} of the shared keys is damaged")]
+    Damaged {
+        /// Which.
+        generation: u32,
+    },
 }
 
 /// Names shoppers and admissions.
@@ -52,29 +68,68 @@ impl Keys {
     /// Reads the keys in `data_dir/keys`, making those that are missing.
     pub fn open(data_dir: &Path, entropy: &dyn Entropy) -> Result<Self, KeyError> {
         let files = KeyFiles::open(&data_dir.join("keys"))?;
-        let root = files.identity(entropy)?;
-        let identity = Identity {
-            shopper: blake3::derive_key("doorline 2026 shopper key", &root),
-            admission: blake3::derive_key("doorline 2026 admission id", &root),
-        };
+        let identity = Identity::of(&files.identity(entropy)?);
         if files.newest()?.is_none() {
             files.make(1, entropy)?;
         }
         let ring = ArcSwap::from_pointee(files.ring()?);
         Ok(Self {
-            files,
+            source: Source::Files(files),
             identity,
             ring,
         })
     }
 
+    /// Reads the keys that all gateways share, making those that are missing. Of several gateways
+    /// that make them at once, all take those of the first.
+    pub async fn shared(source: Arc<dyn SharedKeys>, entropy: &dyn Entropy) -> Result<Self, KeyError> {
+        let identity = Identity::of(&source.identity(secret(entropy)).await?);
+        if source.generations().await?.is_empty() {
+            source.add(Generation::fresh(1, entropy)).await?;
+        }
+        let ring = shared::ring(&source.generations().await?)?;
+        Ok(Self {
+            source: Source::Shared(source),
+            identity,
+            ring: ArcSwap::from_pointee(ring),
+        })
+    }
+
     /// Makes a new seal and a new signer, demotes the present ones to checking, and removes
     /// those that only checked until now. Tokens live as long as a session: rotate less often.
-    pub fn rotate(&self, entropy: &dyn Entropy) -> Result<(), KeyError> {
-        let newest = self.files.newest()?.unwrap_or(0);
-        self.files.make(newest.saturating_add(1), entropy)?;
-        self.ring.store(Arc::new(self.files.ring()?));
-        self.files.remove_below(newest)
+    /// Shared keys change over a little later, when every gateway has had the time to see them.
+    pub async fn rotate(&self, entropy: &dyn Entropy) -> Result<(), KeyError> {
+        match &self.source {
+            Source::Files(files) => {
+                let newest = files.newest()?.unwrap_or(0);
+                files.make(newest.saturating_add(1), entropy)?;
+                self.ring.store(Arc::new(files.ring()?));
+                files.remove_below(newest)?;
+                Ok(())
+            }
+            Source::Shared(source) => {
+                // One that does not sign yet is a rotation still under way; another on top of it
+                // would push out the one that signs.
+                let newest = source.generations().await?.into_iter().next();
+                if newest.as_ref().is_none_or(|newest| newest.seasoned) {
+                    let number = newest.map_or(0, |newest| newest.number).saturating_add(1);
+                    source.add(Generation::fresh(number, entropy)).await?;
+                }
+                self.refresh().await
+            }
+        }
+    }
+
+    /// Takes over what other gateways changed. To be called every [`shared::REFRESH_EVERY`].
+    pub async fn refresh(&self) -> Result<(), KeyError> {
+        match &self.source {
+            Source::Files(_) => {}
+            Source::Shared(source) => {
+                let ring = shared::ring(&source.generations().await?)?;
+                self.ring.store(Arc::new(ring));
+            }
+        }
+        Ok(())
     }
 
     /// The public keys that verify admission tokens (RFC 7517, RFC 8037).
@@ -122,6 +177,21 @@ impl Keys {
     pub(crate) fn is_now(&self, ring: &Arc<Ring>) -> bool {
         Arc::ptr_eq(&self.ring.load(), ring)
     }
+}
+
+impl Identity {
+    fn of(root: &[u8; 32]) -> Self {
+        Self {
+            shopper: blake3::derive_key("doorline 2026 shopper key", root),
+            admission: blake3::derive_key("doorline 2026 admission id", root),
+        }
+    }
+}
+
+fn secret(entropy: &dyn Entropy) -> [u8; 32] {
+    let mut secret = [0; 32];
+    entropy.fill(&mut secret);
+    secret
 }
 
 fn first_half(hash: &blake3::Hash) -> [u8; 16] {

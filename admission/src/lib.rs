@@ -25,6 +25,8 @@ pub use outside::Outside;
 pub use place::{Place, PlaceError, PlaceState};
 pub use snapshot::{DrawView, Snapshot};
 pub use store::embedded::EmbeddedStore;
+pub use store::redis::marks::postgres::{MarksOpenError, PostgresMarks};
+pub use store::redis::{RedisConfig, RedisOpenError, RedisStore};
 pub use store::{JoinRequest, QueueStore, StoreOpenError, Unavailable};
 pub use token::{Admitted, TokenError};
 pub use visitor::Visitor;

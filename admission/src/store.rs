@@ -17,6 +17,7 @@
 #[cfg(test)]
 pub(crate) mod contract;
 pub mod embedded;
+pub mod redis;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -44,3 +44,12 @@ impl Entropy for Repeating {
         hasher.finalize_xof().fill(buffer);
     }
 }
+
+/// The outcome of what needs not wait for anything.
+pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> T {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut context) {
+        std::task::Poll::Ready(value) => value,
+        std::task::Poll::Pending => panic!("it waits for something"),
+    }
+}

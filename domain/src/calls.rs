@@ -104,6 +104,12 @@ impl Calls {
         self.entries.iter()
     }
 
+    /// Calls within this of the opening of an entry join it.
+    pub const fn grain(patience: Span) -> Span {
+        let grain = patience.as_millis() / GRAINS_PER_PATIENCE;
+        Span::from_millis(if grain < 1_000 { 1_000 } else { grain })
+    }
+
     /// Notes that the frontier moved up to `to` at `now`, calling `called` known shoppers.
     pub fn record(&mut self, to: Rank, called: u64, now: Timestamp, patience: Span) {
         let from = self.frontier();
@@ -111,7 +117,7 @@ impl Calls {
         if to == from {
             return;
         }
-        let grain = Span::from_millis((patience.as_millis() / GRAINS_PER_PATIENCE).max(1_000));
+        let grain = Self::grain(patience);
         match self.entries.back_mut() {
             Some(last) if last.opened_at + grain > now => {
                 last.to = to;

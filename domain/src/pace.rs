@@ -18,6 +18,25 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// The credit as a store wrote it down: see [`Self::credit`] and [`Self::earned_until`].
+    #[must_use]
+    pub const fn restore(credit: u64, earned_until: Timestamp) -> Self {
+        Self {
+            credit,
+            at: earned_until,
+        }
+    }
+
+    /// What a store writes down: the credit, in its own small unit.
+    pub const fn credit(self) -> u64 {
+        self.credit
+    }
+
+    /// What a store writes down: until when credit has been earned.
+    pub const fn earned_until(self) -> Timestamp {
+        self.at
+    }
+
     /// The credit at `now`, while `per_minute` is earned. Starts with a full burst.
     #[must_use]
     pub fn refilled(self, now: Timestamp, per_minute: u64) -> Self {

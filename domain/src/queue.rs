@@ -22,12 +22,12 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 pub use advance::{Advance, Stale};
 pub use changes::Changes;
-pub use claim::{Claim, Claimant};
-pub use control::{Command, EndReason};
-pub use order::position;
+pub use claim::{Claim, Claimant, RETRY_MAX, RETRY_MIN, RETURN_SLACK};
+pub use control::{Command, EndReason, TOKEN_LEEWAY};
+pub use order::{RANDOM_WIDTH, position};
 pub use place::{JoinRefusal, Joined};
 pub use saved::{Head, Saved};
-pub use view::{Tally, View};
+pub use view::{CLAIM_DELAY, Tally, View};
 
 use crate::calls::Calls;
 use crate::draw::{Draw, Seed};

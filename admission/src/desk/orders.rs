@@ -50,8 +50,8 @@ impl Admission {
 
     /// Rotates the keys: new cookies, tickets and tokens are made with new ones, and everything
     /// made until now stays good until the next rotation.
-    pub fn rotate_keys(&self) -> Result<(), crate::keys::KeyError> {
-        self.inner.keys.rotate(&*self.inner.entropy)
+    pub async fn rotate_keys(&self) -> Result<(), crate::keys::KeyError> {
+        self.inner.keys.rotate(&*self.inner.entropy).await
     }
 
     async fn end(&self, drop: &DropId, admission: AdmissionId, reason: EndReason) -> Result<(), Unavailable> {

@@ -8,13 +8,26 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::signature::Ed25519KeyPair;
 use domain::Entropy;
 
-use super::{KeyError, Ring, Seal, Signer};
+use super::{Ring, Seal, Signer, secret};
 
 /// Of seals and signers as many check.
 const KEPT: usize = 2;
 
 /// No key file is longer: an Ed25519 pair in PKCS#8 version 2 is 85 bytes.
 const KEY_BYTES_MAX: u64 = 256;
+
+/// A key file could not be read, made or written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use the key file {path}: {reason}")]
+pub struct KeyFileError {
+    /// Which file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: &'static str,
+    /// Why, where the operating system said so.
+    #[source]
+    pub source: Option<std::io::Error>,
+}
 
 /// The folder the keys are in.
 pub(super) struct KeyFiles {
@@ -23,7 +36,7 @@ pub(super) struct KeyFiles {
 
 impl KeyFiles {
     /// Takes the folder, making it if it is missing.
-    pub(super) fn open(dir: &Path) -> Result<Self, KeyError> {
+    pub(super) fn open(dir: &Path) -> Result<Self, KeyFileError> {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -33,7 +46,7 @@ impl KeyFiles {
     }
 
     /// The secret that names are derived from.
-    pub(super) fn identity(&self, entropy: &dyn Entropy) -> Result<[u8; 32], KeyError> {
+    pub(super) fn identity(&self, entropy: &dyn Entropy) -> Result<[u8; 32], KeyFileError> {
         let path = self.dir.join("identity.key");
         if !path.exists() {
             self.write(&path, &secret(entropy))?;
@@ -42,13 +55,13 @@ impl KeyFiles {
     }
 
     /// The newest generation of seal and signer, if there is one that is complete.
-    pub(super) fn newest(&self) -> Result<Option<u32>, KeyError> {
+    pub(super) fn newest(&self) -> Result<Option<u32>, KeyFileError> {
         Ok(self.generations()?.into_iter().next())
     }
 
     /// Makes the seal and the signer of one generation. The signer comes last: a generation
     /// counts once it is there, so a crash in between leaves nothing half made.
-    pub(super) fn make(&self, generation: u32, entropy: &dyn Entropy) -> Result<(), KeyError> {
+    pub(super) fn make(&self, generation: u32, entropy: &dyn Entropy) -> Result<(), KeyFileError> {
         self.write(&self.seal_path(generation), &secret(entropy))?;
         let path = self.signer_path(generation);
         let unusable = |_| fault(&path, "a key pair could not be made");
@@ -59,7 +72,7 @@ impl KeyFiles {
     }
 
     /// The newest generations, parsed.
-    pub(super) fn ring(&self) -> Result<Ring, KeyError> {
+    pub(super) fn ring(&self) -> Result<Ring, KeyFileError> {
         let (mut seals, mut signers) = (Vec::new(), Vec::new());
         for generation in self.generations()?.into_iter().take(KEPT) {
             seals.push(Seal::new(generation, &read_secret(&self.seal_path(generation))?));
@@ -71,7 +84,7 @@ impl KeyFiles {
     }
 
     /// Removes every generation before `kept`.
-    pub(super) fn remove_below(&self, kept: u32) -> Result<(), KeyError> {
+    pub(super) fn remove_below(&self, kept: u32) -> Result<(), KeyFileError> {
         for generation in self
             .generations()?
             .into_iter()
@@ -93,7 +106,7 @@ impl KeyFiles {
     }
 
     /// Complete generations, newest first.
-    fn generations(&self) -> Result<Vec<u32>, KeyError> {
+    fn generations(&self) -> Result<Vec<u32>, KeyFileError> {
         let unreadable = |cause| io(&self.dir, "the folder cannot be read", cause);
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.dir).map_err(unreadable)? {
@@ -108,7 +121,7 @@ impl KeyFiles {
     }
 
     /// Writes beside the name, syncs, then takes the name: nobody ever reads half a key.
-    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), KeyError> {
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), KeyFileError> {
         let unwritable = |cause| io(path, "it cannot be written", cause);
         let beside = path.with_extension("new");
         let mut options = OpenOptions::new();
@@ -124,19 +137,13 @@ impl KeyFiles {
     }
 }
 
-fn secret(entropy: &dyn Entropy) -> [u8; 32] {
-    let mut secret = [0; 32];
-    entropy.fill(&mut secret);
-    secret
-}
-
-fn read_secret(path: &Path) -> Result<[u8; 32], KeyError> {
+fn read_secret(path: &Path) -> Result<[u8; 32], KeyFileError> {
     read(path)?
         .try_into()
         .map_err(|_| fault(path, "it does not hold 32 bytes"))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, KeyError> {
+fn read(path: &Path) -> Result<Vec<u8>, KeyFileError> {
     let unreadable = |cause| io(path, "it cannot be read", cause);
     let file = File::open(path).map_err(unreadable)?;
     let mode = file.metadata().map_err(unreadable)?.permissions().mode();
@@ -153,16 +160,16 @@ fn read(path: &Path) -> Result<Vec<u8>, KeyError> {
     Ok(bytes)
 }
 
-fn io(path: &Path, reason: &'static str, cause: std::io::Error) -> KeyError {
-    KeyError {
+fn io(path: &Path, reason: &'static str, cause: std::io::Error) -> KeyFileError {
+    KeyFileError {
         path: path.to_owned(),
         reason,
         source: Some(cause),
     }
 }
 
-fn fault(path: &Path, reason: &'static str) -> KeyError {
-    KeyError {
+fn fault(path: &Path, reason: &'static str) -> KeyFileError {
+    KeyFileError {
         path: path.to_owned(),
         reason,
         source: None,

@@ -75,6 +75,12 @@ impl Signer {
         })
     }
 
+    /// Derives the pair of a seed; none if the library refuses it.
+    pub(crate) fn from_seed(seed: &[u8; 32]) -> Option<Self> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).ok()?;
+        Self::from_pkcs8(pair.to_pkcs8().ok()?.as_ref())
+    }
+
     /// The public half as RFC 8037 writes it.
     pub(crate) fn jwk(&self) -> serde_json::Value {
         serde_json::json!({

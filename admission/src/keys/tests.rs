@@ -4,10 +4,18 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::testing::Repeating;
+use crate::testing::{Repeating, at_once};
 
 fn open(dir: &Path, start: u64) -> Result<Keys, KeyError> {
     Keys::open(dir, &Repeating::from(start))
+}
+
+fn file_error(opened: Result<Keys, KeyError>) -> KeyFileError {
+    match opened {
+        Err(KeyError::File(error)) => error,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("the keys were taken"),
+    }
 }
 
 fn kids(keys: &Keys) -> Vec<String> {
@@ -40,7 +48,7 @@ fn a_key_that_others_may_read_is_refused() {
     open(dir.path(), 1).unwrap();
     let path = dir.path().join("keys/identity.key");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    let error = open(dir.path(), 1).err().unwrap();
+    let error = file_error(open(dir.path(), 1));
     assert_eq!(error.path, path);
     assert!(error.reason.contains("chmod 600"));
 }
@@ -53,7 +61,7 @@ fn a_damaged_key_is_named() {
         let path = dir.path().join("keys").join(file);
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..20]).unwrap();
-        let error = open(dir.path(), 1).err().unwrap();
+        let error = file_error(open(dir.path(), 1));
         assert!(error.path == path && error.reason.contains(reason), "{error}");
         fs::write(&path, whole).unwrap();
     }
@@ -64,10 +72,10 @@ fn rotation_keeps_one_generation_for_checking_and_removes_the_rest() {
     let dir = tempfile::tempdir().unwrap();
     let keys = open(dir.path(), 1).unwrap();
     let first = kids(&keys);
-    keys.rotate(&Repeating::from(50)).unwrap();
+    at_once(keys.rotate(&Repeating::from(50))).unwrap();
     let second = kids(&keys);
     assert_eq!((second.len(), &second[1]), (2, &first[0]));
-    keys.rotate(&Repeating::from(60)).unwrap();
+    at_once(keys.rotate(&Repeating::from(60))).unwrap();
     let third = kids(&keys);
     assert_eq!((third.len(), &third[1]), (2, &second[0]));
     assert_eq!(kids(&open(dir.path(), 9).unwrap()), third);

@@ -17,7 +17,7 @@ use super::{JoinRequest, QueueStore};
 
 mod history;
 
-pub(crate) use history::{replay, steps};
+pub(crate) use history::{replay, replay_under, steps, tight_rules};
 
 /// The instant at which a suite's clock starts.
 pub(crate) const START: u64 = 1_800_000_000_000;

@@ -13,12 +13,13 @@ use crate::{AdmissionId, Number, Phase, QueueingMethod, Rank, ShopperKey, Span, 
 
 /// Shortest and longest time after which a shopper in front of a full room should ask again:
 /// sessions may end before their time, so a longer nap would leave slots empty.
-const RETRY_MIN: Span = Span::from_secs(1);
-const RETRY_MAX: Span = Span::from_secs(2);
+pub const RETRY_MIN: Span = Span::from_secs(1);
+/// See [`RETRY_MIN`].
+pub const RETRY_MAX: Span = Span::from_secs(2);
 
 /// How much later than told a shopper may come back without losing the turn: a slow round trip
 /// and a browser's timer in a background tab (one second at worst).
-const RETURN_SLACK: Span = Span::from_secs(3);
+pub const RETURN_SLACK: Span = Span::from_secs(3);
 
 /// Who claims: what the signed ticket says, and the admission id derived from it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

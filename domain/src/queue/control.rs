@@ -7,7 +7,7 @@ use crate::{AdmissionId, AfterOrder, Control, DropRules, Rank, Renewal, Span, Ti
 
 /// Tokens are accepted this long after their expiry by verifiers whose clock is behind, so a
 /// revocation is remembered as long.
-const TOKEN_LEEWAY: Span = Span::from_secs(10);
+pub const TOKEN_LEEWAY: Span = Span::from_secs(10);
 
 /// What an operator may ask.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

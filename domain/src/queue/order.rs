@@ -8,7 +8,7 @@ use crate::{Number, QueueingMethod, Rank, Shuffle};
 ///
 /// While the frontier passes it once, everybody who waited when it began has been called, so that
 /// bad luck ends; within it, whoever waits is as likely to be next as anybody else.
-pub(super) const RANDOM_WIDTH: u64 = 1 << 32;
+pub const RANDOM_WIDTH: u64 = 1 << 32;
 
 /// How many are to be called before `rank` is, plus one. Where ranks are drawn per shopper they
 /// are spread thin, and the position is what is to be expected with `waiting` shoppers in line.

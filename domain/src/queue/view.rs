@@ -15,7 +15,7 @@ use crate::{
 
 /// Claims arrive a moment after their call, and by then the oldest of the last minute's claims
 /// have left the window. Without this the pace would stay a few per cent below the limit.
-const CLAIM_DELAY: Span = Span::from_secs(1);
+pub const CLAIM_DELAY: Span = Span::from_secs(1);
 
 /// What has happened since the queue was created or restored. Counters only grow.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

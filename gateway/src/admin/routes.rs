@@ -332,7 +332,7 @@ pub(super) async fn payments(
 /// `POST keys/rotate`: new tickets and tokens are signed with new keys. Those signed with the keys
 /// before stay valid until the next rotation, so rotate no more often than a drop lasts.
 pub(super) async fn rotate_keys(State(admin): Shared) -> Result<Json<serde_json::Value>, Failure> {
-    front(&admin)?.desk.rotate_keys().map_err(|error| {
+    front(&admin)?.desk.rotate_keys().await.map_err(|error| {
         tracing::error!(%error, "the keys could not be rotated");
         Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
     })?;

@@ -1,0 +1,228 @@
+//! The way to Redis: one server or a cluster, with a deadline on everything.
+
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
+use redis::cluster::ClusterClientBuilder;
+use redis::cluster_async::ClusterConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo, ServerErrorKind, Value,
+};
+
+use super::keys::{Key, Keys};
+use super::reply::{Reply, nonsense};
+use super::script::Named;
+use super::{RedisConfig, RedisOpenError, unavailable};
+use crate::store::Unavailable;
+
+/// Longest wait for an answer. A script takes tens of microseconds; what takes this long is lost.
+const ANSWER_WITHIN: Duration = Duration::from_millis(500);
+/// Longest wait for a connection.
+const CONNECT_WITHIN: Duration = Duration::from_millis(500);
+/// A lost connection is tried again after 50, 100 and 200 ms, then at the next request.
+const RECONNECT_FIRST: Duration = Duration::from_millis(50);
+const RECONNECT_TRIES: usize = 3;
+/// A cluster's redirections and reconnections within one request.
+const CLUSTER_TRIES: u32 = 3;
+
+/// A connection that is shared by all who ask.
+#[derive(Clone)]
+pub(super) enum Link {
+    One(ConnectionManager),
+    Cluster(ClusterConnection),
+}
+
+/// Words that are sent along with a script.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Words(Vec<Vec<u8>>);
+
+impl Words {
+    /// Adds bytes.
+    pub(super) fn bytes(mut self, word: &[u8]) -> Self {
+        self.0.push(word.to_vec());
+        self
+    }
+
+    /// Adds text.
+    pub(super) fn text(self, word: &str) -> Self {
+        self.bytes(word.as_bytes())
+    }
+
+    /// Adds a number.
+    pub(super) fn number(self, word: u64) -> Self {
+        self.text(&word.to_string())
+    }
+
+    /// Adds a number, or nothing in its place.
+    pub(super) fn number_if_any(self, word: Option<u64>) -> Self {
+        match word {
+            Some(word) => self.number(word),
+            None => self.text(""),
+        }
+    }
+
+    /// Adds what others hold.
+    pub(super) fn and(mut self, more: Self) -> Self {
+        self.0.extend(more.0);
+        self
+    }
+}
+
+impl Link {
+    /// Looks at every server that is named, and prepares connections.
+    pub(super) async fn open(config: &RedisConfig) -> Result<Self, RedisOpenError> {
+        let mut servers = Vec::new();
+        for url in &config.urls {
+            let info = connection_info(url)?;
+            refuse_eviction(&info).await?;
+            servers.push(info);
+        }
+        let Some(first) = servers.first().cloned() else {
+            return Err(RedisOpenError::NoServer);
+        };
+        if config.cluster {
+            let client = ClusterClientBuilder::new(servers)
+                .retries(CLUSTER_TRIES)
+                .connection_timeout(CONNECT_WITHIN)
+                .response_timeout(ANSWER_WITHIN)
+                .tcp_settings(TcpSettings::default().set_nodelay(true))
+                .build()?;
+            return Ok(Self::Cluster(client.get_async_connection().await?));
+        }
+        let options = ConnectionManagerConfig::new()
+            .set_response_timeout(Some(ANSWER_WITHIN))
+            .set_connection_timeout(Some(CONNECT_WITHIN))
+            .set_min_delay(RECONNECT_FIRST)
+            .set_number_of_retries(RECONNECT_TRIES);
+        let manager = ConnectionManager::new_with_config(Client::open(first)?, options).await?;
+        Ok(Self::One(manager))
+    }
+
+    /// Runs a script on a drop's keys.
+    pub(super) async fn run(&self, script: &Named, keys: &Keys, words: &Words) -> Result<Reply, Unavailable> {
+        let known = command("EVALSHA", &script.hash, keys, words);
+        let answer = match self.send(&known).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                // The server does not know it, so it was not run: sent in full it is.
+                self.send(&command("EVAL", script.source, keys, words)).await
+            }
+            answer => answer,
+        };
+        let value = answer.map_err(|error| failed(script.name, &error))?;
+        Reply::of(value)
+    }
+
+    /// Some of the shoppers in a sorted set, and where to go on from; zero at the end.
+    pub(super) async fn scan(
+        &self,
+        keys: &Keys,
+        key: Key,
+        cursor: u64,
+    ) -> Result<(u64, Vec<Vec<u8>>), Unavailable> {
+        let mut scan = redis::cmd("ZSCAN");
+        scan.arg(keys.name(key)).arg(cursor).arg("COUNT").arg(SCANNED);
+        let value = self.send(&scan).await.map_err(|error| failed("scan", &error))?;
+        let mut reply = Reply::of(value)?;
+        let (cursor, mut found) = (reply.number()?, reply.list()?);
+        let mut shoppers = Vec::new();
+        while found.len() > 0 {
+            shoppers.push(found.bytes()?);
+            found.bytes()?;
+        }
+        Ok((cursor, shoppers))
+    }
+
+    /// The records of shoppers, where there are any.
+    pub(super) async fn members(
+        &self,
+        keys: &Keys,
+        shoppers: &[Vec<u8>],
+    ) -> Result<Vec<Option<Vec<u8>>>, Unavailable> {
+        if shoppers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut get = redis::cmd("HMGET");
+        get.arg(keys.name(Key::Members)).arg(shoppers);
+        match self.send(&get).await.map_err(|error| failed("members", &error))? {
+            Value::Array(values) => values
+                .into_iter()
+                .map(|value| match value {
+                    Value::BulkString(bytes) => Ok(Some(bytes)),
+                    Value::Nil => Ok(None),
+                    _ => Err(nonsense()),
+                })
+                .collect(),
+            _ => Err(nonsense()),
+        }
+    }
+
+    async fn send(&self, command: &Cmd) -> redis::RedisResult<Value> {
+        let answer = async {
+            match self.clone() {
+                Self::One(mut manager) => manager.req_packed_command(command).await,
+                Self::Cluster(mut cluster) => cluster.req_packed_command(command).await,
+            }
+        };
+        // The client has deadlines of its own per try; this one is for all of them together.
+        match tokio::time::timeout(ANSWER_WITHIN * 2, answer).await {
+            Ok(Ok(value)) => value.extract_error(),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err((ErrorKind::Io, "no answer in time").into()),
+        }
+    }
+}
+
+/// Shoppers looked at in one step of a scan.
+const SCANNED: u64 = 500;
+
+fn command(verb: &str, script: &str, keys: &Keys, words: &Words) -> Cmd {
+    let mut command = redis::cmd(verb);
+    command
+        .arg(script)
+        .arg(keys.all().len())
+        .arg(keys.all())
+        .arg(&words.0);
+    command
+}
+
+fn failed(what: &'static str, error: &redis::RedisError) -> Unavailable {
+    tracing::warn!(script = what, %error, "redis did not answer as asked");
+    unavailable(if error.is_timeout() {
+        "the queue store did not answer in time"
+    } else {
+        "the queue store cannot be reached"
+    })
+}
+
+fn connection_info(url: &str) -> Result<ConnectionInfo, RedisOpenError> {
+    let info = url.into_connection_info()?;
+    Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+}
+
+/// A server that throws keys away when its memory is full would throw sessions away, and with
+/// them the limits.
+async fn refuse_eviction(info: &ConnectionInfo) -> Result<(), RedisOpenError> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_WITHIN))
+        .set_response_timeout(Some(ANSWER_WITHIN));
+    let client = Client::open(info.clone())?;
+    let mut connection = client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await?;
+    let memory: String = redis::cmd("INFO")
+        .arg("memory")
+        .query_async(&mut connection)
+        .await?;
+    let policy = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("maxmemory_policy:"))
+        .unwrap_or("unknown");
+    if policy.trim() == "noeviction" {
+        return Ok(());
+    }
+    Err(RedisOpenError::Evicts {
+        server: info.addr().to_string(),
+        policy: policy.trim().to_owned(),
+    })
+}

@@ -1,0 +1,326 @@
+//! The durable record in Postgres: tables of admission's own, read and written by nobody else.
+//!
+//! Writers share a lock on the drop's row while they write, and compare the era under it; who
+//! begins an era takes the row alone. So a write is either part of what is read back, or refused.
+//! The keys that all gateways share are kept here too.
+
+mod keys;
+mod read;
+mod schema;
+mod write;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use domain::draw::Seed;
+use domain::queue::Saved;
+use domain::{AdmissionId, DropId, Number, Rank, Timestamp};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgConnection, PgPool, Postgres, Row as _, Transaction};
+
+use super::{Epoch, Era, Guard, Marks, Row, Standing};
+use crate::store::redis::{superseded, unavailable};
+use crate::store::{Answer, Unavailable};
+
+/// Connections of one gateway: one that writes for everybody, the caller's, some for claims that
+/// are repeated, and two for a rebuild.
+const CONNECTIONS_MAX: u32 = 8;
+/// Longest wait for one answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// Longest wait while a whole queue is read back: two million places are read in under half of it.
+const READ_WITHIN: Duration = Duration::from_secs(60);
+/// Who holds the lock longer than this without finishing is taken for dead.
+const LOCKED_WITHIN: &str = "SET LOCAL idle_in_transaction_session_timeout = '90s'";
+
+/// The record could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum MarksOpenError {
+    /// The server could not be reached or refused us.
+    #[error("cannot reach Postgres")]
+    Connect(#[from] sqlx::Error),
+    /// The tables could not be brought to their present form.
+    #[error("cannot migrate admission's tables")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The server may lose what it said it keeps.
+    #[error("Postgres has {setting} off: what it confirms would not be durable")]
+    NotDurable {
+        /// Which setting.
+        setting: &'static str,
+    },
+    /// It took too long.
+    #[error("Postgres did not answer in time")]
+    Late,
+}
+
+/// The durable record in Postgres.
+#[derive(Clone)]
+pub struct PostgresMarks {
+    pool: PgPool,
+}
+
+struct Locked(
+    #[expect(
+        dead_code,
+        reason = "held, not used: the lock lives as long as the transaction"
+    )]
+    Transaction<'static, Postgres>,
+);
+
+impl Guard for Locked {}
+
+impl PostgresMarks {
+    /// Connects, brings the tables to their present form, and makes sure that commits are kept.
+    ///
+    /// # Errors
+    /// If the server cannot be reached or does not keep what it commits.
+    pub async fn open(url: &str) -> Result<Self, MarksOpenError> {
+        let options = PgConnectOptions::from_str(url)?.application_name("doorline-admission");
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS_MAX)
+            .acquire_timeout(ANSWER_WITHIN)
+            .connect_with(options)
+            .await?;
+        for setting in ["fsync", "synchronous_commit"] {
+            let value: String = sqlx::query_scalar("SELECT current_setting($1)")
+                .bind(setting)
+                .fetch_one(&pool)
+                .await?;
+            if value == "off" {
+                return Err(MarksOpenError::NotDurable { setting });
+            }
+        }
+        tokio::time::timeout(READ_WITHIN, schema::migrate(&pool))
+            .await
+            .map_err(|_| MarksOpenError::Late)??;
+        Ok(Self { pool })
+    }
+
+    /// Runs one statement in an era; refused if it is over.
+    async fn in_era(
+        &self,
+        drop: &DropId,
+        era: Era,
+        statement: &'static str,
+        value: i64,
+    ) -> Result<(), Unavailable> {
+        within(ANSWER_WITHIN, async {
+            let done = sqlx::query(statement)
+                .bind(drop.as_str())
+                .bind(signed(era.0))
+                .bind(value)
+                .execute(&self.pool)
+                .await?;
+            Ok(done.rows_affected() == 1)
+        })
+        .await
+        .and_then(|taken| if taken { Ok(()) } else { Err(superseded()) })
+    }
+
+    /// Opens a transaction in an era; none if it is over.
+    async fn begin(&self, drop: &DropId, era: Era) -> sqlx::Result<Option<Transaction<'static, Postgres>>> {
+        let mut transaction = self.pool.begin().await?;
+        let known: Option<i64> =
+            sqlx::query_scalar("SELECT era FROM admission_queue WHERE drop_id = $1 FOR KEY SHARE")
+                .bind(drop.as_str())
+                .fetch_optional(&mut *transaction)
+                .await?;
+        Ok((known == Some(signed(era.0))).then_some(transaction))
+    }
+}
+
+impl Marks for PostgresMarks {
+    fn standing<'a>(&'a self, drop: &'a DropId) -> Answer<'a, Option<Standing>> {
+        Box::pin(within(ANSWER_WITHIN, async {
+            let row = sqlx::query("SELECT era, alive_at FROM admission_queue WHERE drop_id = $1")
+                .bind(drop.as_str())
+                .fetch_optional(&self.pool)
+                .await?;
+            row.map(|row| {
+                Ok(Standing {
+                    era: Era(unsigned(row.try_get(0)?)),
+                    alive_at: Timestamp::from_millis(unsigned(row.try_get(1)?)),
+                })
+            })
+            .transpose()
+        }))
+    }
+
+    fn create<'a>(&'a self, drop: &'a DropId, seed: Seed, now: Timestamp) -> Answer<'a, ()> {
+        Box::pin(within(ANSWER_WITHIN, async move {
+            sqlx::query(
+                "INSERT INTO admission_queue (drop_id, seed, alive_at) VALUES ($1, $2, $3)
+                 ON CONFLICT (drop_id) DO NOTHING",
+            )
+            .bind(drop.as_str())
+            .bind(seed.0.to_vec())
+            .bind(signed(now.as_millis()))
+            .execute(&self.pool)
+            .await?;
+            Ok(())
+        }))
+    }
+
+    fn lock<'a>(&'a self, drop: &'a DropId) -> Answer<'a, Option<Box<dyn Guard>>> {
+        Box::pin(within(ANSWER_WITHIN, async {
+            let mut transaction = self.pool.begin().await?;
+            sqlx::query(LOCKED_WITHIN).execute(&mut *transaction).await?;
+            let taken: bool = sqlx::query_scalar(
+                "SELECT pg_try_advisory_xact_lock(hashtextextended('doorline admission ' || $1, 0))",
+            )
+            .bind(drop.as_str())
+            .fetch_one(&mut *transaction)
+            .await?;
+            Ok(taken.then(|| Box::new(Locked(transaction)) as Box<dyn Guard>))
+        }))
+    }
+
+    fn begin_era<'a>(&'a self, drop: &'a DropId) -> Answer<'a, (Era, Saved)> {
+        Box::pin(within(READ_WITHIN, async {
+            // Raising it takes the row alone: it waits for writes that are under way, and none of
+            // the old era comes after it.
+            let mut transaction = self.pool.begin().await?;
+            sqlx::query("SELECT 1 FROM admission_queue WHERE drop_id = $1 FOR UPDATE")
+                .bind(drop.as_str())
+                .execute(&mut *transaction)
+                .await?;
+            let era: i64 = sqlx::query_scalar(
+                "UPDATE admission_queue SET era = era + 1 WHERE drop_id = $1 RETURNING era",
+            )
+            .bind(drop.as_str())
+            .fetch_one(&mut *transaction)
+            .await?;
+            transaction.commit().await?;
+            let saved = read::saved(&self.pool, drop).await?;
+            Ok((Era(unsigned(era)), saved))
+        }))
+    }
+
+    fn raise_numbers<'a>(&'a self, drop: &'a DropId, era: Era, end: Number) -> Answer<'a, ()> {
+        let statement = "UPDATE admission_queue SET number_end = greatest(number_end, $3) WHERE drop_id = $1 AND era = $2";
+        Box::pin(self.in_era(drop, era, statement, signed(end.0)))
+    }
+
+    fn raise_frontier<'a>(&'a self, drop: &'a DropId, era: Era, to: Rank) -> Answer<'a, ()> {
+        let statement =
+            "UPDATE admission_queue SET frontier = greatest(frontier, $3) WHERE drop_id = $1 AND era = $2";
+        Box::pin(self.in_era(drop, era, statement, signed(to.0)))
+    }
+
+    fn start<'a>(&'a self, drop: &'a DropId, era: Era, cohort: Option<u64>) -> Answer<'a, Epoch> {
+        Box::pin(async move {
+            let decided = within(ANSWER_WITHIN, async {
+                let Some(mut transaction) = self.begin(drop, era).await? else {
+                    return Ok(None);
+                };
+                sqlx::query(
+                    "UPDATE admission_queue SET started = true, epoch = epoch + 1, cohort = $2
+                     WHERE drop_id = $1 AND NOT started",
+                )
+                .bind(drop.as_str())
+                .bind(cohort.map(signed))
+                .execute(&mut *transaction)
+                .await?;
+                let epoch = epoch_of(&mut transaction, drop).await?;
+                transaction.commit().await?;
+                Ok(Some(epoch))
+            });
+            decided.await?.ok_or_else(superseded)
+        })
+    }
+
+    fn begin_epoch<'a>(
+        &'a self,
+        drop: &'a DropId,
+        era: Era,
+        epoch: u32,
+        seed: Option<Seed>,
+    ) -> Answer<'a, Epoch> {
+        Box::pin(async move {
+            let decided = within(ANSWER_WITHIN, async {
+                let Some(mut transaction) = self.begin(drop, era).await? else {
+                    return Ok(None);
+                };
+                let begun = sqlx::query(
+                    "UPDATE admission_queue SET epoch = $2, started = started AND $3::bytea IS NULL,
+                     cohort = CASE WHEN $3::bytea IS NULL THEN cohort END, seed = coalesce($3, seed)
+                     WHERE drop_id = $1 AND epoch < $2",
+                )
+                .bind(drop.as_str())
+                .bind(i64::from(epoch))
+                .bind(seed.map(|seed| seed.0.to_vec()))
+                .execute(&mut *transaction)
+                .await?;
+                if begun.rows_affected() == 1 {
+                    sqlx::query("UPDATE admission_session SET over = true WHERE drop_id = $1 AND NOT over")
+                        .bind(drop.as_str())
+                        .execute(&mut *transaction)
+                        .await?;
+                }
+                let epoch = epoch_of(&mut transaction, drop).await?;
+                transaction.commit().await?;
+                Ok(Some(epoch))
+            });
+            decided.await?.ok_or_else(superseded)
+        })
+    }
+
+    fn write<'a>(&'a self, drop: &'a DropId, era: Era, rows: Vec<Row>) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let taken = within(ANSWER_WITHIN, async {
+                let Some(mut transaction) = self.begin(drop, era).await? else {
+                    return Ok(false);
+                };
+                write::all(&mut transaction, drop, rows).await?;
+                transaction.commit().await?;
+                Ok(true)
+            });
+            if taken.await? { Ok(()) } else { Err(superseded()) }
+        })
+    }
+
+    fn knows<'a>(&'a self, drop: &'a DropId, admission: AdmissionId) -> Answer<'a, bool> {
+        Box::pin(within(ANSWER_WITHIN, async move {
+            sqlx::query_scalar(
+                "SELECT EXISTS (SELECT 1 FROM admission_session WHERE drop_id = $1 AND admission = $2)",
+            )
+            .bind(drop.as_str())
+            .bind(admission.0.to_vec())
+            .fetch_one(&self.pool)
+            .await
+        }))
+    }
+}
+
+async fn epoch_of(connection: &mut PgConnection, drop: &DropId) -> sqlx::Result<Epoch> {
+    let row = sqlx::query("SELECT epoch, seed, cohort FROM admission_queue WHERE drop_id = $1")
+        .bind(drop.as_str())
+        .fetch_one(connection)
+        .await?;
+    Ok(Epoch {
+        epoch: read::epoch(row.try_get(0)?)?,
+        seed: Seed(read::key(row.try_get(1)?)?),
+        cohort: row.try_get::<Option<i64>, _>(2)?.map(unsigned),
+    })
+}
+
+/// Waits for an answer, but not longer than `limit`; whatever is wrong becomes a refusal.
+async fn within<T>(limit: Duration, answer: impl Future<Output = sqlx::Result<T>>) -> Result<T, Unavailable> {
+    match tokio::time::timeout(limit, answer).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "postgres did not answer as asked");
+            Err(unavailable("the durable record cannot be reached"))
+        }
+        Err(_) => Err(unavailable("the durable record did not answer in time")),
+    }
+}
+
+/// Integers in the tables are signed; ours are far below the limit, and saturate if they are not.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// What is negative in the tables was not written by us, and counts as nothing.
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}

@@ -1,0 +1,33 @@
+-- The queue at this moment, from counts and not from lists of shoppers.
+--
+-- ARGV 6 held, for how long a claim counts; 7 delay, how much later claims are counted at
+-- Returns {'OK', .., head, calls, counts, revoked, joined_at}
+--   head: name, value, ..     calls: first rank, rank after, opened_at:called_at:called:shown, ..
+--   counts: waiting, active, ordered, claims, returning
+--   joined_at of the first in line, or ''
+
+if settle() then
+  return start_first()
+end
+local calls = {}
+local stretches = redis.call('ZRANGE', KEYS[12], 0, -1, 'WITHSCORES')
+for i = 1, #stretches, 2 do
+  calls[#calls + 1] = stretches[i]
+  calls[#calls + 1] = int(stretches[i + 1])
+  calls[#calls + 1] = redis.call('HGET', KEYS[13], stretches[i])
+end
+local counts = {
+  redis.call('ZCOUNT', KEYS[3], head.frontier, '+inf'),
+  redis.call('ZCARD', KEYS[5]),
+  redis.call('SCARD', KEYS[7]),
+  redis.call('ZCOUNT', KEYS[8], '(' .. int(now + tonumber(ARGV[7]) - tonumber(ARGV[6])), '+inf'),
+  redis.call('ZCARD', KEYS[9]),
+}
+local first = redis.call('ZRANGEBYSCORE', KEYS[3], head.frontier, '+inf', 'LIMIT', 0, 1)[1]
+local joined_at = first and int(member_of(first).joined_at) or ''
+local shown = {}
+for field, value in pairs(head) do
+  shown[#shown + 1] = field
+  shown[#shown + 1] = value
+end
+return answer(shown, calls, counts, redis.call('ZRANGE', KEYS[11], 0, -1), joined_at)

@@ -1,0 +1,190 @@
+//! What a gateway remembers of one drop between two scripts: which keys it works on, and with
+//! which order of ranks.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use domain::calls::Call;
+use domain::draw::Draw;
+use domain::queue::{Claimant, Member};
+use domain::{DropId, DropRules, Number, QueueingMethod, Rank, ShopperKey};
+
+use super::keys::Keys;
+use super::marks::{Era, Row, Switches};
+
+/// Rows that follow later, beyond which nobody joins until they are written: a minute of joins at
+/// five thousand a second.
+const BEHIND_MAX: usize = 300_000;
+
+/// One drop.
+pub(super) struct Shelf {
+    pub(super) drop: DropId,
+    pub(super) keys: Keys,
+    /// The rules that this gateway was told last.
+    pub(super) rules: ArcSwap<DropRules>,
+    /// Held by the one task of this process that rebuilds or ranks.
+    pub(super) chores: tokio::sync::Mutex<()>,
+    known: Mutex<Known>,
+    /// Rows that follow within half a second.
+    behind: Mutex<Vec<Row>>,
+    written: Mutex<Written>,
+}
+
+/// What the scripts are sent along.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Known {
+    /// The era worked in; none before the first and after a loss.
+    pub(super) era: Option<Era>,
+    /// The highest beat answered in this era: an older state of the keys has a lower one.
+    pub(super) beat: u64,
+    /// The order of ranks.
+    pub(super) order: u64,
+    /// The draw of that order.
+    pub(super) draw: Option<Draw>,
+    /// Numbers up to this one may be given.
+    pub(super) bound: u64,
+    /// The era that was lost last, and its beat: if the same keys come back, then not older ones.
+    lost: Option<(Era, u64)>,
+}
+
+/// What was written down last of what follows, so that only changes are written.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Written {
+    pub(super) switches: Option<Switches>,
+    pub(super) calls: Vec<Call>,
+}
+
+impl Shelf {
+    pub(super) fn new(rules: DropRules) -> Self {
+        Self {
+            drop: rules.drop.clone(),
+            keys: Keys::of(&rules.drop),
+            rules: ArcSwap::from_pointee(rules),
+            chores: tokio::sync::Mutex::new(()),
+            known: Mutex::default(),
+            behind: Mutex::default(),
+            written: Mutex::default(),
+        }
+    }
+
+    pub(super) fn rules(&self) -> Arc<DropRules> {
+        self.rules.load_full()
+    }
+
+    pub(super) fn known(&self) -> Known {
+        *self.lock()
+    }
+
+    /// Works in `era` from here on. What was known of another is forgotten.
+    pub(super) fn adopt(&self, era: Era) {
+        let mut known = self.lock();
+        if known.era != Some(era) {
+            let beat = known
+                .lost
+                .filter(|(lost, _)| *lost == era)
+                .map_or(0, |(_, beat)| beat);
+            *known = Known {
+                era: Some(era),
+                beat,
+                ..Known::default()
+            };
+            *self.written() = Written::default();
+        }
+    }
+
+    /// The keys of `era` are lost, as far as this gateway can tell.
+    pub(super) fn lose(&self, era: Option<Era>) {
+        let mut known = self.lock();
+        if known.era == era {
+            *known = Known {
+                lost: era.map(|era| (era, known.beat)).or(known.lost),
+                ..Known::default()
+            };
+        }
+    }
+
+    /// Notes a beat of `era`.
+    pub(super) fn note_beat(&self, era: Option<Era>, beat: u64) {
+        let mut known = self.lock();
+        if known.era == era {
+            known.beat = known.beat.max(beat);
+        }
+    }
+
+    /// Notes the order of ranks in `era`.
+    pub(super) fn note_order(&self, era: Option<Era>, order: u64, draw: Option<Draw>) {
+        let mut known = self.lock();
+        if known.era == era {
+            (known.order, known.draw) = (order, draw);
+        }
+    }
+
+    /// Notes numbers of `era` that may be given.
+    pub(super) fn note_bound(&self, era: Option<Era>, bound: Number) {
+        let mut known = self.lock();
+        if known.era == era {
+            known.bound = known.bound.max(bound.0);
+        }
+    }
+
+    /// Has rows written later.
+    pub(super) fn write_later(&self, rows: impl IntoIterator<Item = Row>) {
+        self.behind().extend(rows);
+    }
+
+    /// Whether what follows later has piled up beyond measure.
+    pub(super) fn is_far_behind(&self) -> bool {
+        self.behind().len() > BEHIND_MAX
+    }
+
+    /// Takes what is to be written now. What cannot be written has to be put back.
+    pub(super) fn take_behind(&self) -> Vec<Row> {
+        std::mem::take(&mut *self.behind())
+    }
+
+    /// Puts rows back, before those that came since.
+    pub(super) fn put_back(&self, mut rows: Vec<Row>) {
+        let mut behind = self.behind();
+        rows.append(&mut behind);
+        *behind = rows;
+    }
+
+    pub(super) fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn behind(&self) -> MutexGuard<'_, Vec<Row>> {
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// The rank of a place: drawn with it, drawn at the start, or its number.
+    pub(super) fn rank(&self, number: Number, drawn: Option<Rank>) -> Rank {
+        match (drawn, self.draw) {
+            (Some(rank), _) => rank,
+            (None, Some(draw)) => draw.rank(number),
+            (None, None) => Rank(number.0),
+        }
+    }
+}
+
+/// The place on a claimant's ticket.
+pub(super) fn member_of(claimant: &Claimant, state: domain::queue::MemberState) -> (ShopperKey, Member) {
+    let member = Member {
+        number: claimant.number,
+        drawn: claimant.drawn,
+        joined_at: claimant.joined_at,
+        state,
+    };
+    (claimant.shopper, member)
+}
+
+/// The word that scripts know a method by.
+pub(super) fn method_word(method: QueueingMethod) -> &'static str {
+    method.as_str()
+}
