@@ -52,7 +52,7 @@ contract!(
 );
 
 /// Plays random histories on one server and on the model.
-fn agree(cases: u32, rules: DropRules) {
+fn agree(cases: u32, rules: &DropRules) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -63,7 +63,7 @@ fn agree(cases: u32, rules: DropRules) {
         .run(&contract::steps(), |steps| {
             runtime.block_on(async {
                 assert!(redis.flush().await);
-                contract::replay_under(&rules, store(&redis).await, &steps).await;
+                contract::replay_under(rules, store(&redis).await, &steps).await;
             });
             Ok(())
         })
@@ -72,7 +72,7 @@ fn agree(cases: u32, rules: DropRules) {
 
 #[test]
 fn random_histories_agree_with_the_model() {
-    agree(60, contract::tight_rules());
+    agree(60, &contract::tight_rules());
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn random_histories_with_drawn_ranks_agree_with_the_model() {
     let method = domain::QueueingMethod::Random;
     agree(
         30,
-        DropRules {
+        &DropRules {
             method,
             ..contract::tight_rules()
         },
@@ -97,7 +97,7 @@ fn random_histories_of_a_scheduled_drop_agree_with_the_model() {
     };
     agree(
         40,
-        DropRules {
+        &DropRules {
             schedule,
             ..contract::tight_rules()
         },
@@ -113,5 +113,5 @@ fn random_histories_without_a_queue_agree_with_the_model() {
         after_order: domain::AfterOrder::KeepSession,
         ..contract::tight_rules()
     };
-    agree(20, rules);
+    agree(20, &rules);
 }
