@@ -1,9 +1,9 @@
 //! What a waiting shopper is told: how long it takes, and whether units will be left.
 //! Both come from measured values; where nothing was measured, nothing is claimed.
 
-use crate::Span;
 use crate::calls::Speed;
-use crate::turnover::SlotTime;
+use crate::turnover::{SlotTime, Turnover};
+use crate::{Room, Span};
 
 /// An honest interval until a shopper's turn comes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +49,25 @@ pub struct Flow {
     pub is_full: bool,
     /// From one call to the next in a full room; none while too few sessions have ended to tell.
     pub turnover: Option<SlotTime>,
+}
+
+impl Flow {
+    /// The flow of a room with so many `slots`.
+    pub fn of(speed: Option<Speed>, room: &Room, turnover: &Turnover, slots: u32) -> Self {
+        let free = room.free_slots(slots);
+        let claims = |calls: u64| calls.saturating_mul(u64::from(room.show_per_mille));
+        let turnover = turnover.slot_time(slots).map(|slot| SlotTime {
+            micros: claims(slot.micros) / 1_000,
+            ..slot
+        });
+        Self {
+            speed,
+            free_calls: room.calls_for(free),
+            // A slot that came free a moment ago is not room: the next tick calls somebody for it.
+            is_full: free.saturating_mul(20) <= u64::from(slots).saturating_mul(1_000),
+            turnover,
+        }
+    }
 }
 
 /// Half width of the interval, in thousandths of the middle: outflow is measured over the last

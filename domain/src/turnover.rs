@@ -31,6 +31,15 @@ pub struct SlotTime {
 }
 
 impl Turnover {
+    /// A count as it was kept elsewhere: endings, the time that sessions ran, and when that was last looked at.
+    pub fn restore(ended: u64, ran: Span, looked_at: Timestamp) -> Self {
+        Self {
+            ended,
+            ran,
+            looked_at,
+        }
+    }
+
     /// Notes that `running` sessions ran from the last look until `now`.
     pub fn pass(&mut self, running: u64, now: Timestamp) {
         self.ran = self.ran + now.since(self.looked_at).saturating_mul(running);

@@ -291,7 +291,7 @@ async fn what_was_checked_under_keys_that_were_rotated_is_checked_again() {
     let token = house.desk.check_token(&aurora(), &grant.token, &cookie).unwrap();
     assert_eq!(house.desk.place_again(&ticket), Some(house.place(&shopper)));
     assert!(house.desk.session_again(&token).is_some());
-    house.desk.inner.keys.rotate(&Repeating::from(99)).unwrap();
+    house.desk.inner.keys.rotate(&Repeating::from(99)).await.unwrap();
     assert_eq!(house.desk.place_again(&ticket), None);
     assert_eq!(house.desk.session_again(&token), None);
 }

@@ -4,11 +4,9 @@
 use alloc::vec::Vec;
 
 use super::{Advance, Moment, Queue};
-use crate::calls::Speed;
 use crate::draw::Draw;
 use crate::estimate::Flow;
 use crate::pace::Pace;
-use crate::turnover::SlotTime;
 use crate::{
     AdmissionId, Control, DropRules, Outflow, Phase, Rank, Readings, Room, Span, Timestamp, outflow,
 };
@@ -98,7 +96,7 @@ impl Queue {
             room,
             pace: self.pace,
             calls_per_minute: speed.map(|speed| speed.calls_per_minute),
-            flow: self.flow(speed, &room),
+            flow: Flow::of(speed, &room, &self.turnover, self.rules.limits.total_active_users),
             commitment: self.seed.commitment(),
             draw: self.draw,
             started: self.started,
@@ -122,23 +120,6 @@ impl Queue {
                 .show_per_mille(now, horizon)
                 .max(outflow::SHOW_PER_MILLE_MIN),
             pace_milli_claims: 0,
-        }
-    }
-
-    fn flow(&self, speed: Option<Speed>, room: &Room) -> Flow {
-        let slots = self.rules.limits.total_active_users;
-        let free = room.free_slots(slots);
-        let claims = |calls: u64| calls.saturating_mul(u64::from(room.show_per_mille));
-        let turnover = self.turnover.slot_time(slots).map(|slot| SlotTime {
-            micros: claims(slot.micros) / 1_000,
-            ..slot
-        });
-        Flow {
-            speed,
-            free_calls: room.calls_for(free),
-            // A slot that came free a moment ago is not room: the next tick calls somebody for it.
-            is_full: free.saturating_mul(20) <= u64::from(slots).saturating_mul(1_000),
-            turnover,
         }
     }
 

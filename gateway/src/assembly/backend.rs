@@ -14,7 +14,6 @@ use super::{Ground, Role};
 use crate::admin::Sign;
 use crate::config::{BackendMode, Config};
 
-pub(super) use distributed::migrate;
 
 /// The adapters of one process, opened.
 pub(super) struct Backend {
@@ -41,5 +40,13 @@ impl Backend {
             BackendMode::Embedded => embedded::open(config, role, ground),
             BackendMode::Distributed => distributed::open(config, role, ground).await,
         }
+    }
+}
+
+/// Brings the tables of the servers up to date; what one process keeps in a folder it migrates itself.
+pub(super) async fn migrate(config: &Config, ground: &Ground) -> anyhow::Result<()> {
+    match config.backend.mode {
+        BackendMode::Embedded => Ok(()),
+        BackendMode::Distributed => distributed::migrate(config, ground).await,
     }
 }

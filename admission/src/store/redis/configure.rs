@@ -89,7 +89,7 @@ impl RedisStore {
 
 /// The rules as the scripts read them from the head.
 pub(super) fn rule_words(rules: &DropRules) -> Words {
-    let flag = |on: bool| if on { 1 } else { 0 };
+    let flag = |on: bool| u64::from(on);
     let schedule = rules.schedule;
     let shuffles = rules.shuffle == Shuffle::AtEventStart && rules.method == QueueingMethod::Fifo;
     let numbers = [

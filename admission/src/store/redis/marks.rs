@@ -50,9 +50,9 @@ pub struct Switches {
     pub held_since: Option<Timestamp>,
 }
 
-/// A new epoch, as it was decided and written down.
+/// What began, as it was decided and written down.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Epoch {
+pub struct Begun {
     /// Sessions of other epochs are void.
     pub epoch: u32,
     /// The secret of the draw.
@@ -62,7 +62,7 @@ pub struct Epoch {
 }
 
 /// One change. Each may be written again, and in any order with those of other gateways.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Row {
     /// The switches, unless later ones are there.
     Switches(Switches),
@@ -108,7 +108,7 @@ pub trait Marks: Send + Sync {
     fn raise_frontier<'a>(&'a self, drop: &'a DropId, era: Era, to: Rank) -> Answer<'a, ()>;
 
     /// Writes down that the drop has started. Who comes first decides; gives what was decided.
-    fn start<'a>(&'a self, drop: &'a DropId, era: Era, cohort: Option<u64>) -> Answer<'a, Epoch>;
+    fn start<'a>(&'a self, drop: &'a DropId, era: Era, cohort: Option<u64>) -> Answer<'a, Begun>;
 
     /// Writes down that `epoch` begins and sessions are void; with a seed, that the start lies
     /// ahead again. Who comes first decides; gives what was decided.
@@ -118,7 +118,7 @@ pub trait Marks: Send + Sync {
         era: Era,
         epoch: u32,
         seed: Option<Seed>,
-    ) -> Answer<'a, Epoch>;
+    ) -> Answer<'a, Begun>;
 
     /// Writes rows, all or none.
     fn write<'a>(&'a self, drop: &'a DropId, era: Era, rows: Vec<Row>) -> Answer<'a, ()>;

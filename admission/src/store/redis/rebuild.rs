@@ -214,6 +214,9 @@ fn head_words(era: Era, queue: &Queue, shelf: &Shelf) -> Words {
         ("active_max", 0),
         ("claims_max", 0),
         ("claims", 0),
+        ("turned", 0),
+        ("ran", 0),
+        ("looked_at", 0),
     ];
     numbers
         .into_iter()

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use domain::calls::{Call, Calls};
 use domain::draw::{Draw, Seed};
+use domain::estimate::Flow;
 use domain::pace::Pace;
 use domain::queue::{Advance, CLAIM_DELAY, Command, Moment, Stale, Tally, View};
+use domain::turnover::Turnover;
 use domain::window::HELD;
-use domain::{AdmissionId, Control, DropId, DropRules, Phase, Rank, Room, Timestamp, outflow};
+use domain::{AdmissionId, Control, DropId, DropRules, Phase, Rank, Room, Span, Timestamp, outflow};
 
 use super::journal::{WRITTEN_WITHIN, late};
 use super::marks::{Era, Row, Switches};
@@ -239,6 +241,14 @@ impl HeadWords {
         })
     }
 
+    fn turnover(&self) -> Result<Turnover, Unavailable> {
+        Ok(Turnover::restore(
+            self.number("turned")?,
+            Span::from_millis(self.number("ran")?),
+            Timestamp::from_millis(self.number("looked_at")?),
+        ))
+    }
+
     fn tally(&self) -> Result<Tally, Unavailable> {
         Ok(Tally {
             joined: self.number("joined")?,
@@ -290,6 +300,7 @@ fn view_of(
     while revoked.len() > 0 {
         ids.push(AdmissionId(revoked.id()?));
     }
+    let room = room_of(&mut counts, &calls, rules, at)?;
     let since = |joined_at: Timestamp| at.now.since(joined_at.max(rules.schedule.event_start));
     Ok(View {
         now: at.now,
@@ -301,13 +312,13 @@ fn view_of(
         frontier: Rank(head.number("frontier")?),
         lapsed_below,
         calls: calls.iter().map(|call| (call.to, call.called_at)).collect(),
-        room: room_of(&mut counts, &calls, rules, at)?,
+        room,
         pace: Pace::restore(
             head.number("credit")?,
             Timestamp::from_millis(head.number("earned_until")?),
         ),
         calls_per_minute: speed.map(|speed| speed.calls_per_minute),
-        ranks_per_minute: speed.map(|speed| speed.ranks_per_minute),
+        flow: Flow::of(speed, &room, &head.turnover()?, rules.limits.total_active_users),
         commitment: seed.commitment(),
         draw: head.number_if_any("cohort")?.map(|cohort| Draw { seed, cohort }),
         started: head.flag("started")?,

@@ -20,8 +20,8 @@ pub(super) fn check(root: &Fields, report: &mut Report) {
     if let (Some(server), Some(upstream)) = (section("server"), section("upstream")) {
         no_loop(server, upstream, report);
     }
-    if let Some(backend) = section("backend") {
-        backend_mode(backend, report);
+    if let (Some(backend), Some(payment)) = (section("backend"), section("payment")) {
+        one_provider_for_all(backend, payment, report);
     }
     if let Some(payment) = section("payment") {
         payment_address(payment, report);
@@ -121,11 +121,15 @@ fn no_loop(server: &Fields, upstream: &Fields, report: &mut Report) {
     }
 }
 
-fn backend_mode(backend: &Fields, report: &mut Report) {
-    if backend.get::<String>("mode").as_deref() == Some("distributed") {
+/// The built-in sandbox lives in one process: many processes would each have a provider of their own, and what one
+/// authorised the others would not find.
+fn one_provider_for_all(backend: &Fields, payment: &Fields, report: &mut Report) {
+    let is = |fields: &Fields, name: &str, word: &str| fields.get::<String>(name).as_deref() == Some(word);
+    let built_in = is(payment, "provider", "sandbox") && payment.get::<Uri>("api_url").is_none();
+    if is(backend, "mode", "distributed") && built_in {
         report.mistake(
             &backend.place_of("mode"),
-            "`mode`: \"distributed\" is not part of this version yet; use \"embedded\"",
+            "`mode`: \"distributed\" needs a payment provider that all processes share: \"stripe\", or the `api_url` of one",
         );
     }
 }

@@ -132,7 +132,7 @@ impl Marks for MemoryMarks {
         })
     }
 
-    fn start<'a>(&'a self, drop: &'a DropId, era: Era, cohort: Option<u64>) -> Answer<'a, Epoch> {
+    fn start<'a>(&'a self, drop: &'a DropId, era: Era, cohort: Option<u64>) -> Answer<'a, Begun> {
         Box::pin(async move {
             self.at_era(drop, era, |record| {
                 let head = &mut record.saved.head;
@@ -152,7 +152,7 @@ impl Marks for MemoryMarks {
         era: Era,
         epoch: u32,
         seed: Option<Seed>,
-    ) -> Answer<'a, Epoch> {
+    ) -> Answer<'a, Begun> {
         Box::pin(async move {
             self.at_era(drop, era, |record| {
                 if record.saved.head.epoch < epoch {
@@ -171,7 +171,9 @@ impl Marks for MemoryMarks {
     fn write<'a>(&'a self, drop: &'a DropId, era: Era, rows: Vec<Row>) -> Answer<'a, ()> {
         Box::pin(async move {
             self.at_era(drop, era, |record| {
-                rows.into_iter().for_each(|row| apply(record, row))
+                for row in rows {
+                    apply(record, row);
+                }
             })
         })
     }
@@ -186,9 +188,9 @@ impl Marks for MemoryMarks {
     }
 }
 
-fn epoch_of(record: &Record) -> Epoch {
+fn epoch_of(record: &Record) -> Begun {
     let head = record.saved.head;
-    Epoch {
+    Begun {
         epoch: head.epoch,
         seed: head.seed,
         cohort: head.cohort,

@@ -18,7 +18,7 @@ use domain::{AdmissionId, DropId, Number, Rank, Timestamp};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgConnection, PgPool, Postgres, Row as _, Transaction};
 
-use super::{Epoch, Era, Guard, Marks, Row, Standing};
+use super::{Begun, Era, Guard, Marks, Row, Standing};
 use crate::store::redis::{superseded, unavailable};
 use crate::store::{Answer, Unavailable};
 
@@ -28,7 +28,7 @@ const CONNECTIONS_MAX: u32 = 8;
 /// Longest wait for one answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// Longest wait while a whole queue is read back: two million places are read in under half of it.
-const READ_WITHIN: Duration = Duration::from_secs(60);
+const READ_WITHIN: Duration = Duration::from_mins(1);
 /// Who holds the lock longer than this without finishing is taken for dead.
 const LOCKED_WITHIN: &str = "SET LOCAL idle_in_transaction_session_timeout = '90s'";
 
@@ -206,7 +206,7 @@ impl Marks for PostgresMarks {
         Box::pin(self.in_era(drop, era, statement, signed(to.0)))
     }
 
-    fn start<'a>(&'a self, drop: &'a DropId, era: Era, cohort: Option<u64>) -> Answer<'a, Epoch> {
+    fn start<'a>(&'a self, drop: &'a DropId, era: Era, cohort: Option<u64>) -> Answer<'a, Begun> {
         Box::pin(async move {
             let decided = within(ANSWER_WITHIN, async {
                 let Some(mut transaction) = self.begin(drop, era).await? else {
@@ -234,7 +234,7 @@ impl Marks for PostgresMarks {
         era: Era,
         epoch: u32,
         seed: Option<Seed>,
-    ) -> Answer<'a, Epoch> {
+    ) -> Answer<'a, Begun> {
         Box::pin(async move {
             let decided = within(ANSWER_WITHIN, async {
                 let Some(mut transaction) = self.begin(drop, era).await? else {
@@ -291,12 +291,12 @@ impl Marks for PostgresMarks {
     }
 }
 
-async fn epoch_of(connection: &mut PgConnection, drop: &DropId) -> sqlx::Result<Epoch> {
+async fn epoch_of(connection: &mut PgConnection, drop: &DropId) -> sqlx::Result<Begun> {
     let row = sqlx::query("SELECT epoch, seed, cohort FROM admission_queue WHERE drop_id = $1")
         .bind(drop.as_str())
         .fetch_one(connection)
         .await?;
-    Ok(Epoch {
+    Ok(Begun {
         epoch: read::epoch(row.try_get(0)?)?,
         seed: Seed(read::key(row.try_get(1)?)?),
         cohort: row.try_get::<Option<i64>, _>(2)?.map(unsigned),

@@ -259,3 +259,21 @@ async fn a_start_that_was_moved_ahead_draws_anew_and_voids_sessions() {
     assert_ne!(after.commitment, before.commitment);
     assert_eq!(pair[0].view().await.commitment, after.commitment);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_whose_nodes_die_one_after_the_other_is_rebuilt_each_time() {
+    let cluster = RedisCluster::start().await.unwrap();
+    let store = store_on(cluster.urls(), true, memory()).await;
+    let subject = Subject::open(store, &rules()).await;
+    busy(&subject).await;
+    let before = subject.view().await;
+    for node in cluster.nodes() {
+        node.restart().await.unwrap();
+        assert_eq!(essence(&until_back(&subject).await), essence(&before));
+        assert!(matches!(
+            subject.claim(1, 1).await,
+            Claim::Admitted { repeated: true, .. }
+        ));
+        assert!(matches!(subject.claim(5, 5).await, Claim::RoomFull { .. }));
+    }
+}

@@ -1,6 +1,6 @@
 //! The record in Postgres: what it keeps, and both engines dying under load.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -347,17 +347,15 @@ async fn losses_under_load_cost_no_place_and_break_no_limit() {
 async fn judge(chaos: &Chaos, active: u32) {
     let gateway = &chaos.gateways[0];
     until_back(gateway).await;
-    let answers = chaos.answers.lock().unwrap();
-    let mut numbers: Vec<u64> = answers.numbers.values().copied().collect();
-    let given = numbers.len();
-    numbers.sort_unstable();
-    numbers.dedup();
-    assert_eq!(numbers.len(), given, "a number was given twice");
-    assert_eq!(answers.admitted.len(), active as usize);
-    let (numbers, admitted) = (answers.numbers.clone(), answers.admitted.clone());
-    drop(answers);
+    let (given, admitted) = {
+        let answers = chaos.answers.lock().unwrap();
+        (answers.numbers.clone(), answers.admitted.clone())
+    };
+    let numbers: BTreeSet<u64> = given.values().copied().collect();
+    assert_eq!(numbers.len(), given.len(), "a number was given twice");
+    assert_eq!(admitted.len(), active as usize);
     for name in admitted.keys() {
-        let claimant = contract::claimant(*name, Number(numbers[name]));
+        let claimant = contract::claimant(*name, Number(given[name]));
         let claim = gateway
             .store
             .claim(&gateway.drop, claimant, chaos.at())
@@ -368,4 +366,27 @@ async fn judge(chaos: &Chaos, active: u32) {
             "{name}: {claim:?}"
         );
     }
+}
+
+/// As many as an ordinary drop has in line, with the record in Postgres.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_thousand_places_are_rebuilt() {
+    const PLACES: u64 = 100_000;
+    let (redis, postgres) = tokio::join!(Redis::start(), Postgres::start());
+    let (redis, postgres) = (redis.unwrap(), postgres.unwrap());
+    let marks = record(&postgres).await;
+    let subject = gateways(&redis, &marks, 1, &contract::rules(10, 10))
+        .await
+        .remove(0);
+    for names in (1..=PLACES).collect::<Vec<_>>().chunks(1_000) {
+        subject.join(names).await;
+    }
+    subject.store.flush(subject.at().now).await.unwrap();
+    assert!(redis.flush().await);
+    assert!(try_claim(&subject, 1).await.is_err());
+    let after = until_back(&subject).await;
+    assert_eq!(after.room.waiting, PLACES);
+    let again = subject.join(&[1, 50_000, PLACES]).await;
+    let numbers: Vec<u64> = again.iter().map(|place| place.unwrap().number.0).collect();
+    assert_eq!(numbers, [1, 50_000, PLACES]);
 }

@@ -134,13 +134,34 @@ local function forget_places()
   end
 end
 
+-- Turnover, as domain::turnover counts it: the time that sessions ran, over those that ended.
+local function pass(running)
+  if running > 0 and now > num('looked_at') then
+    add('ran', (now - num('looked_at')) * running)
+  end
+  put('looked_at', math.max(num('looked_at'), now))
+end
+
+local function note_turned()
+  add('turned', 1)
+  if num('turned') >= math.max(2 * num('limit_active'), 64) then
+    put('turned', math.floor(num('turned') / 2))
+    put('ran', math.floor(num('ran') / 2))
+  end
+end
+
 -- Lets time take effect. True if the drop has to start first; then nothing was changed.
 local function settle()
   if head.started == '0' and now >= num('event_start') then
     return true
   end
   if head.queue_all == '0' then
-    void_sessions(now)
+    pass(redis.call('ZCARD', KEYS[5]))
+    for _ = 1, void_sessions(now) do
+      note_turned()
+    end
+  else
+    pass(0)
   end
   for _, rank in ipairs(redis.call('ZRANGEBYSCORE', KEYS[10], '-inf', now)) do
     no_longer_expected(rank)
@@ -244,6 +265,7 @@ end
 local function end_session(admission, leeway)
   local expires_at = redis.call('ZSCORE', KEYS[5], admission)
   session_over(admission)
+  note_turned()
   redis.call('ZADD', KEYS[11], tonumber(expires_at) + leeway, admission)
   return tonumber(expires_at) + leeway
 end
