@@ -5,10 +5,11 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-APT_PACKAGES := nginx-light haproxy chromium curl rabbitmq-server
+APT_PACKAGES := nginx-light haproxy chromium curl
+ENGINES := redis-server rabbitmq-server postgresql
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup setup-cc setup-browser demo test test-browser bench lint
+.PHONY: help setup setup-cc setup-engines setup-browser demo demo-distributed test test-browser chaos bench lint
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -17,8 +18,17 @@ setup-cc:
 	@command -v cc >/dev/null || { $(SUDO) apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends build-essential >/dev/null; }
 
-setup: setup-cc  ## install what tests and benches need beside Rust
-	@missing=""; for tool in nginx haproxy chromium curl rabbitmq-server; do \
+setup-engines:
+	@missing=""; for tool in redis-server rabbitmq-server; do \
+	  PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	{ command -v postgres || ls /usr/lib/postgresql/*/bin/postgres; } >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	if [ -n "$$missing" ]; then echo "installing:$$missing"; \
+	  $(SUDO) apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends \
+	    $(ENGINES) >/dev/null; fi
+
+setup: setup-cc setup-engines  ## install what tests and benches need beside Rust
+	@missing=""; for tool in nginx haproxy chromium curl; do \
 	  PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	if [ -n "$$missing" ]; then echo "installing:$$missing"; \
 	  $(SUDO) apt-get update -qq && \
@@ -34,6 +44,10 @@ demo: setup-cc   ## a whole flash sale on this machine; ends with a report
 	cargo build --release --locked --bin doorline
 	$(TARGET)/release/doorline demo $(ARGS)
 
+demo-distributed: setup-cc setup-engines  ## the same sale on two gateways, two workers, Redis, RabbitMQ, Postgres
+	cargo build --release --locked --bin doorline
+	$(TARGET)/release/doorline demo --distributed $(ARGS)
+
 test: setup setup-browser  ## everything: rules, crashes, real servers, real browser
 	cargo nextest run --workspace --locked --no-fail-fast
 	cargo test --workspace --locked --doc
@@ -42,6 +56,10 @@ test: setup setup-browser  ## everything: rules, crashes, real servers, real bro
 test-browser: setup-browser  ## the pages in a real browser, against a running demo
 	cargo build --workspace --locked --bin doorline --example page_gallery
 	gateway/tests/browser/run.sh $(TARGET)/debug
+
+chaos: setup     ## random faults on the distributed house for MINUTES (15); SEED repeats a list
+	DOORLINE_CHAOS_MINUTES=$(or $(MINUTES),15) $(if $(SEED),DOORLINE_CHAOS_SEED=$(SEED)) \
+	  cargo nextest run -p gateway --locked --test chaos --no-capture
 
 bench: setup     ## CPU and memory against nginx, haproxy and an empty server; orders per second
 	cargo bench --locked --bench ratios -- $(ARGS)
