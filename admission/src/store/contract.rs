@@ -27,6 +27,7 @@ pub(crate) struct Subject {
     pub(crate) store: Arc<dyn QueueStore>,
     pub(crate) drop: DropId,
     pub(crate) now: u64,
+    pub(crate) stock: StockState,
 }
 
 pub(crate) fn rules(active: u32, per_minute: u32) -> DropRules {
@@ -69,6 +70,7 @@ impl Subject {
             store,
             drop: rules.drop.clone(),
             now: START,
+            stock: StockState::Left,
         };
         subject.store.open(rules, subject.at()).await.unwrap();
         subject
@@ -77,7 +79,7 @@ impl Subject {
     pub(crate) fn at(&self) -> Moment {
         Moment {
             now: Timestamp::from_millis(self.now),
-            stock: StockState::Left,
+            stock: self.stock,
         }
     }
 

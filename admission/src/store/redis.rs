@@ -33,6 +33,8 @@ use domain::{
     AdmissionId, Control, DropId, DropRules, Entropy, Number, Rank, ShopperKey, Span, StockState, Timestamp,
 };
 
+use moka::sync::Cache;
+
 use self::journal::Journal;
 use self::link::{Link, Words};
 use self::marks::{Era, Marks, Row};
@@ -44,6 +46,9 @@ use super::{Answer, JoinRequest, QueueStore, Unavailable};
 /// How often a script is sent again because the drop had to be started first, or because ranks
 /// were computed with another order: each happens once per start, so this is plenty.
 const TRIES_MAX: u32 = 6;
+
+/// Most admissions remembered as written down: 100 bytes each.
+const WRITTEN_MAX: u64 = 100_000;
 
 /// Where Redis is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -81,6 +86,8 @@ pub struct RedisStore {
     journal: Journal,
     entropy: Arc<dyn Entropy>,
     shelves: RwLock<BTreeMap<DropId, Arc<Shelf>>>,
+    /// Admissions that this gateway has seen written down: repeating one asks no database.
+    written: Cache<(DropId, AdmissionId), ()>,
 }
 
 /// What a script answered, and the era it did so in.
@@ -117,6 +124,7 @@ impl RedisStore {
             marks,
             entropy,
             shelves: RwLock::default(),
+            written: Cache::new(WRITTEN_MAX),
         })
     }
 

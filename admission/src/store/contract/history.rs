@@ -18,6 +18,8 @@ pub(crate) enum Step {
     Order(u64),
     Control(Command),
     Wait(u64),
+    Limits(u32, u32),
+    Stock(StockState),
 }
 
 /// A history of things that happen.
@@ -27,6 +29,10 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Command::QueueAll),
         1 => Just(Command::Drain),
         5 => Just(Command::Resume),
+    ];
+    let stock = prop_oneof![
+        1 => Just(StockState::SoldOut),
+        3 => Just(StockState::Left),
     ];
     let step = prop_oneof![
         4 => proptest::collection::vec(1u64..20, 1..4).prop_map(Step::Join),
@@ -38,6 +44,8 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (1u64..20).prop_map(Step::Order),
         1 => command.prop_map(Step::Control),
         3 => (0u64..30_000).prop_map(Step::Wait),
+        1 => (1u32..5, 1u32..7).prop_map(|(active, minute)| Step::Limits(active, minute)),
+        1 => stock.prop_map(Step::Stock),
     ];
     proptest::collection::vec(step, 1..80)
 }
@@ -86,6 +94,16 @@ async fn play(subject: &mut Subject, model: &mut Queue, step: &Step) {
     let (store, drop) = (subject.store.clone(), subject.drop.clone());
     match step {
         Step::Wait(millis) => subject.now += millis,
+        Step::Stock(stock) => subject.stock = *stock,
+        Step::Limits(active, minute) => {
+            let limits = rules(*active, *minute).limits;
+            let rules = DropRules {
+                limits,
+                ..model.rules().clone()
+            };
+            store.open(&rules, at).await.unwrap();
+            model.reconfigure(rules, Seed([9; 32]), at);
+        }
         Step::Join(names) => {
             let expected: Vec<_> = names
                 .iter()
@@ -149,6 +167,11 @@ async fn play_ticket(
             store.note_order(drop, ticket.admission, at.now).await.unwrap();
             model.note_order(ticket.admission, at.now);
         }
-        Step::Join(_) | Step::Call(_) | Step::Control(_) | Step::Wait(_) => {}
+        Step::Join(_)
+        | Step::Call(_)
+        | Step::Control(_)
+        | Step::Wait(_)
+        | Step::Limits(..)
+        | Step::Stock(_) => {}
     }
 }

@@ -114,7 +114,22 @@ impl RedisStore {
             Row::Member(shopper, member),
             Row::Session(claimant.admission, session),
         ];
-        self.write(shelf, era, rows).await
+        self.write(shelf, era, rows).await?;
+        self.written.insert((shelf.drop.clone(), claimant.admission), ());
+        Ok(())
+    }
+
+    /// Whether an admission is written down.
+    async fn is_written(&self, shelf: &Shelf, admission: AdmissionId) -> Result<bool, Unavailable> {
+        let name = (shelf.drop.clone(), admission);
+        if self.written.contains_key(&name) {
+            return Ok(true);
+        }
+        let known = self.marks.knows(&shelf.drop, admission).await?;
+        if known {
+            self.written.insert(name, ());
+        }
+        Ok(known)
     }
 
     /// A claim that was granted before. If it never got as far as the durable record its answer
@@ -128,7 +143,7 @@ impl RedisStore {
         at: Moment,
     ) -> Result<Claim, Unavailable> {
         let admission = claimant.admission;
-        if self.marks.knows(&shelf.drop, admission).await? {
+        if self.is_written(shelf, admission).await? {
             // The record may know it from an era that is over; the keys just said that it runs.
             return Ok(admitted(admission, session, true));
         }

@@ -21,6 +21,7 @@ async fn reopened(dir: &Path, rules: &DropRules, now: u64) -> Subject {
         store: open(dir),
         drop: rules.drop.clone(),
         now,
+        stock: domain::StockState::Left,
     };
     let latest = subject.store.open(rules, subject.at()).await.unwrap();
     subject.now = latest.as_millis();
