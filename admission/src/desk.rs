@@ -47,6 +47,8 @@ pub struct Settings {
     pub drops: Vec<DropRules>,
     /// How often the frontier is considered: 200 ms keeps the pace smooth and costs nothing.
     pub tick: Duration,
+    /// Whether other gateways show the same queues.
+    pub showing: Showing,
 }
 
 /// What the desk is built from.
@@ -177,6 +179,7 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn QueueStore>,
     pub(crate) outside: Arc<dyn Outside>,
     pub(crate) tick: Duration,
+    pub(crate) showing: Showing,
     keys: Arc<Keys>,
     tokens: TokenDesk,
     doors: ArcSwap<BTreeMap<DropId, Arc<Door>>>,
@@ -203,6 +206,7 @@ impl Admission {
             store,
             outside,
             tick: settings.tick,
+            showing: settings.showing,
             keys,
             doors: ArcSwap::default(),
             errands,
@@ -324,7 +328,7 @@ impl Inner {
         if let Some(door) = self.door(&rules.drop) {
             door.set_rules(rules.clone());
         } else {
-            let door = Arc::new(Door::new(rules.clone(), self.clock.now()));
+            let door = Arc::new(Door::new(rules.clone(), self.showing, self.clock.now()));
             self.doors.rcu(|doors| {
                 let mut doors = BTreeMap::clone(doors);
                 doors.entry(rules.drop.clone()).or_insert_with(|| door.clone());

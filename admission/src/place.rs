@@ -93,7 +93,7 @@ impl Place {
             | PlaceState::Ended => None,
         };
         let position = queued
-            .map(|rank| queue::position(snapshot.rules.method, rank, snapshot.frontier, snapshot.waiting));
+            .map(|rank| queue::position(snapshot.rules.method, rank, snapshot.shown_frontier(now), snapshot.waiting));
         let place = Self {
             state,
             number: ticket.number,

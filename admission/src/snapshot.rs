@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use domain::calls::Calls;
 use domain::queue::View;
 use domain::{AdmissionId, Bound, Control, DropRules, Flow, Phase, Rank, Readings, Span, Timestamp};
 
@@ -51,7 +52,23 @@ pub struct Snapshot {
     pub oldest_wait: Span,
     /// Whether the store could not be read since `taken_at`: still the best there is.
     pub stale: bool,
+    /// From which frontier positions are counted.
+    pub showing: Showing,
 }
+
+/// From which frontier positions are counted.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Showing {
+    /// The latest: for the only gateway.
+    #[default]
+    Latest,
+    /// One that every gateway knows by now. Of several gateways one is always the first to know of a call, and a
+    /// shopper who comes to another a moment later would see the position go back.
+    Settled,
+}
+
+/// How old a gateway's snapshot may be for its positions to agree with the others': two ticks and a slow answer.
+const SNAPSHOT_AGE_MAX: Span = Span::from_millis(600);
 
 /// What is public of the draw.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,6 +110,24 @@ impl Snapshot {
             readings,
             oldest_wait: view.oldest_wait,
             stale: false,
+            showing: Showing::default(),
+        }
+    }
+
+    /// The frontier that positions are counted from at `now`; it never moves back, whichever gateway is asked. A stretch
+    /// of calls counts from when it takes no more calls, and only once every gateway has seen that.
+    pub fn shown_frontier(&self, now: Timestamp) -> Rank {
+        match self.showing {
+            Showing::Latest => self.frontier,
+            Showing::Settled => {
+                let settles = Calls::grain(self.rules.patience()) + SNAPSHOT_AGE_MAX;
+                let settled = self
+                    .calls
+                    .iter()
+                    .rev()
+                    .find(|(_, called_at)| *called_at + settles <= now);
+                settled.map_or(self.lapsed_below, |(to, _)| *to)
+            }
         }
     }
 
@@ -122,6 +157,7 @@ impl Snapshot {
             readings: Readings::default(),
             oldest_wait: Span::ZERO,
             stale: true,
+            showing: Showing::default(),
         }
     }
 }

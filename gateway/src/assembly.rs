@@ -15,13 +15,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use admission::snapshot::Showing;
 use admission::{Admission, Parts, Settings};
 use anyhow::Context as _;
 use checkout_worker::Checkout;
 use domain::{Clock, Entropy};
 
 use crate::admin::Front;
-use crate::config::{Config, DropConfig, Environment};
+use crate::config::{BackendMode, Config, DropConfig, Environment};
 use crate::room::door::HouseDoor;
 use crate::room::page::RefusalPages;
 use crate::room::{Room, ShopperApi};
@@ -169,6 +170,10 @@ async fn open_desk(
         issuer,
         drops: config.drops.iter().map(DropConfig::rules).collect(),
         tick: TICK,
+        showing: match config.backend.mode {
+            BackendMode::Embedded => Showing::Latest,
+            BackendMode::Distributed => Showing::Settled,
+        },
     };
     let desk = Admission::open(parts, settings).await?;
     for drop in config.drops.iter().filter(|drop| drop.queue_all) {

@@ -29,11 +29,12 @@ pub(crate) struct Door {
     snapshot: ArcSwap<Snapshot>,
     changed: watch::Sender<u64>,
     sightings: Cache<Number, Sighting>,
+    showing: Showing,
 }
 
 impl Door {
     /// A drop of which nothing is known yet.
-    pub(crate) fn new(rules: Arc<DropRules>, now: Timestamp) -> Self {
+    pub(crate) fn new(rules: Arc<DropRules>, showing: Showing, now: Timestamp) -> Self {
         Self {
             drop: rules.drop.clone(),
             figures: FigureBook::default(),
@@ -41,6 +42,7 @@ impl Door {
             snapshot: ArcSwap::from_pointee(Snapshot::empty(rules.clone(), now)),
             rules: ArcSwap::new(rules),
             changed: watch::Sender::new(0),
+            showing,
             sightings: Cache::builder()
                 .max_capacity(SIGHTINGS_MAX)
                 .time_to_live(SIGHTINGS_KEPT)
@@ -79,8 +81,10 @@ impl Door {
     /// Shows a new view to everybody.
     pub(crate) fn publish(&self, view: View, bound: Bound, readings: Readings) {
         self.figures.note_view(&view);
-        self.snapshot
-            .store(Arc::new(Snapshot::of(view, self.rules(), bound, readings)));
+        self.snapshot.store(Arc::new(Snapshot {
+            showing: self.showing,
+            ..Snapshot::of(view, self.rules(), bound, readings)
+        }));
         self.changed.send_modify(|count| *count += 1);
     }
 

@@ -73,6 +73,7 @@ async fn open(
         issuer: "https://shop.example".to_owned(),
         drops: vec![rules],
         tick: Duration::from_millis(5),
+        showing: Showing::Latest,
     };
     (Admission::open(parts, settings).await.unwrap(), store)
 }

@@ -44,6 +44,30 @@ fn snapshot() -> Snapshot {
     }
 }
 
+#[test]
+fn of_several_gateways_none_shows_a_call_that_another_may_not_know_yet() {
+    let known = |calls: &[(u64, u64)], at: u64| {
+        let entry = |(to, ago): &(u64, u64)| (Rank(*to), NOW - Span::from_millis(*ago));
+        let calls: Vec<_> = calls.iter().map(entry).collect();
+        Snapshot {
+            calls: Arc::from(calls),
+            showing: Showing::Settled,
+            ..snapshot()
+        }
+        .shown_frontier(NOW + Span::from_millis(at))
+    };
+    // One gateway has seen the latest calls, the other has not: at no instant do they differ.
+    let (ahead, behind) = ([(15, 5_000), (18, 1_500), (20, 200)], [(15, 5_000), (18, 1_500)]);
+    let mut before = Rank(0);
+    for at in 0..400 {
+        assert_eq!(known(&ahead, at), known(&behind, at), "after {at} ms");
+        assert!(known(&ahead, at) >= before, "it never moves back");
+        before = known(&ahead, at);
+    }
+    assert_eq!(known(&ahead, 5_000), Rank(20), "everything is shown in the end");
+    assert_eq!(known(&[], 0), Rank(10), "what lapsed was called long ago");
+}
+
 fn ticket(number: u64) -> Ticket {
     Ticket {
         epoch: 1,
