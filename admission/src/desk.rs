@@ -29,7 +29,7 @@ use crate::figures::Figures;
 use crate::keys::Keys;
 use crate::outside::Outside;
 use crate::place::{Place, PlaceError};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Showing, Snapshot};
 use crate::steady::SteadyClock;
 use crate::store::{QueueStore, Unavailable};
 use crate::ticket::Ticket;

@@ -92,8 +92,14 @@ impl Place {
             | PlaceState::SoldOut
             | PlaceState::Ended => None,
         };
-        let position = queued
-            .map(|rank| queue::position(snapshot.rules.method, rank, snapshot.shown_frontier(now), snapshot.waiting));
+        let position = queued.map(|rank| {
+            queue::position(
+                snapshot.rules.method,
+                rank,
+                snapshot.shown_frontier(now),
+                snapshot.waiting,
+            )
+        });
         let place = Self {
             state,
             number: ticket.number,

@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::figures::FigureBook;
 use crate::place::{Place, Sighting};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Showing, Snapshot};
 use crate::ticket::Ticket;
 
 /// Most sightings remembered per drop: they only make an answer newer than the snapshot.

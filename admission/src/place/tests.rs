@@ -7,7 +7,7 @@ use domain::turnover::SlotTime;
 use domain::{DropId, DropRules, Flow, Readings, Schedule, StockLevel};
 
 use super::*;
-use crate::snapshot::DrawView;
+use crate::snapshot::{DrawView, Showing};
 
 const NOW: Timestamp = Timestamp::from_millis(10_000_000);
 

@@ -14,6 +14,7 @@ mod journal;
 mod keys;
 mod link;
 pub mod marks;
+mod outage;
 mod rebuild;
 mod reply;
 mod script;

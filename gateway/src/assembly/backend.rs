@@ -14,7 +14,6 @@ use super::{Ground, Role};
 use crate::admin::Sign;
 use crate::config::{BackendMode, Config};
 
-
 /// The adapters of one process, opened.
 pub(super) struct Backend {
     pub(super) ledger: Arc<dyn Ledger>,

@@ -19,6 +19,8 @@ const COMMAND_WITHIN: Duration = Duration::from_secs(2);
 pub struct Redis {
     process: Process,
     port: u16,
+    /// Where it speaks with other nodes, if it is one.
+    bus: u16,
     folder: TempDir,
 }
 
@@ -48,7 +50,7 @@ impl Redis {
     /// If redis-server is missing or does not come up.
     pub async fn start_with(config: RedisConfig) -> Result<Self, EngineError> {
         let server = program("redis-server", &["/usr/bin", "/usr/local/bin"])?;
-        let port = free_port()?;
+        let (port, bus) = (free_port()?, free_port()?);
         let folder = TempDir::with_prefix("doorline-redis-").map_err(|source| EngineError::System {
             name: "redis",
             doing: "make a folder",
@@ -65,6 +67,9 @@ impl Redis {
                 .args(["--maxmemory-policy", config.eviction.unwrap_or("noeviction")])
                 .args(["--cluster-enabled", yes_no(config.cluster)])
                 .args(["--cluster-node-timeout", "2000"])
+                // By default nodes speak with each other on a port from which the kernel takes some
+                // for outgoing connections.
+                .args(["--cluster-port", &bus.to_string()])
                 .arg("--dir")
                 .arg(&directory);
             command
@@ -72,6 +77,7 @@ impl Redis {
         let redis = Self {
             process,
             port,
+            bus,
             folder,
         };
         redis.restart().await?;
@@ -184,7 +190,8 @@ impl RedisCluster {
             node.command(&["CLUSTER", "ADDSLOTSRANGE", &range[0], &range[1]])
                 .await;
             if let Some(seed) = nodes.first() {
-                node.command(&["CLUSTER", "MEET", "127.0.0.1", &seed.port.to_string()])
+                let seed = [seed.port.to_string(), seed.bus.to_string()];
+                node.command(&["CLUSTER", "MEET", "127.0.0.1", &seed[0], &seed[1]])
                     .await;
             }
             first = last + 1;

@@ -2,6 +2,7 @@
 //! whoever writes first has decided.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use domain::queue::Moment;
 use domain::{AfterOrder, DropRules, QueueingMethod, Renewal, Shuffle, Timestamp};
@@ -10,6 +11,11 @@ use super::marks::Era;
 use super::shelf::{Known, Shelf, method_word};
 use super::{Attempt, RedisStore, TRIES_MAX, Words, unavailable};
 use crate::store::Unavailable;
+
+/// While another gateway writes the keys of a drop that is being opened, it is looked again every
+/// tenth of a second for five seconds.
+const OPEN_EVERY: Duration = Duration::from_millis(100);
+const OPEN_TRIES: u32 = 50;
 
 impl RedisStore {
     /// Opens a drop, or gives an open one new rules.
@@ -27,9 +33,22 @@ impl RedisStore {
             now: alive_at.max(at.now),
             ..at
         };
-        self.heal(&shelf, at).await?;
+        self.wait_until_there(&shelf, at).await?;
         self.configure(&shelf, rules, at).await?;
         Ok(at.now)
+    }
+
+    /// Of gateways that start at once one writes the keys; the others wait for it, for a while.
+    async fn wait_until_there(&self, shelf: &Shelf, at: Moment) -> Result<(), Unavailable> {
+        let mut outcome = self.heal(shelf, at).await;
+        for _ in 0..OPEN_TRIES {
+            if outcome.is_ok() {
+                break;
+            }
+            tokio::time::sleep(OPEN_EVERY).await;
+            outcome = self.heal(shelf, at).await;
+        }
+        outcome
     }
 
     fn shelve(&self, rules: &DropRules) -> Arc<Shelf> {

@@ -11,6 +11,7 @@ use redis::{
 };
 
 use super::keys::{Key, Keys};
+use super::outage::Outage;
 use super::reply::{Reply, nonsense};
 use super::script::Named;
 use super::{RedisConfig, RedisOpenError, unavailable};
@@ -27,8 +28,13 @@ const RECONNECT_TRIES: usize = 3;
 const CLUSTER_TRIES: u32 = 3;
 
 /// A connection that is shared by all who ask.
+pub(super) struct Link {
+    wire: Wire,
+    outage: Outage,
+}
+
 #[derive(Clone)]
-pub(super) enum Link {
+enum Wire {
     One(ConnectionManager),
     Cluster(ClusterConnection),
 }
@@ -88,7 +94,7 @@ impl Link {
                 .response_timeout(ANSWER_WITHIN)
                 .tcp_settings(TcpSettings::default().set_nodelay(true))
                 .build()?;
-            return Ok(Self::Cluster(client.get_async_connection().await?));
+            return Ok(Self::over(Wire::Cluster(client.get_async_connection().await?)));
         }
         let options = ConnectionManagerConfig::new()
             .set_response_timeout(Some(ANSWER_WITHIN))
@@ -96,7 +102,14 @@ impl Link {
             .set_min_delay(RECONNECT_FIRST)
             .set_number_of_retries(RECONNECT_TRIES);
         let manager = ConnectionManager::new_with_config(Client::open(first)?, options).await?;
-        Ok(Self::One(manager))
+        Ok(Self::over(Wire::One(manager)))
+    }
+
+    fn over(wire: Wire) -> Self {
+        Self {
+            wire,
+            outage: Outage::of("redis"),
+        }
     }
 
     /// Runs a script on a drop's keys.
@@ -109,7 +122,7 @@ impl Link {
             }
             answer => answer,
         };
-        let value = answer.map_err(|error| failed(script.name, &error))?;
+        let value = self.judged(script.name, answer)?;
         Reply::of(value)
     }
 
@@ -122,7 +135,7 @@ impl Link {
     ) -> Result<(u64, Vec<Vec<u8>>), Unavailable> {
         let mut scan = redis::cmd("ZSCAN");
         scan.arg(keys.name(key)).arg(cursor).arg("COUNT").arg(SCANNED);
-        let value = self.send(&scan).await.map_err(|error| failed("scan", &error))?;
+        let value = self.judged("scan", self.send(&scan).await)?;
         let mut reply = Reply::of(value)?;
         let (cursor, mut found) = (reply.number()?, reply.list()?);
         let mut shoppers = Vec::new();
@@ -144,7 +157,7 @@ impl Link {
         }
         let mut get = redis::cmd("HMGET");
         get.arg(keys.name(Key::Members)).arg(shoppers);
-        match self.send(&get).await.map_err(|error| failed("members", &error))? {
+        match self.judged("members", self.send(&get).await)? {
             Value::Array(values) => values
                 .into_iter()
                 .map(|value| match value {
@@ -157,11 +170,28 @@ impl Link {
         }
     }
 
+    fn judged(&self, asked: &'static str, answer: redis::RedisResult<Value>) -> Result<Value, Unavailable> {
+        match answer {
+            Ok(value) => {
+                self.outage.over();
+                Ok(value)
+            }
+            Err(error) => {
+                self.outage.note(asked, &error);
+                Err(unavailable(if error.is_timeout() {
+                    "the queue store did not answer in time"
+                } else {
+                    "the queue store cannot be reached"
+                }))
+            }
+        }
+    }
+
     async fn send(&self, command: &Cmd) -> redis::RedisResult<Value> {
         let answer = async {
-            match self.clone() {
-                Self::One(mut manager) => manager.req_packed_command(command).await,
-                Self::Cluster(mut cluster) => cluster.req_packed_command(command).await,
+            match self.wire.clone() {
+                Wire::One(mut manager) => manager.req_packed_command(command).await,
+                Wire::Cluster(mut cluster) => cluster.req_packed_command(command).await,
             }
         };
         // The client has deadlines of its own per try; this one is for all of them together.
@@ -184,15 +214,6 @@ fn command(verb: &str, script: &str, keys: &Keys, words: &Words) -> Cmd {
         .arg(keys.all())
         .arg(&words.0);
     command
-}
-
-fn failed(what: &'static str, error: &redis::RedisError) -> Unavailable {
-    tracing::warn!(script = what, %error, "redis did not answer as asked");
-    unavailable(if error.is_timeout() {
-        "the queue store did not answer in time"
-    } else {
-        "the queue store cannot be reached"
-    })
 }
 
 fn connection_info(url: &str) -> Result<ConnectionInfo, RedisOpenError> {

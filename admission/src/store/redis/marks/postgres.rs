@@ -10,6 +10,7 @@ mod schema;
 mod write;
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::draw::Seed;
@@ -19,6 +20,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgConnection, PgPool, Postgres, Row as _, Transaction};
 
 use super::{Begun, Era, Guard, Marks, Row, Standing};
+use crate::store::redis::outage::Outage;
 use crate::store::redis::{superseded, unavailable};
 use crate::store::{Answer, Unavailable};
 
@@ -56,6 +58,7 @@ pub enum MarksOpenError {
 #[derive(Clone)]
 pub struct PostgresMarks {
     pool: PgPool,
+    outage: Arc<Outage>,
 }
 
 struct Locked(
@@ -92,7 +95,30 @@ impl PostgresMarks {
         tokio::time::timeout(READ_WITHIN, schema::migrate(&pool))
             .await
             .map_err(|_| MarksOpenError::Late)??;
-        Ok(Self { pool })
+        let outage = Arc::new(Outage::of("postgres"));
+        Ok(Self { pool, outage })
+    }
+
+    /// Waits for an answer, but not longer than `limit`; whatever is wrong becomes a refusal.
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        answer: impl Future<Output = sqlx::Result<T>>,
+    ) -> Result<T, Unavailable> {
+        match tokio::time::timeout(limit, answer).await {
+            Ok(Ok(value)) => {
+                self.outage.over();
+                Ok(value)
+            }
+            Ok(Err(error)) => {
+                self.outage.note("a statement", &error);
+                Err(unavailable("the durable record cannot be reached"))
+            }
+            Err(late) => {
+                self.outage.note("a statement", &late);
+                Err(unavailable("the durable record did not answer in time"))
+            }
+        }
     }
 
     /// Runs one statement in an era; refused if it is over.
@@ -103,7 +129,7 @@ impl PostgresMarks {
         statement: &'static str,
         value: i64,
     ) -> Result<(), Unavailable> {
-        within(ANSWER_WITHIN, async {
+        self.within(ANSWER_WITHIN, async {
             let done = sqlx::query(statement)
                 .bind(drop.as_str())
                 .bind(signed(era.0))
@@ -130,7 +156,7 @@ impl PostgresMarks {
 
 impl Marks for PostgresMarks {
     fn standing<'a>(&'a self, drop: &'a DropId) -> Answer<'a, Option<Standing>> {
-        Box::pin(within(ANSWER_WITHIN, async {
+        Box::pin(self.within(ANSWER_WITHIN, async {
             let row = sqlx::query("SELECT era, alive_at FROM admission_queue WHERE drop_id = $1")
                 .bind(drop.as_str())
                 .fetch_optional(&self.pool)
@@ -146,7 +172,7 @@ impl Marks for PostgresMarks {
     }
 
     fn create<'a>(&'a self, drop: &'a DropId, seed: Seed, now: Timestamp) -> Answer<'a, ()> {
-        Box::pin(within(ANSWER_WITHIN, async move {
+        Box::pin(self.within(ANSWER_WITHIN, async move {
             sqlx::query(
                 "INSERT INTO admission_queue (drop_id, seed, alive_at) VALUES ($1, $2, $3)
                  ON CONFLICT (drop_id) DO NOTHING",
@@ -161,7 +187,7 @@ impl Marks for PostgresMarks {
     }
 
     fn lock<'a>(&'a self, drop: &'a DropId) -> Answer<'a, Option<Box<dyn Guard>>> {
-        Box::pin(within(ANSWER_WITHIN, async {
+        Box::pin(self.within(ANSWER_WITHIN, async {
             let mut transaction = self.pool.begin().await?;
             sqlx::query(LOCKED_WITHIN).execute(&mut *transaction).await?;
             let taken: bool = sqlx::query_scalar(
@@ -175,7 +201,7 @@ impl Marks for PostgresMarks {
     }
 
     fn begin_era<'a>(&'a self, drop: &'a DropId) -> Answer<'a, (Era, Saved)> {
-        Box::pin(within(READ_WITHIN, async {
+        Box::pin(self.within(READ_WITHIN, async {
             // Raising it takes the row alone: it waits for writes that are under way, and none of
             // the old era comes after it.
             let mut transaction = self.pool.begin().await?;
@@ -208,7 +234,7 @@ impl Marks for PostgresMarks {
 
     fn start<'a>(&'a self, drop: &'a DropId, era: Era, cohort: Option<u64>) -> Answer<'a, Begun> {
         Box::pin(async move {
-            let decided = within(ANSWER_WITHIN, async {
+            let decided = self.within(ANSWER_WITHIN, async {
                 let Some(mut transaction) = self.begin(drop, era).await? else {
                     return Ok(None);
                 };
@@ -236,7 +262,7 @@ impl Marks for PostgresMarks {
         seed: Option<Seed>,
     ) -> Answer<'a, Begun> {
         Box::pin(async move {
-            let decided = within(ANSWER_WITHIN, async {
+            let decided = self.within(ANSWER_WITHIN, async {
                 let Some(mut transaction) = self.begin(drop, era).await? else {
                     return Ok(None);
                 };
@@ -266,7 +292,7 @@ impl Marks for PostgresMarks {
 
     fn write<'a>(&'a self, drop: &'a DropId, era: Era, rows: Vec<Row>) -> Answer<'a, ()> {
         Box::pin(async move {
-            let taken = within(ANSWER_WITHIN, async {
+            let taken = self.within(ANSWER_WITHIN, async {
                 let Some(mut transaction) = self.begin(drop, era).await? else {
                     return Ok(false);
                 };
@@ -279,7 +305,7 @@ impl Marks for PostgresMarks {
     }
 
     fn knows<'a>(&'a self, drop: &'a DropId, admission: AdmissionId) -> Answer<'a, bool> {
-        Box::pin(within(ANSWER_WITHIN, async move {
+        Box::pin(self.within(ANSWER_WITHIN, async move {
             sqlx::query_scalar(
                 "SELECT EXISTS (SELECT 1 FROM admission_session WHERE drop_id = $1 AND admission = $2)",
             )
@@ -301,18 +327,6 @@ async fn epoch_of(connection: &mut PgConnection, drop: &DropId) -> sqlx::Result<
         seed: Seed(read::key(row.try_get(1)?)?),
         cohort: row.try_get::<Option<i64>, _>(2)?.map(unsigned),
     })
-}
-
-/// Waits for an answer, but not longer than `limit`; whatever is wrong becomes a refusal.
-async fn within<T>(limit: Duration, answer: impl Future<Output = sqlx::Result<T>>) -> Result<T, Unavailable> {
-    match tokio::time::timeout(limit, answer).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "postgres did not answer as asked");
-            Err(unavailable("the durable record cannot be reached"))
-        }
-        Err(_) => Err(unavailable("the durable record did not answer in time")),
-    }
 }
 
 /// Integers in the tables are signed; ours are far below the limit, and saturate if they are not.

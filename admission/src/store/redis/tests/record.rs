@@ -195,6 +195,27 @@ async fn of_several_gateways_one_rebuilds_and_all_go_on() {
     assert_eq!(after.0, before.0 + 1, "one rebuilt, and once");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gateways_that_start_at_once_share_one_queue() {
+    let (redis, postgres) = tokio::join!(Redis::start(), Postgres::start());
+    let (redis, postgres) = (redis.unwrap(), postgres.unwrap());
+    let mut starting = JoinSet::new();
+    for _ in 0..4 {
+        let (urls, database) = (vec![redis.url()], postgres.url());
+        starting.spawn(async move {
+            let marks = Arc::new(PostgresMarks::open(&database).await.unwrap());
+            let store = store_on(urls, false, marks).await;
+            Subject::open(store, &contract::rules(10, 10)).await
+        });
+    }
+    let gateways = starting.join_all().await;
+    let commitment = gateways[0].view().await.commitment;
+    for (number, gateway) in (1..).zip(&gateways) {
+        assert_eq!(gateway.view().await.commitment, commitment);
+        assert_eq!(gateway.join(&[number]).await[0].unwrap().number, Number(number));
+    }
+}
+
 /// What gateways were answered, to be held against the store.
 #[derive(Default)]
 struct Answers {

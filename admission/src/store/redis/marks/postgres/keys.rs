@@ -3,7 +3,7 @@
 
 use sqlx::Row as _;
 
-use super::{ANSWER_WITHIN, PostgresMarks, read, within};
+use super::{ANSWER_WITHIN, PostgresMarks, read};
 use crate::keys::shared::{Generation, SEASONED_AFTER, SharedKeys};
 use crate::store::Answer;
 
@@ -12,7 +12,7 @@ const READ: i64 = 3;
 
 impl SharedKeys for PostgresMarks {
     fn identity(&self, fresh: [u8; 32]) -> Answer<'_, [u8; 32]> {
-        Box::pin(within(ANSWER_WITHIN, async move {
+        Box::pin(self.within(ANSWER_WITHIN, async move {
             sqlx::query("INSERT INTO admission_identity (secret) VALUES ($1) ON CONFLICT DO NOTHING")
                 .bind(fresh.to_vec())
                 .execute(&self.pool)
@@ -25,7 +25,7 @@ impl SharedKeys for PostgresMarks {
     }
 
     fn generations(&self) -> Answer<'_, Vec<Generation>> {
-        Box::pin(within(ANSWER_WITHIN, async {
+        Box::pin(self.within(ANSWER_WITHIN, async {
             let rows = sqlx::query(
                 "SELECT generation, seal, signer, made_at + $2 * interval '1 ms' <= now()
                  FROM admission_key ORDER BY generation DESC LIMIT $1",
@@ -48,7 +48,7 @@ impl SharedKeys for PostgresMarks {
     }
 
     fn add(&self, generation: Generation) -> Answer<'_, ()> {
-        Box::pin(within(ANSWER_WITHIN, async move {
+        Box::pin(self.within(ANSWER_WITHIN, async move {
             let number = i64::from(generation.number);
             let mut transaction = self.pool.begin().await?;
             sqlx::query(
