@@ -9,11 +9,10 @@ use domain::window::HELD;
 use crate::store::redis::marks::*;
 use crate::store::redis::{superseded, unavailable};
 use crate::store::{Answer, Unavailable};
-use domain::calls::Call;
 use domain::draw::Seed;
 use domain::queue::{Member, Saved};
 use domain::sessions::Session;
-use domain::{AdmissionId, DropId, Number, Rank, ShopperKey, Timestamp};
+use domain::{AdmissionId, DropId, Number, Rank, Timestamp};
 
 /// All records.
 #[derive(Default)]
