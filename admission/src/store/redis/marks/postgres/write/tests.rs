@@ -76,3 +76,16 @@ fn of_two_switches_the_later_version_counts_and_time_never_goes_back() {
         assert_eq!(sorted.alive, Some((at(30), Rank(4))));
     });
 }
+
+#[test]
+fn a_session_is_written_as_it_was_first_claimed() {
+    let session = |claimed_at| Session {
+        shopper: ME,
+        number: Number(1),
+        claimed_at: at(claimed_at),
+        expires_at: at(claimed_at + 600),
+        has_ordered: false,
+    };
+    let rows = vec![Row::Session(ID, session(10)), Row::Session(ID, session(20))];
+    assert_eq!(Sorted::of(rows).sessions[&ID], session(10));
+}
