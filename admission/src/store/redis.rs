@@ -10,6 +10,7 @@
 
 mod configure;
 mod draw;
+mod join;
 mod journal;
 mod keys;
 mod link;

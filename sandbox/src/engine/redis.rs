@@ -254,4 +254,40 @@ mod tests {
         let cluster = RedisCluster::start().await.unwrap();
         assert_eq!(cluster.urls().len(), 3);
     }
+
+    #[tokio::test]
+    async fn a_node_that_died_comes_back_to_its_cluster_with_nothing() {
+        let cluster = RedisCluster::start().await.unwrap();
+        let key = "doorline";
+        let slot = cluster.nodes()[0]
+            .command(&["CLUSTER", "KEYSLOT", key])
+            .await
+            .unwrap();
+        let slot: u32 = slot.trim().trim_start_matches(':').parse().unwrap();
+        let owner = &cluster.nodes()[usize::try_from(slot / SLOTS.div_ceil(3)).unwrap()];
+        let set = owner.command(&["SET", key, "1"]).await;
+        assert_eq!(set.as_deref(), Some("+OK\r\n"));
+        owner.restart().await.unwrap();
+        let info = owner.command(&["CLUSTER", "INFO"]).await.unwrap();
+        assert!(info.contains("cluster_known_nodes:3"), "{info}");
+        let mut ports: Vec<u16> = Vec::new();
+        for node in cluster.nodes() {
+            ports.extend([node.port(), node.bus]);
+        }
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!(ports.len(), 6, "every node has two ports of its own");
+    }
+
+    #[tokio::test]
+    async fn a_frozen_server_says_nothing_and_a_thawed_one_goes_on() {
+        let redis = Redis::start().await.unwrap();
+        redis.command(&["SET", "a", "1"]).await.unwrap();
+        redis.freeze();
+        assert_eq!(redis.command(&["GET", "a"]).await, None);
+        redis.thaw();
+        assert_eq!(redis.command(&["GET", "a"]).await.as_deref(), Some("$1\r\n1\r\n"));
+        assert!(redis.flush().await);
+        assert_eq!(redis.command(&["GET", "a"]).await.as_deref(), Some("$-1\r\n"));
+    }
 }

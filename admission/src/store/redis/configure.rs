@@ -8,7 +8,7 @@ use domain::queue::Moment;
 use domain::{AfterOrder, DropRules, QueueingMethod, Renewal, Shuffle, Timestamp};
 
 use super::marks::Era;
-use super::shelf::{Known, Shelf, method_word};
+use super::shelf::{Known, Shelf};
 use super::{Attempt, RedisStore, TRIES_MAX, Words, unavailable};
 use crate::store::Unavailable;
 
@@ -131,7 +131,7 @@ pub(super) fn rule_words(rules: &DropRules) -> Words {
         });
     words
         .text("method")
-        .text(method_word(rules.method))
+        .text(rules.method.as_str())
         .text("event_end")
         .number_if_any(schedule.event_end.map(Timestamp::as_millis))
 }

@@ -14,8 +14,6 @@
 //! (all of them may be repeated), a frontier or a number end that is too high, an era that was
 //! begun and not used. Not harmless: a write taken in an era that is over, a row forgotten.
 
-#[cfg(test)]
-pub(crate) mod memory;
 pub mod postgres;
 
 use domain::calls::Call;

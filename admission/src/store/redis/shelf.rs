@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use domain::calls::Call;
 use domain::draw::Draw;
 use domain::queue::{Claimant, Member};
-use domain::{DropId, DropRules, Number, QueueingMethod, Rank, ShopperKey};
+use domain::{DropId, DropRules, Number, Rank, ShopperKey};
 
 use super::keys::Keys;
 use super::marks::{Era, Row, Switches};
@@ -182,9 +182,4 @@ pub(super) fn member_of(claimant: &Claimant, state: domain::queue::MemberState) 
         state,
     };
     (claimant.shopper, member)
-}
-
-/// The word that scripts know a method by.
-pub(super) fn method_word(method: QueueingMethod) -> &'static str {
-    method.as_str()
 }

@@ -4,14 +4,17 @@
 mod contract_over;
 mod crowd;
 mod faults;
+mod memory;
+mod pieces;
 mod record;
+mod repeats;
 
 use std::sync::Arc;
 
 use domain::Entropy;
 use sandbox::engine::redis::{Redis, RedisCluster, RedisConfig as ServerConfig};
 
-use super::marks::memory::MemoryMarks;
+use self::memory::MemoryMarks;
 use super::*;
 use crate::store::contract::{self, Subject};
 use crate::testing::Repeating;

@@ -1,6 +1,9 @@
 //! Rows into tables: each kind in one statement, all in one transaction. Kinds and keys always
 //! come in the same order, so that two gateways that write at once never wait for each other.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use domain::calls::Call;

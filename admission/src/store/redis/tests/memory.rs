@@ -6,9 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use domain::queue::MemberState;
 use domain::window::HELD;
 
-use super::*;
-use crate::store::Unavailable;
+use crate::store::redis::marks::*;
 use crate::store::redis::{superseded, unavailable};
+use crate::store::{Answer, Unavailable};
+use domain::draw::Seed;
+use domain::queue::{Member, Saved};
+use domain::sessions::Session;
+use domain::{AdmissionId, DropId, Number, Rank, Timestamp};
 
 /// All records.
 #[derive(Default)]
