@@ -1,5 +1,7 @@
 //! One connection, many requests: what the gateway remembers of one must never speak for the next.
 
+use std::fmt::Write as _;
+
 use crate::client::{Browser, DROP, PAGE, raw};
 use crate::house::House;
 
@@ -24,9 +26,11 @@ async fn in_a_row(house: &House, head: &str, fields: &[&str]) -> Vec<(u16, Strin
         } else {
             "keep-alive"
         };
-        text += &format!(
+        write!(
+            text,
             "{head} HTTP/1.1\r\nHost: shop.example\r\nCookie: {cookie}\r\nConnection: {last}\r\nContent-Length: 0\r\n\r\n"
-        );
+        )
+        .expect("a string takes whatever is written to it");
     }
     let answers = raw(house.doorline.address, &text).await;
     let status = |answer: &str| answer[..3].parse().expect("a status");
