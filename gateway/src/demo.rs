@@ -69,7 +69,7 @@ fn random_seed(entropy: &dyn Entropy) -> u64 {
     u64::from(u32::from_le_bytes(bytes))
 }
 
-/// Waits until no order is under way any more, at most [`SETTLE`], then counts both sides.
+/// Waits until no order is under way any more, half a minute at most, then counts both sides.
 pub async fn settle(stage: &Stage) -> anyhow::Result<Count> {
     let until = Instant::now() + SETTLE;
     loop {
