@@ -1,7 +1,7 @@
 //! The broker of many processes: a quorum queue in RabbitMQ.
 //!
 //! Two connections, because a broker that is short of memory stops reading from connections that publish: the workers'
-//! acknowledgements must not wait behind them. Each is kept by a [supervisor](supervisor) that rebuilds it from the
+//! acknowledgements must not wait behind them. Each is kept by a supervisor that rebuilds it from the
 //! ground. A message is confirmed when it is acknowledged *and not returned*: RabbitMQ acknowledges what it could not
 //! route as well. A broker that does not answer in time has not taken the message; the outbox keeps it.
 
