@@ -54,6 +54,8 @@ pub struct Snapshot {
     pub stale: bool,
     /// From which frontier positions are counted.
     pub showing: Showing,
+    /// Positions were counted from here before: a store that was rebuilt may know a call only as of now.
+    pub shown_before: Rank,
 }
 
 /// From which frontier positions are counted.
@@ -111,6 +113,7 @@ impl Snapshot {
             oldest_wait: view.oldest_wait,
             stale: false,
             showing: Showing::default(),
+            shown_before: Rank(1),
         }
     }
 
@@ -126,8 +129,19 @@ impl Snapshot {
                     .iter()
                     .rev()
                     .find(|(_, called_at)| *called_at + settles <= now);
-                settled.map_or(self.lapsed_below, |(to, _)| *to)
+                let settled = settled.map_or(self.lapsed_below, |(to, _)| *to);
+                // A queue that starts anew starts below what was shown of the one before.
+                settled.max(self.shown_before.min(self.frontier))
             }
+        }
+    }
+
+    /// The same, shown by the gateway that showed `before` until now.
+    pub(crate) fn following(self, before: &Self) -> Self {
+        Self {
+            showing: before.showing,
+            shown_before: before.shown_frontier(self.taken_at),
+            ..self
         }
     }
 
@@ -158,6 +172,7 @@ impl Snapshot {
             oldest_wait: Span::ZERO,
             stale: true,
             showing: Showing::default(),
+            shown_before: Rank(1),
         }
     }
 }

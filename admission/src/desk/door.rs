@@ -29,7 +29,6 @@ pub(crate) struct Door {
     snapshot: ArcSwap<Snapshot>,
     changed: watch::Sender<u64>,
     sightings: Cache<Number, Sighting>,
-    showing: Showing,
 }
 
 impl Door {
@@ -39,10 +38,12 @@ impl Door {
             drop: rules.drop.clone(),
             figures: FigureBook::default(),
             calling: Mutex::new(()),
-            snapshot: ArcSwap::from_pointee(Snapshot::empty(rules.clone(), now)),
+            snapshot: ArcSwap::from_pointee(Snapshot {
+                showing,
+                ..Snapshot::empty(rules.clone(), now)
+            }),
             rules: ArcSwap::new(rules),
             changed: watch::Sender::new(0),
-            showing,
             sightings: Cache::builder()
                 .max_capacity(SIGHTINGS_MAX)
                 .time_to_live(SIGHTINGS_KEPT)
@@ -81,10 +82,9 @@ impl Door {
     /// Shows a new view to everybody.
     pub(crate) fn publish(&self, view: View, bound: Bound, readings: Readings) {
         self.figures.note_view(&view);
-        self.snapshot.store(Arc::new(Snapshot {
-            showing: self.showing,
-            ..Snapshot::of(view, self.rules(), bound, readings)
-        }));
+        let snapshot = Snapshot::of(view, self.rules(), bound, readings);
+        self.snapshot
+            .store(Arc::new(snapshot.following(&self.snapshot.load())));
         self.changed.send_modify(|count| *count += 1);
     }
 

@@ -68,6 +68,29 @@ fn of_several_gateways_none_shows_a_call_that_another_may_not_know_yet() {
     assert_eq!(known(&[], 0), Rank(10), "what lapsed was called long ago");
 }
 
+#[test]
+fn a_store_that_was_rebuilt_takes_no_position_back() {
+    let before = Snapshot {
+        showing: Showing::Settled,
+        ..snapshot()
+    };
+    assert_eq!(before.shown_frontier(NOW), Rank(20));
+    let rebuilt = Snapshot {
+        calls: Arc::from([(Rank(20), NOW)]),
+        ..snapshot()
+    }
+    .following(&before);
+    assert_eq!(rebuilt.shown_frontier(NOW), Rank(20));
+    let anew = Snapshot {
+        frontier: Rank(1),
+        lapsed_below: Rank(1),
+        calls: Arc::from([]),
+        ..snapshot()
+    }
+    .following(&rebuilt);
+    assert_eq!(anew.shown_frontier(NOW), Rank(1));
+}
+
 fn ticket(number: u64) -> Ticket {
     Ticket {
         epoch: 1,

@@ -54,6 +54,7 @@ pub(in crate::room) fn snapshot(board: &Board, phase: Phase) -> Snapshot {
         oldest_wait: Span::ZERO,
         stale: false,
         showing: admission::snapshot::Showing::Latest,
+        shown_before: Rank(1),
     }
 }
 
