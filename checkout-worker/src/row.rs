@@ -1,6 +1,7 @@
 //! Rows and what they mean, the same in every SQL ledger: an adapter fetches columns, and here is what they say. Rows are
 //! not trusted: whatever cannot be ours is an error with the order's name.
 
+mod books;
 mod order;
 
 use domain::saga::{
@@ -11,6 +12,7 @@ use domain::saga::{
 use domain::{OrderId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use books::{ENTRIES, ORDERS, STOCK, StockBooks, stock_sums};
 pub(crate) use order::{ItemRow, Moved, NoticeRow, OrderRow, channel_name, moved_money};
 
 /// Orders that came to nothing, as a list in SQL: they hold no admission and count towards no limit.

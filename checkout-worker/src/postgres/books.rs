@@ -1,14 +1,11 @@
 //! Figures, and both sides of every book.
 
-use std::collections::BTreeMap;
-
-use domain::pool::Level;
+use domain::DropId;
 use domain::saga::StateName;
-use domain::{DropId, Sku};
 use sqlx::{Connection as _, PgConnection, Row as _};
 
-use crate::ledger::{AuditSums, Gauges, StockSums};
-use crate::row::timestamp;
+use crate::ledger::{AuditSums, Gauges};
+use crate::row::{ENTRIES, ORDERS, STOCK, StockBooks, stock_sums, timestamp};
 
 use super::trouble::Trouble;
 
@@ -46,7 +43,7 @@ pub(super) async fn audit(connection: &mut PgConnection) -> Result<AuditSums, Tr
         .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .await?;
     let mut sums = money(&mut snapshot).await?;
-    let mut books: BTreeMap<(String, String), [i64; 7]> = BTreeMap::new();
+    let mut books = StockBooks::new();
     for (sql, columns) in [(STOCK, 0..3), (ENTRIES, 3..5), (ORDERS, 5..7)] {
         let found = sqlx::query(sql).fetch_all(&mut *snapshot).await?;
         for row in &found {
@@ -57,57 +54,9 @@ pub(super) async fn audit(connection: &mut PgConnection) -> Result<AuditSums, Tr
         }
     }
     snapshot.rollback().await?;
-    let units = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
-    for (
-        (drop, sku),
-        [
-            total,
-            held,
-            sold,
-            entries_held,
-            entries_sold,
-            orders_held,
-            orders_sold,
-        ],
-    ) in books
-    {
-        let (Ok(drop), Ok(sku)) = (DropId::new(&drop), Sku::new(&sku)) else {
-            continue;
-        };
-        sums.stock.push(StockSums {
-            drop,
-            sku,
-            level: Level {
-                total: units(total),
-                held: units(held),
-                sold: units(sold),
-            },
-            held_by_entries: entries_held,
-            sold_by_entries: entries_sold,
-            held_by_orders: orders_held,
-            sold_by_orders: orders_sold,
-        });
-    }
+    sums.stock = stock_sums(books);
     Ok(sums)
 }
-
-const STOCK: &str = "SELECT drop_id, sku, sum(total)::bigint, sum(held)::bigint, sum(sold)::bigint \
-    FROM stock GROUP BY drop_id, sku";
-
-/// What the movements say is held and sold.
-const ENTRIES: &str = "SELECT o.drop_id, e.sku, \
-    sum(CASE e.kind WHEN 'hold' THEN e.quantity WHEN 'void' THEN -e.quantity WHEN 'sell' THEN -e.quantity ELSE 0 END)::bigint, \
-    sum(CASE e.kind WHEN 'sell' THEN e.quantity WHEN 'unsell' THEN -e.quantity ELSE 0 END)::bigint \
-    FROM stock_entry e JOIN orders o ON o.id = e.order_id GROUP BY o.drop_id, e.sku";
-
-/// What the orders' states say is held and sold. A refunded order's units are sold unless they were given back.
-const ORDERS: &str = "SELECT o.drop_id, i.sku, \
-    sum(CASE WHEN o.state IN ('reserved', 'accepted', 'authorising', 'action_required', 'cancelling') \
-        THEN i.quantity ELSE 0 END)::bigint, \
-    sum(CASE WHEN o.state IN ('committed', 'paid') THEN i.quantity \
-        WHEN o.state = 'refunded' AND NOT EXISTS \
-            (SELECT 1 FROM stock_entry e WHERE e.order_id = o.id AND e.kind = 'unsell') THEN i.quantity ELSE 0 END)::bigint \
-    FROM orders o JOIN order_items i ON i.order_id = o.id GROUP BY o.drop_id, i.sku";
 
 /// In the order in which [`money`] reads them.
 const MONEY: &str = "SELECT \

@@ -1,14 +1,11 @@
 //! Figures, and both sides of every book.
 
-use std::collections::BTreeMap;
-
-use domain::pool::Level;
+use domain::DropId;
 use domain::saga::StateName;
-use domain::{DropId, Sku};
 use rusqlite::{Row, params};
 
-use crate::ledger::{AuditSums, Gauges, StockSums};
-use crate::row::{millis, timestamp};
+use crate::ledger::{AuditSums, Gauges};
+use crate::row::{ENTRIES, ORDERS, STOCK, StockBooks, millis, stock_sums, timestamp};
 
 use super::StoreError;
 use super::thread::Store;
@@ -51,7 +48,7 @@ pub(super) fn audit(store: &Store<'_>) -> Result<AuditSums, StoreError> {
 }
 
 fn read_books(store: &Store<'_>) -> Result<AuditSums, StoreError> {
-    let mut books: BTreeMap<(String, String), [i64; 7]> = BTreeMap::new();
+    let mut books = StockBooks::new();
     let mut collect = |sql: &str, columns: &[usize]| -> Result<(), StoreError> {
         let mut statement = store.connection.prepare_cached(sql)?;
         let mut rows = statement.query([])?;
@@ -65,61 +62,13 @@ fn read_books(store: &Store<'_>) -> Result<AuditSums, StoreError> {
         }
         Ok(())
     };
-    collect(
-        "SELECT drop_id, sku, sum(total), sum(held), sum(sold) FROM stock GROUP BY drop_id, sku",
-        &[0, 1, 2],
-    )?;
+    collect(STOCK, &[0, 1, 2])?;
     collect(ENTRIES, &[3, 4])?;
     collect(ORDERS, &[5, 6])?;
     let mut sums = money(store)?;
-    for (
-        (drop, sku),
-        [
-            total,
-            held,
-            sold,
-            entries_held,
-            entries_sold,
-            orders_held,
-            orders_sold,
-        ],
-    ) in books
-    {
-        let (Ok(drop), Ok(sku)) = (DropId::new(&drop), Sku::new(&sku)) else {
-            continue;
-        };
-        let units = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
-        sums.stock.push(StockSums {
-            drop,
-            sku,
-            level: Level {
-                total: units(total),
-                held: units(held),
-                sold: units(sold),
-            },
-            held_by_entries: entries_held,
-            sold_by_entries: entries_sold,
-            held_by_orders: orders_held,
-            sold_by_orders: orders_sold,
-        });
-    }
+    sums.stock = stock_sums(books);
     Ok(sums)
 }
-
-/// What the movements say is held and sold.
-const ENTRIES: &str = "SELECT o.drop_id, e.sku, \
-    sum(CASE e.kind WHEN 'hold' THEN e.quantity WHEN 'void' THEN -e.quantity WHEN 'sell' THEN -e.quantity ELSE 0 END), \
-    sum(CASE e.kind WHEN 'sell' THEN e.quantity WHEN 'unsell' THEN -e.quantity ELSE 0 END) \
-    FROM stock_entry e JOIN orders o ON o.id = e.order_id GROUP BY o.drop_id, e.sku";
-
-/// What the orders' states say is held and sold. A refunded order's units are sold unless they were given back.
-const ORDERS: &str = "SELECT o.drop_id, i.sku, \
-    sum(CASE WHEN o.state IN ('reserved', 'accepted', 'authorising', 'action_required', 'cancelling') \
-        THEN i.quantity ELSE 0 END), \
-    sum(CASE WHEN o.state IN ('committed', 'paid') THEN i.quantity \
-        WHEN o.state = 'refunded' AND NOT EXISTS \
-            (SELECT 1 FROM stock_entry e WHERE e.order_id = o.id AND e.kind = 'unsell') THEN i.quantity ELSE 0 END) \
-    FROM orders o JOIN order_items i ON i.order_id = o.id GROUP BY o.drop_id, i.sku";
 
 fn money(store: &Store<'_>) -> Result<AuditSums, StoreError> {
     let one = |sql: &str| -> Result<u64, StoreError> {
