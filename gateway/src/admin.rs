@@ -85,16 +85,14 @@ pub struct AdminService {
 impl AdminService {
     /// Routes over `admin`.
     pub fn new(admin: Arc<Admin>) -> Self {
-        let drops = Router::new()
+        let driven = Router::new()
             .route("/drops", get(routes::drops))
             .route(
                 "/drops/{drop}",
                 get(routes::drop).merge(patch(routes::change_drop)),
             )
             .route("/drops/{drop}/{verb}", post(routes::command))
-            .route("/keys/rotate", post(routes::rotate_keys));
-        let driven = Router::new()
-            .merge(drops)
+            .route("/keys/rotate", post(routes::rotate_keys))
             .route("/orders", get(routes::orders))
             .route("/orders/{order}", get(routes::order))
             .route("/orders/{order}/{verb}", post(routes::mend))
