@@ -4,6 +4,7 @@
 use domain::draw::{Draw, Seed};
 use domain::{Chance, Number, Phase, QueueingMethod, Rank, Shuffle, Span, Timestamp, Wait, queue};
 
+use crate::shown::Shown;
 use crate::snapshot::Snapshot;
 use crate::ticket::Ticket;
 
@@ -53,6 +54,9 @@ pub struct Place {
     pub poll_after: Span,
     /// While called: how much of the claim window and its grace is left.
     pub claim_within: Option<Span>,
+    /// What the position was counted from, for the browser to carry on; none where no other gateway could count from
+    /// less.
+    pub shown: Option<Shown>,
 }
 
 /// Why there is no place to show.
@@ -92,14 +96,8 @@ impl Place {
             | PlaceState::SoldOut
             | PlaceState::Ended => None,
         };
-        let position = queued.map(|rank| {
-            queue::position(
-                snapshot.rules.method,
-                rank,
-                snapshot.shown_frontier(now),
-                snapshot.waiting,
-            )
-        });
+        let position = queued
+            .map(|rank| queue::position(snapshot.rules.method, rank, snapshot.frontier, snapshot.waiting));
         let place = Self {
             state,
             number: ticket.number,
@@ -111,10 +109,32 @@ impl Place {
                 .and_then(|rank| wait(rank, snapshot)),
             poll_after: Span::ZERO,
             claim_within,
+            shown: position.and_then(|_| Shown::by(snapshot)),
         };
         Self {
             poll_after: poll::after(&place, snapshot, now),
             ..place
+        }
+    }
+}
+
+impl Place {
+    /// The same place for a shopper who has been shown `before`, perhaps by a gateway that knows of calls which this one
+    /// has not heard of: the position never goes back.
+    #[must_use]
+    pub fn not_behind(self, before: Option<Shown>) -> Self {
+        let (Some(now), Some(before)) = (self.shown, before) else {
+            return self;
+        };
+        let Some(further) = before.further_than(now) else {
+            return self;
+        };
+        Self {
+            position: self
+                .position
+                .map(|position| position.saturating_sub(further).max(1)),
+            shown: Some(before),
+            ..self
         }
     }
 }

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use domain::calls::Calls;
 use domain::queue::View;
 use domain::{AdmissionId, Bound, Control, DropRules, Flow, Phase, Rank, Readings, Span, Timestamp};
 
@@ -52,25 +51,20 @@ pub struct Snapshot {
     pub oldest_wait: Span,
     /// Whether the store could not be read since `taken_at`: still the best there is.
     pub stale: bool,
-    /// From which frontier positions are counted.
+    /// Who else shows positions.
     pub showing: Showing,
-    /// Positions were counted from here before: a store that was rebuilt may know a call only as of now.
-    pub shown_before: Rank,
 }
 
-/// From which frontier positions are counted.
+/// Who shows positions to the shoppers of a drop.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Showing {
-    /// The latest: for the only gateway.
+    /// This gateway alone: its frontier only grows.
     #[default]
-    Latest,
-    /// One that every gateway knows by now. Of several gateways one is always the first to know of a call, and a
-    /// shopper who comes to another a moment later would see the position go back.
-    Settled,
+    Alone,
+    /// Several. One is always the first to know of a call, and one may have heard of none for a while: what a shopper
+    /// was shown by one is carried to the next by the shopper's browser, see [`crate::Shown`].
+    Among,
 }
-
-/// How old a gateway's snapshot may be for its positions to agree with the others': two ticks and a slow answer.
-const SNAPSHOT_AGE_MAX: Span = Span::from_millis(600);
 
 /// What is public of the draw.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,35 +107,6 @@ impl Snapshot {
             oldest_wait: view.oldest_wait,
             stale: false,
             showing: Showing::default(),
-            shown_before: Rank(1),
-        }
-    }
-
-    /// The frontier that positions are counted from at `now`; it never moves back, whichever gateway is asked. A stretch
-    /// of calls counts from when it takes no more calls, and only once every gateway has seen that.
-    pub fn shown_frontier(&self, now: Timestamp) -> Rank {
-        match self.showing {
-            Showing::Latest => self.frontier,
-            Showing::Settled => {
-                let settles = Calls::grain(self.rules.patience()) + SNAPSHOT_AGE_MAX;
-                let settled = self
-                    .calls
-                    .iter()
-                    .rev()
-                    .find(|(_, called_at)| *called_at + settles <= now);
-                let settled = settled.map_or(self.lapsed_below, |(to, _)| *to);
-                // A queue that starts anew starts below what was shown of the one before.
-                settled.max(self.shown_before.min(self.frontier))
-            }
-        }
-    }
-
-    /// The same, shown by the gateway that showed `before` until now.
-    pub(crate) fn following(self, before: &Self) -> Self {
-        Self {
-            showing: before.showing,
-            shown_before: before.shown_frontier(self.taken_at),
-            ..self
         }
     }
 
@@ -172,7 +137,6 @@ impl Snapshot {
             oldest_wait: Span::ZERO,
             stale: true,
             showing: Showing::default(),
-            shown_before: Rank(1),
         }
     }
 }

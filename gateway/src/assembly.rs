@@ -171,8 +171,8 @@ async fn open_desk(
         drops: config.drops.iter().map(DropConfig::rules).collect(),
         tick: TICK,
         showing: match config.backend.mode {
-            BackendMode::Embedded => Showing::Latest,
-            BackendMode::Distributed => Showing::Settled,
+            BackendMode::Embedded => Showing::Alone,
+            BackendMode::Distributed => Showing::Among,
         },
     };
     let desk = Admission::open(parts, settings).await?;

@@ -83,8 +83,10 @@ impl Door {
     pub(crate) fn publish(&self, view: View, bound: Bound, readings: Readings) {
         self.figures.note_view(&view);
         let snapshot = Snapshot::of(view, self.rules(), bound, readings);
-        self.snapshot
-            .store(Arc::new(snapshot.following(&self.snapshot.load())));
+        self.snapshot.store(Arc::new(Snapshot {
+            showing: self.snapshot.load().showing,
+            ..snapshot
+        }));
         self.changed.send_modify(|count| *count += 1);
     }
 

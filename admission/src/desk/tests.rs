@@ -74,7 +74,7 @@ async fn open(
         issuer: "https://shop.example".to_owned(),
         drops: vec![rules],
         tick: Duration::from_millis(5),
-        showing: Showing::Latest,
+        showing: Showing::Alone,
     };
     (Admission::open(parts, settings).await.unwrap(), store)
 }

@@ -7,6 +7,7 @@ use domain::turnover::SlotTime;
 use domain::{DropId, DropRules, Flow, Readings, Schedule, StockLevel};
 
 use super::*;
+use crate::shown::Shown;
 use crate::snapshot::{DrawView, Showing};
 
 const NOW: Timestamp = Timestamp::from_millis(10_000_000);
@@ -44,53 +45,6 @@ fn snapshot() -> Snapshot {
     }
 }
 
-#[test]
-fn of_several_gateways_none_shows_a_call_that_another_may_not_know_yet() {
-    let known = |calls: &[(u64, u64)], at: u64| {
-        let entry = |(to, ago): &(u64, u64)| (Rank(*to), NOW - Span::from_millis(*ago));
-        let calls: Vec<_> = calls.iter().map(entry).collect();
-        Snapshot {
-            calls: Arc::from(calls),
-            showing: Showing::Settled,
-            ..snapshot()
-        }
-        .shown_frontier(NOW + Span::from_millis(at))
-    };
-    // One gateway has seen the latest calls, the other has not: at no instant do they differ.
-    let (ahead, behind) = ([(15, 5_000), (18, 1_500), (20, 200)], [(15, 5_000), (18, 1_500)]);
-    let mut before = Rank(0);
-    for at in 0..400 {
-        assert_eq!(known(&ahead, at), known(&behind, at), "after {at} ms");
-        assert!(known(&ahead, at) >= before, "it never moves back");
-        before = known(&ahead, at);
-    }
-    assert_eq!(known(&ahead, 5_000), Rank(20), "everything is shown in the end");
-    assert_eq!(known(&[], 0), Rank(10), "what lapsed was called long ago");
-}
-
-#[test]
-fn a_store_that_was_rebuilt_takes_no_position_back() {
-    let before = Snapshot {
-        showing: Showing::Settled,
-        ..snapshot()
-    };
-    assert_eq!(before.shown_frontier(NOW), Rank(20));
-    let rebuilt = Snapshot {
-        calls: Arc::from([(Rank(20), NOW)]),
-        ..snapshot()
-    }
-    .following(&before);
-    assert_eq!(rebuilt.shown_frontier(NOW), Rank(20));
-    let anew = Snapshot {
-        frontier: Rank(1),
-        lapsed_below: Rank(1),
-        calls: Arc::from([]),
-        ..snapshot()
-    }
-    .following(&rebuilt);
-    assert_eq!(anew.shown_frontier(NOW), Rank(1));
-}
-
 fn ticket(number: u64) -> Ticket {
     Ticket {
         epoch: 1,
@@ -103,6 +57,52 @@ fn ticket(number: u64) -> Ticket {
 
 fn place(number: u64, snapshot: &Snapshot) -> Place {
     Place::of(&ticket(number), None, snapshot, NOW)
+}
+
+/// The queue as one of several gateways knows it.
+fn known(epoch: u32, frontier: u64) -> Snapshot {
+    Snapshot {
+        epoch,
+        frontier: Rank(frontier),
+        showing: Showing::Among,
+        ..snapshot()
+    }
+}
+
+#[test]
+fn a_position_never_goes_back_whichever_gateway_is_asked_next() {
+    // Gateways that are ahead and behind, in any order; one was rebuilt and knows of nothing.
+    let (mut carried, mut before) = (None, u64::MAX);
+    for frontier in [20, 25, 22, 40, 20, 41, 20] {
+        let place = place(50, &known(1, frontier)).not_behind(carried);
+        let position = place.position.unwrap();
+        assert!(position <= before, "{before} became {position} at {frontier}");
+        (carried, before) = (place.shown, position);
+    }
+    assert_eq!(before, 10, "it is the furthest that anybody knew");
+}
+
+#[test]
+fn what_was_shown_of_a_queue_that_started_anew_does_not_count() {
+    let before = place(50, &known(1, 40)).shown;
+    let anew = place(50, &known(2, 20)).not_behind(before);
+    assert_eq!(
+        (anew.position, anew.shown),
+        (Some(31), place(50, &known(2, 20)).shown)
+    );
+}
+
+#[test]
+fn who_says_to_be_beyond_the_own_rank_is_shown_as_next() {
+    let told = place(50, &known(1, 20)).not_behind(Shown::parse("1-18446744073709551615"));
+    assert_eq!((told.position, told.state), (Some(1), PlaceState::Waiting));
+}
+
+#[test]
+fn the_only_gateway_has_nothing_carried_and_believes_nothing() {
+    let place = place(50, &snapshot());
+    assert_eq!(place.shown, None);
+    assert_eq!(place.not_behind(Shown::parse("0-45")), place);
 }
 
 #[test]

@@ -33,6 +33,8 @@ const heard=(update)=>{
   heardAt=Date.now();failures=0;
   // Only a claim can tell whether the room is still full.
   if(update.state==="called"&&live.state==="room_full")update={...update,state:"room_full"};
+  // Events and polls may come from different servers, of which one knows less: a place moves one way only.
+  if(update.rank===live.rank&&update.position>live.position)update={...update,position:live.position};
   paint({...update,unheard:false});
   showLink();
   if(done.has(live.state)){hush();if(live.state==="admitted")go(update.return_to);}

@@ -25,6 +25,13 @@ pub(crate) fn empty() -> Response<EdgeBody> {
     response
 }
 
+/// Adds a cookie to an answer, if there is one to keep.
+pub(crate) fn keep(response: &mut Response<EdgeBody>, cookie: Option<HeaderValue>) {
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+}
+
 /// A refusal, perhaps with a cookie that lets the next try succeed.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -53,9 +60,7 @@ impl Refusal {
     /// Writes the refusal.
     pub(crate) fn into_response(self, id: &RequestId, form: Form<'_>) -> Response<EdgeBody> {
         let mut response = self.problem.into_response(id, form);
-        if let Some(cookie) = self.cookie {
-            response.headers_mut().append(SET_COOKIE, cookie);
-        }
+        keep(&mut response, self.cookie);
         response
     }
 }

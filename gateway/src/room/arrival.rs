@@ -78,6 +78,8 @@ impl Room {
         if let Some(ticket) = held
             && let Ok(place) = self.desk.place(drop, ticket, &visitor)
         {
+            let (place, shown) = self.carried(drop, headers, place);
+            cookies.extend(shown);
             return self.turn_up(drop, ticket, &visitor, place, posted, cookies).await;
         }
         if posted.view.state != PageState::Joining {
@@ -91,6 +93,8 @@ impl Room {
         match self.desk.join(drop, &visitor, held).await {
             Ok(Joined { ticket, place, .. }) => {
                 cookies.push(self.cookies.keep(Cookie::Ticket(drop), &ticket, Span::ZERO));
+                let (place, shown) = self.carried(drop, headers, place);
+                cookies.extend(shown);
                 self.turn_up(drop, &ticket, &visitor, place, posted, cookies)
                     .await
             }

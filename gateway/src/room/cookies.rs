@@ -1,4 +1,4 @@
-//! The three cookies of a shopper: who is asking, which place, which admission.
+//! The cookies of a shopper: who is asking, which place, which admission, and how far the queue was seen to move.
 //!
 //! Over https their names carry the `__Host-` prefix, which browsers accept only with
 //! `Secure`, `Path=/` and no domain, so that no sister site can plant one
@@ -24,7 +24,7 @@ pub(super) enum CookieStyle {
     Plain,
 }
 
-/// Which of the three cookies.
+/// Which of the cookies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Cookie<'a> {
     /// Who is asking; one for all drops.
@@ -33,6 +33,8 @@ pub(super) enum Cookie<'a> {
     Ticket(&'a DropId),
     /// The admission token of one drop.
     Admission(&'a DropId),
+    /// How far one drop's queue had moved when a position was shown last.
+    Shown(&'a DropId),
 }
 
 impl CookieStyle {
@@ -57,6 +59,7 @@ impl CookieStyle {
             Cookie::Visitor => format!("{prefix}doorline-visitor"),
             Cookie::Ticket(drop) => format!("{prefix}doorline-ticket-{drop}"),
             Cookie::Admission(drop) => format!("{prefix}doorline-admission-{drop}"),
+            Cookie::Shown(drop) => format!("{prefix}doorline-shown-{drop}"),
         }
     }
 
@@ -81,15 +84,16 @@ impl CookieStyle {
             Cookie::Visitor => bare == b"doorline-visitor",
             Cookie::Ticket(drop) => of(b"doorline-ticket-", drop),
             Cookie::Admission(drop) => of(b"doorline-admission-", drop),
+            Cookie::Shown(drop) => of(b"doorline-shown-", drop),
         }
     }
 
     /// A `Set-Cookie` value that keeps `value`. An admission lives as long as `life`; the
-    /// other two have lives of their own.
+    /// others have lives of their own.
     pub(super) fn keep(self, cookie: Cookie<'_>, value: &str, life: Span) -> HeaderValue {
         let seconds = match cookie {
             Cookie::Visitor => VISITOR_LIFE,
-            Cookie::Ticket(_) => TICKET_LIFE,
+            Cookie::Ticket(_) | Cookie::Shown(_) => TICKET_LIFE,
             Cookie::Admission(_) => life,
         }
         .as_secs_ceil();

@@ -1,7 +1,8 @@
 //! `GET …/ticket/events`: the poll as server-sent events (WHATWG HTML, section 9.2).
 //!
 //! A stream wakes when the shopper's own poll would be due, looks at the snapshot as a poll
-//! does, and writes only what changed; a comment keeps proxies from cutting a silent line.
+//! does, and writes only what changed; a comment keeps proxies from cutting a silent line. Where several gateways
+//! serve, each event's id says how far the queue was seen to move; browsers bring the last one to the next stream.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use admission::{PlaceState, Visitor};
+use admission::{PlaceState, Shown, Visitor};
 use bytes::Bytes;
 use domain::{DropId, Span, Timestamp};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -37,6 +38,7 @@ struct Events {
     drop: DropId,
     visitor: Visitor,
     ticket: Box<str>,
+    shown: Option<Shown>,
     sleep: Pin<Box<Sleep>>,
     said: (Option<PlaceState>, Option<u64>, Option<Span>),
     said_at: Timestamp,
@@ -77,6 +79,7 @@ impl Room {
             drop: drop.clone(),
             visitor,
             ticket: ticket.into(),
+            shown: self.shown_before(drop, headers),
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             said: (None, None, None),
             said_at: now,
@@ -84,6 +87,13 @@ impl Room {
             over: false,
         };
         Ok(sse(axum::body::Body::new(Counted { events, _slot: slot })))
+    }
+
+    /// What this browser was shown, by a stream before this one or by a poll.
+    fn shown_before(&self, drop: &DropId, headers: &HeaderMap) -> Option<Shown> {
+        let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
+        let (streamed, polled) = (last.and_then(Shown::parse), self.shown(drop, headers));
+        streamed.map(|streamed| streamed.furthest(polled)).or(polled)
     }
 }
 
@@ -107,6 +117,8 @@ impl Events {
             self.over = true;
             return None;
         };
+        let place = place.not_behind(self.shown);
+        self.shown = place.shown.or(self.shown);
         self.over = now >= self.ends_at
             || matches!(
                 place.state,
@@ -117,8 +129,12 @@ impl Events {
         let saying = (Some(place.state), place.position, place.wait.map(|wait| wait.max));
         if saying != self.said {
             (self.said, self.said_at) = (saying, now);
+            let id = place
+                .shown
+                .map(|shown| format!("id: {shown}\n"))
+                .unwrap_or_default();
             return Some(Bytes::from(format!(
-                "data: {}\n\n",
+                "{id}data: {}\n\n",
                 poll_json(&posted, &place, None, &*self.room.clock)
             )));
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use admission::{Claimed, Grant, JoinError, Joined, LeaveError, Place, PlaceError, Visitor};
+use admission::{Claimed, Grant, JoinError, Joined, LeaveError, Place, PlaceError, Shown, Visitor};
 use domain::{DropId, Span};
 use http::header::{LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -77,6 +77,7 @@ impl Room {
             .read(headers, Cookie::Ticket(drop))
             .filter(|_| !wish.rejoin);
         let joined = self.desk.join(drop, &visitor, held).await.map_err(join_problem)?;
+        let (place, shown) = self.carried(drop, headers, joined.place);
         let mut response = if wish.from_form {
             self.send_back(wish)
         } else {
@@ -88,10 +89,11 @@ impl Room {
             let posted = self.posted(drop).ok_or_else(Problem::not_found)?;
             answer::json(
                 status,
-                poll_json(&posted, &joined.place, Some(&joined.ticket), &*self.clock),
+                poll_json(&posted, &place, Some(&joined.ticket), &*self.clock),
             )
         };
         self.keep_ticket(drop, &joined, renewed, response.headers_mut());
+        answer::keep(&mut response, shown);
         Ok(response)
     }
 
@@ -151,10 +153,37 @@ impl Room {
             None => self.look_closely(drop, headers, visit)?,
         };
         let posted = self.posted(drop).ok_or_else(Problem::not_found)?;
-        Ok(answer::json(
-            StatusCode::OK,
-            poll_json(&posted, &place, None, &*self.clock),
-        ))
+        let (place, shown) = self.carried(drop, headers, place);
+        let mut response = answer::json(StatusCode::OK, poll_json(&posted, &place, None, &*self.clock));
+        answer::keep(&mut response, shown);
+        Ok(response)
+    }
+
+    /// The place as this browser may be told, and the cookie to keep where it moved on: whichever gateway is asked next,
+    /// the position does not go back. Costs nothing where this gateway is the only one.
+    pub(super) fn carried(
+        &self,
+        drop: &DropId,
+        headers: &HeaderMap,
+        place: Place,
+    ) -> (Place, Option<HeaderValue>) {
+        if place.shown.is_none() {
+            return (place, None);
+        }
+        let before = self.shown(drop, headers);
+        let place = place.not_behind(before);
+        let news = place.shown.filter(|shown| before != Some(*shown));
+        let cookie = news.map(|shown| {
+            self.cookies
+                .keep(Cookie::Shown(drop), &shown.to_string(), Span::ZERO)
+        });
+        (place, cookie)
+    }
+
+    /// What a browser carries of the positions it was shown.
+    pub(super) fn shown(&self, drop: &DropId, headers: &HeaderMap) -> Option<Shown> {
+        let text = self.cookies.read(headers, Cookie::Shown(drop))?;
+        Shown::parse(text)
     }
 
     /// The place of a ticket that was not shown by the request before.
@@ -187,6 +216,10 @@ impl Room {
             Claimed::Admitted(grant) => grant,
             // The page itself explains to a browser without script why it was not let in.
             _ if wish.from_form => return Ok(self.send_back(wish)),
+            Claimed::NotCalled(place) => {
+                let (place, _) = self.carried(drop, headers, place);
+                return Err(not_called(&place).into());
+            }
             refused => return Err(claim_problem(&refused).into()),
         };
         let back = self.return_path(wish);

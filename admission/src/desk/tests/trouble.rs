@@ -63,7 +63,7 @@ async fn a_drop_whose_queue_cannot_be_read_is_named() {
         issuer: "https://shop.example".to_owned(),
         drops: vec![rules(1, 1)],
         tick: Duration::from_millis(5),
-        showing: Showing::Latest,
+        showing: Showing::Alone,
     };
     let OpenError::Drop { drop, .. } = Admission::open(parts, settings).await.err().unwrap();
     assert_eq!(drop, aurora());
@@ -95,7 +95,7 @@ async fn two_desks_on_one_store_call_as_one() {
         issuer: "https://shop.example".to_owned(),
         drops: vec![rules(4, 600)],
         tick: Duration::from_millis(5),
-        showing: Showing::Latest,
+        showing: Showing::Alone,
     };
     let parts = Parts {
         clock: house.clock.clone(),

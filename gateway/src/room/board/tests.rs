@@ -53,8 +53,7 @@ pub(in crate::room) fn snapshot(board: &Board, phase: Phase) -> Snapshot {
         readings: Readings::default(),
         oldest_wait: Span::ZERO,
         stale: false,
-        showing: admission::snapshot::Showing::Latest,
-        shown_before: Rank(1),
+        showing: admission::snapshot::Showing::Alone,
     }
 }
 

@@ -51,6 +51,7 @@ fn place(state: PlaceState) -> Place {
         }),
         poll_after: Span::from_millis(1_500),
         claim_within: None,
+        shown: None,
     }
 }
 
