@@ -297,11 +297,11 @@ async fn read<T: DeserializeOwned>(answer: reqwest::Response) -> anyhow::Result<
     serde_json::from_str(&text).with_context(|| format!("reading {text}"))
 }
 
-/// A port that nobody listens on, below those that the kernel gives to outgoing connections: one
-/// of these could take it while the gateway is down.
+/// A port that nobody listens on, below those that the kernel gives to outgoing connections and those that other tests
+/// give to engines: one of these could take it while the gateway is down.
 fn free_port(random: &mut Random) -> anyhow::Result<SocketAddr> {
     for _ in 0..100 {
-        let port = u16::try_from(random.within(10_000..=32_000))?;
+        let port = u16::try_from(random.within(10_000..=11_999))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         if TcpListener::bind(address).is_ok() {
             return Ok(address);
