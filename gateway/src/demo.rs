@@ -23,7 +23,7 @@ use crate::cli::args::DemoOptions;
 use count::Count;
 use report::Report;
 use settings::Plan;
-use stage::{Form, Stage};
+use stage::{Form, Stage, Wiring};
 
 /// After the crowd has gone home: how long the last reservations, payments and webhooks may take.
 const SETTLE: Duration = Duration::from_secs(30);
@@ -38,7 +38,7 @@ pub async fn run(options: &DemoOptions, ground: &Ground, stop: CancellationToken
         let program = std::env::current_exe().context("cannot find this program")?;
         Form::Distributed {
             program,
-            wires: false,
+            wires: Wiring::Direct,
         }
     } else {
         Form::Embedded

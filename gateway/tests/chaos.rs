@@ -9,54 +9,104 @@
 mod drop;
 #[path = "chaos/fault.rs"]
 mod fault;
+#[path = "chaos/pulse.rs"]
+mod pulse;
 
 use std::time::Duration;
 
 use drop::sell_under;
-use fault::Fault;
+use fault::{Fault, Wave, Wire};
+use sandbox::relay::Weather;
 
-/// The fixed list, each at its time after the drop has opened. Times leave each fault room to heal.
-const FIXED: [&[(u64, Fault)]; 2] = [
-    &[
-        (1, Fault::KillGateway(0)),
-        (5, Fault::FlushRedis),
-        (10, Fault::KillWorker(0)),
-        (13, Fault::KillRedis),
-        (18, Fault::FreezeWorker(1)),
-        (24, Fault::KillRabbit),
-    ],
-    &[
-        (1, Fault::FreezeGateway(1)),
-        (6, Fault::KillPostgres),
-        (12, Fault::RollBackRedis),
-        (17, Fault::WipeRabbit),
-        (30, Fault::BlackHolePostgres),
-        (36, Fault::CutRedis),
-    ],
+/// Faults that strike together, and when.
+type Fixed = (u64, &'static [Fault]);
+
+/// Processes die and freeze, Redis forgets.
+const PROCESSES: &[Fixed] = &[
+    (1, &[Fault::KillGateway(0)]),
+    (4, &[Fault::FlushRedis]),
+    (7, &[Fault::KillWorker(0), Fault::FreezeGateway(1)]),
+    (12, &[Fault::KillRedis]),
+    (15, &[Fault::FreezeWorker(1), Fault::KillGateway(1)]),
+    (20, &[Fault::KillRabbit, Fault::KillWorker(1)]),
+];
+
+/// Engines freeze, roll back and lose all they had.
+const ENGINES: &[Fixed] = &[
+    (1, &[Fault::KillPostgres]),
+    (4, &[Fault::RollBackRedis]),
+    (8, &[Fault::FreezeRedis]),
+    (13, &[Fault::WipeRabbit]),
+    (16, &[Fault::FreezePostgres, Fault::FreezeRabbit]),
+    (21, &[Fault::LosePostgres, Fault::FlushRedis]),
+];
+
+/// Wires between any two go bad.
+const WIRES: &[Fixed] = &[
+    (1, &[Fault::Wire(Wire::Redis, Weather::Cut)]),
+    (6, &[Fault::Wire(Wire::Postgres, Weather::BlackHole)]),
+    (
+        11,
+        &[
+            Fault::Wire(Wire::Provider, Weather::BlackHole),
+            Fault::Wire(Wire::Front, Weather::Cut),
+        ],
+    ),
+    (
+        16,
+        &[
+            Fault::Wire(Wire::Redis, Weather::BlackHole),
+            Fault::Wire(Wire::Rabbit, Weather::Cut),
+        ],
+    ),
+    (
+        21,
+        &[Fault::Wire(
+            Wire::Postgres,
+            Weather::Slow(Duration::from_millis(80)),
+        )],
+    ),
+    (
+        26,
+        &[
+            Fault::Wire(Wire::Provider, Weather::Cut),
+            Fault::Wire(Wire::Shop, Weather::Cut),
+        ],
+    ),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn processes_that_die_and_engines_that_forget_cost_nobody_a_place_or_a_cent() {
+async fn processes_that_die_and_freeze_cost_nobody_a_place_or_a_cent() {
     match minutes() {
         Some(minutes) => random(minutes).await,
-        None => fixed(FIXED[0], 1).await,
+        None => fixed(PROCESSES, 1).await,
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn engines_that_roll_back_or_fall_silent_cost_nobody_a_place_or_a_cent() {
+async fn engines_that_roll_back_or_go_away_cost_nobody_a_place_or_a_cent() {
     if minutes().is_none() {
-        fixed(FIXED[1], 2).await;
+        fixed(ENGINES, 2).await;
     }
 }
 
-async fn fixed(faults: &[(u64, Fault)], seed: u64) {
-    let faults: Vec<(Duration, Fault)> = faults
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wires_that_delay_cut_and_swallow_cost_nobody_a_place_or_a_cent() {
+    if minutes().is_none() {
+        fixed(WIRES, 3).await;
+    }
+}
+
+async fn fixed(waves: &[Fixed], seed: u64) {
+    let waves: Vec<Wave> = waves
         .iter()
-        .map(|(at, fault)| (Duration::from_secs(*at), *fault))
+        .map(|(at, faults)| Wave {
+            at: Duration::from_secs(*at),
+            faults: faults.to_vec(),
+        })
         .collect();
-    if let Err(failure) = sell_under(&faults, seed).await {
-        panic!("under {faults:?}: {failure:?}");
+    if let Err(failure) = sell_under(&waves, seed).await {
+        panic!("under {waves:?}: {failure:?}");
     }
 }
 
@@ -68,9 +118,9 @@ async fn random(minutes: u64) {
         |seed| seed.parse().expect("DOORLINE_CHAOS_SEED is a number"),
     );
     while tokio::time::Instant::now() < end {
-        let faults = fault::draw(seed);
-        if let Err(failure) = sell_under(&faults, seed).await {
-            panic!("DOORLINE_CHAOS_SEED={seed} repeats it; under {faults:?}: {failure:?}");
+        let waves = fault::draw(seed);
+        if let Err(failure) = sell_under(&waves, seed).await {
+            panic!("DOORLINE_CHAOS_SEED={seed} repeats it; under {waves:?}: {failure:?}");
         }
         seed += 1;
     }

@@ -35,8 +35,6 @@ pub struct FleetPlan {
     pub workers: usize,
     /// Secrets that the configuration names, besides the addresses of the engines.
     pub variables: Vec<(String, String)>,
-    /// Whether each process reaches the engines over a wire that can be made bad.
-    pub wires: bool,
 }
 
 /// The three engines.
@@ -49,7 +47,7 @@ pub struct Engines {
     pub postgres: Postgres,
 }
 
-/// The wires between the processes and the engines.
+/// The wires between the processes and what they call, each of which can be made bad.
 pub struct Wires {
     /// To Redis.
     pub redis: Relay,
@@ -57,6 +55,10 @@ pub struct Wires {
     pub rabbitmq: Relay,
     /// To Postgres.
     pub postgres: Relay,
+    /// To the payment provider.
+    pub provider: Relay,
+    /// To the shop.
+    pub shop: Relay,
 }
 
 /// One process of ours.
@@ -78,7 +80,7 @@ pub struct Fleet {
     pub gateways: Vec<Member>,
     /// The workers.
     pub workers: Vec<Member>,
-    /// The wires to the engines, where the plan asks for them.
+    /// The wires that the processes were given, if any.
     pub wires: Option<Wires>,
     /// The engines. Let go last: fields are dropped in order.
     pub engines: Engines,
@@ -128,24 +130,26 @@ impl Engines {
 }
 
 impl Wires {
-    async fn to(engines: &Engines) -> std::io::Result<Self> {
+    /// Wires to the engines, the provider and the shop; all of them good.
+    ///
+    /// # Errors
+    /// If there are no ports for them.
+    pub async fn to(engines: &Engines, provider: SocketAddr, shop: SocketAddr) -> std::io::Result<Self> {
         let port = |port| vec![SocketAddr::from(([127, 0, 0, 1], port))];
         Ok(Self {
             redis: Relay::start(port(engines.redis.port())).await?,
             rabbitmq: Relay::start(port(engines.rabbitmq.port())).await?,
             postgres: Relay::start(port(engines.postgres.port())).await?,
+            provider: Relay::start(vec![provider]).await?,
+            shop: Relay::start(vec![shop]).await?,
         })
     }
 }
 
 impl Fleet {
-    /// Brings the tables up to date, starts every process, and waits until each says that it is ready.
-    pub async fn launch(plan: &FleetPlan, engines: Engines) -> anyhow::Result<Self> {
-        let wires = if plan.wires {
-            Some(Wires::to(&engines).await?)
-        } else {
-            None
-        };
+    /// Brings the tables up to date, starts every process, and waits until each says that it is ready. They reach
+    /// the engines over `wires`, or directly.
+    pub async fn launch(plan: &FleetPlan, engines: Engines, wires: Option<Wires>) -> anyhow::Result<Self> {
         let mut variables = engines.variables(wires.as_ref());
         variables.extend(plan.variables.iter().cloned());
         migrate(plan, &variables).await?;

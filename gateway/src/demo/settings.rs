@@ -39,6 +39,8 @@ pub struct Plan {
     pub ramp: Duration,
     /// When everybody goes home, whatever happened.
     pub deadline: Duration,
+    /// More drops beside the one that is sold, as a merchant would write them.
+    pub also: String,
     now: Timestamp,
 }
 
@@ -54,6 +56,7 @@ impl Plan {
             prequeue: Duration::from_secs(8),
             ramp: Duration::from_secs(10),
             deadline: Duration::from_secs(75) + Duration::from_millis(u64::from(stock) * 60),
+            also: String::new(),
             now,
         }
     }
@@ -107,7 +110,8 @@ sku = "{SKU}"
 title = "EU 42"
 price = {{ amount = {PRICE}, currency = "eur" }}
 stock = {stock}
-"#,
+{also}"#,
+            also = self.also,
             prequeue = rfc3339(prequeue.as_millis()),
             start = rfc3339(start.as_millis()),
             data_dir = data_dir.display(),

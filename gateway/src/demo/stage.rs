@@ -9,7 +9,7 @@ use sandbox::crowd::CrowdConfig;
 use sandbox::provider::{Provider, ProviderConfig, RunningProvider, WebhookTarget};
 use sandbox::shop::{RunningShop, Shop, ShopConfig};
 
-use super::fleet::{self, Engines, Fleet, FleetPlan};
+use super::fleet::{self, Engines, Fleet, FleetPlan, Wires};
 use super::settings::{self, DROP, Plan};
 use crate::admin::client::Client;
 use crate::admin::wire::DropStatus;
@@ -26,13 +26,22 @@ const ADMIN_TOKEN: &str = "the-admin-token-of-the-demo";
 pub enum Form {
     /// One process: this one.
     Embedded,
-    /// Many processes of `program`, over wires that can be made bad or directly.
+    /// Many processes of `program`.
     Distributed {
         /// The `doorline` to run.
         program: PathBuf,
-        /// Whether to put wires in between.
-        wires: bool,
+        /// How they reach what they call.
+        wires: Wiring,
     },
+}
+
+/// How the processes of a fleet reach the engines, the provider and the shop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wiring {
+    /// Directly.
+    Direct,
+    /// Over wires that can be made bad.
+    Breakable,
 }
 
 /// The whole show, ready for a crowd.
@@ -72,8 +81,11 @@ impl Stage {
         .await
         .context("the demo shop")?;
         let (house, address, admin_address, checkout) = if let Form::Distributed { program, wires } = form {
-            let text = plan.text(&shop.url(), &provider.url(), &data_dir, "distributed");
-            let (fleet, checkout) = launch(&text, program, *wires, &data_dir, ground).await?;
+            let outside = Outside {
+                provider: provider.address(),
+                shop: shop.address(),
+            };
+            let (fleet, checkout) = launch(plan, program, *wires, outside, &data_dir, ground).await?;
             let first = fleet.gateways.first().context("a fleet has gateways")?;
             let (address, admin) = (fleet.front.address(), first.admin);
             (House::Fleet(Box::new(fleet)), address, admin, checkout)
@@ -170,34 +182,54 @@ fn variables() -> Vec<(String, String)> {
     .into()
 }
 
+/// What the processes call that is not an engine.
+struct Outside {
+    provider: SocketAddr,
+    shop: SocketAddr,
+}
+
 /// Two gateways and two workers on engines of their own, and a view of their orders.
 async fn launch(
-    text: &str,
+    plan: &Plan,
     program: &Path,
-    wires: bool,
+    wiring: Wiring,
+    outside: Outside,
     folder: &Path,
     ground: &Ground,
 ) -> anyhow::Result<(Fleet, Checkout)> {
+    let engines = Engines::start().await?;
+    let Outside {
+        mut provider,
+        mut shop,
+    } = outside;
+    let wires = match wiring {
+        Wiring::Direct => None,
+        Wiring::Breakable => {
+            let wires = Wires::to(&engines, provider, shop).await?;
+            (provider, shop) = (wires.provider.address(), wires.shop.address());
+            Some(wires)
+        }
+    };
+    let url = |address| format!("http://{address}");
+    let text = plan.text(&url(shop), &url(provider), folder, "distributed");
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let config = folder.join("config.toml");
-    std::fs::write(&config, text).with_context(|| format!("cannot write {}", config.display()))?;
-    let plan = FleetPlan {
+    std::fs::write(&config, &text).with_context(|| format!("cannot write {}", config.display()))?;
+    let fleet_plan = FleetPlan {
         program: program.to_path_buf(),
         config,
         folder: folder.to_path_buf(),
         gateways: 2,
         workers: 2,
         variables: variables(),
-        wires,
     };
-    let engines = Engines::start().await?;
     let mut known = engines.variables(None);
     known.extend(variables());
-    let fleet = Fleet::launch(&plan, engines).await?;
+    let fleet = Fleet::launch(&fleet_plan, engines, wires).await?;
     let ground = Ground {
         environment: fleet::environment(&known),
         ..ground.clone()
     };
-    let checkout = assembly::look_into(&settings::load(text)?, &ground).await?;
+    let checkout = assembly::look_into(&settings::load(&text)?, &ground).await?;
     Ok((fleet, checkout))
 }

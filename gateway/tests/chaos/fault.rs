@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use gateway::demo::fleet::{Fleet, Wires};
+use gateway::demo::fleet::{Fleet, Member};
 use sandbox::relay::{Relay, Weather};
 
 /// How long a frozen process stays frozen, and a bad wire bad. Longer than every deadline of ours towards an
@@ -11,6 +11,11 @@ use sandbox::relay::{Relay, Weather};
 const SPELL: Duration = Duration::from_secs(4);
 /// How long a killed process stays away.
 const AWAY: Duration = Duration::from_secs(1);
+
+/// How long Postgres stays away when it is away for long.
+const LONG_AWAY: Duration = Duration::from_secs(20);
+/// How late everything passes a slow wire, in each direction.
+const LATE: Duration = Duration::from_millis(80);
 
 /// One fault. Numbers choose a process and wrap around.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,73 +34,125 @@ pub(crate) enum Fault {
     WipeRabbit,
     KillPostgres,
     FreezePostgres,
-    CutRedis,
-    CutPostgres,
-    CutRabbit,
-    BlackHoleRedis,
-    BlackHolePostgres,
-    SlowPostgres,
+    /// Killed, and away for [`LONG_AWAY`].
+    LosePostgres,
+    /// The wire to somebody is bad.
+    Wire(Wire, Weather),
 }
 
-const ALL: [Fault; 21] = [
-    Fault::KillGateway(0),
-    Fault::KillGateway(1),
-    Fault::FreezeGateway(0),
-    Fault::KillWorker(0),
-    Fault::KillWorker(1),
-    Fault::FreezeWorker(1),
-    Fault::KillRedis,
-    Fault::FreezeRedis,
-    Fault::FlushRedis,
-    Fault::RollBackRedis,
-    Fault::KillRabbit,
-    Fault::FreezeRabbit,
-    Fault::WipeRabbit,
-    Fault::KillPostgres,
-    Fault::FreezePostgres,
-    Fault::CutRedis,
-    Fault::CutPostgres,
-    Fault::CutRabbit,
-    Fault::BlackHoleRedis,
-    Fault::BlackHolePostgres,
-    Fault::SlowPostgres,
+/// Who is at the other end of a wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Wire {
+    Redis,
+    Rabbit,
+    Postgres,
+    Provider,
+    Shop,
+    /// Shoppers, at the gateways.
+    Front,
+}
+
+/// Faults that strike together.
+#[derive(Clone, Debug)]
+pub(crate) struct Wave {
+    /// When, from the opening of the drop; later if the wave before has not healed by then.
+    pub(crate) at: Duration,
+    /// Which, each at somebody else.
+    pub(crate) faults: Vec<Fault>,
+}
+
+/// What may be drawn. All with one number strike the same part of the house, and never together.
+const ALL: &[(u8, Fault)] = &[
+    (0, Fault::KillGateway(0)),
+    (0, Fault::FreezeGateway(0)),
+    (1, Fault::KillGateway(1)),
+    (1, Fault::FreezeGateway(1)),
+    (2, Fault::KillWorker(0)),
+    (2, Fault::FreezeWorker(0)),
+    (3, Fault::KillWorker(1)),
+    (3, Fault::FreezeWorker(1)),
+    (4, Fault::KillRedis),
+    (4, Fault::FreezeRedis),
+    (4, Fault::FlushRedis),
+    (4, Fault::RollBackRedis),
+    (4, Fault::Wire(Wire::Redis, Weather::Cut)),
+    (4, Fault::Wire(Wire::Redis, Weather::BlackHole)),
+    (4, Fault::Wire(Wire::Redis, Weather::Slow(LATE))),
+    (5, Fault::KillRabbit),
+    (5, Fault::FreezeRabbit),
+    (5, Fault::WipeRabbit),
+    (5, Fault::Wire(Wire::Rabbit, Weather::Cut)),
+    (5, Fault::Wire(Wire::Rabbit, Weather::BlackHole)),
+    (5, Fault::Wire(Wire::Rabbit, Weather::Slow(LATE))),
+    (6, Fault::KillPostgres),
+    (6, Fault::FreezePostgres),
+    (6, Fault::LosePostgres),
+    (6, Fault::Wire(Wire::Postgres, Weather::Cut)),
+    (6, Fault::Wire(Wire::Postgres, Weather::BlackHole)),
+    (6, Fault::Wire(Wire::Postgres, Weather::Slow(LATE))),
+    (7, Fault::Wire(Wire::Provider, Weather::Cut)),
+    (7, Fault::Wire(Wire::Provider, Weather::BlackHole)),
+    (7, Fault::Wire(Wire::Provider, Weather::Slow(LATE))),
+    (8, Fault::Wire(Wire::Shop, Weather::Cut)),
+    (8, Fault::Wire(Wire::Shop, Weather::BlackHole)),
+    (8, Fault::Wire(Wire::Shop, Weather::Slow(LATE))),
+    (9, Fault::Wire(Wire::Front, Weather::Cut)),
+    (9, Fault::Wire(Wire::Front, Weather::BlackHole)),
+    (9, Fault::Wire(Wire::Front, Weather::Slow(LATE))),
 ];
 
-/// A list of faults that depends on `seed` alone: six, some seconds apart, two of them at once now and then.
-pub(crate) fn draw(seed: u64) -> Vec<(Duration, Fault)> {
+/// Waves that depend on `seed` alone: six, some seconds apart, every second one of two faults.
+pub(crate) fn draw(seed: u64) -> Vec<Wave> {
     let mut state = seed;
-    let mut next = move || {
+    let mut next = move |below: usize| {
         // SplitMix64 (Steele, Lea, Flood 2014).
         state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
+        let drawn = (mixed ^ (mixed >> 31)) % u64::try_from(below).expect("a small number");
+        usize::try_from(drawn).expect("below a usize")
     };
     let mut at = 1;
-    let mut faults = Vec::new();
-    for _ in 0..6 {
-        let chosen = usize::try_from(next() % 21).expect("below 21");
-        faults.push((Duration::from_secs(at), ALL[chosen]));
-        at += next() % 7;
+    let mut waves = Vec::new();
+    for wave in 0..6 {
+        let (part, first) = ALL[next(ALL.len())];
+        let others: Vec<Fault> = ALL
+            .iter()
+            .filter(|(other, _)| *other != part)
+            .map(|(_, fault)| *fault)
+            .collect();
+        let second = others[next(others.len())];
+        waves.push(Wave {
+            at: Duration::from_secs(at),
+            faults: if wave % 2 == 0 {
+                vec![first]
+            } else {
+                vec![first, second]
+            },
+        });
+        at += u64::try_from(2 + next(6)).expect("a small number");
     }
-    faults
+    waves
+}
+
+impl Wave {
+    /// Strikes with all of them at once, and lets them heal.
+    pub(crate) async fn strike(&self, fleet: &Fleet) -> anyhow::Result<()> {
+        let strikes = self.faults.iter().map(|fault| fault.strike(fleet));
+        futures_util::future::try_join_all(strikes).await?;
+        Ok(())
+    }
 }
 
 impl Fault {
     /// Does it, and lets it heal.
-    pub(crate) async fn strike(self, fleet: &Fleet) -> anyhow::Result<()> {
+    async fn strike(self, fleet: &Fleet) -> anyhow::Result<()> {
         let engines = &fleet.engines;
         match self {
-            Self::KillGateway(which) => kill(fleet, which, true).await,
-            Self::KillWorker(which) => kill(fleet, which, false).await,
-            Self::FreezeGateway(which) => {
-                let member = &fleet.gateways[which % fleet.gateways.len()];
-                spell(|| member.process().freeze(), || member.process().thaw()).await
-            }
-            Self::FreezeWorker(which) => {
-                let member = &fleet.workers[which % fleet.workers.len()];
-                spell(|| member.process().freeze(), || member.process().thaw()).await
-            }
+            Self::KillGateway(which) => kill(&fleet.gateways, which).await,
+            Self::KillWorker(which) => kill(&fleet.workers, which).await,
+            Self::FreezeGateway(which) => freeze(&fleet.gateways, which).await,
+            Self::FreezeWorker(which) => freeze(&fleet.workers, which).await,
             Self::KillRedis => {
                 engines.redis.kill();
                 tokio::time::sleep(AWAY).await;
@@ -114,33 +171,36 @@ impl Fault {
             }
             Self::FreezeRabbit => spell(|| engines.rabbitmq.freeze(), || engines.rabbitmq.thaw()).await,
             Self::WipeRabbit => Ok(engines.rabbitmq.wipe().await?),
-            Self::KillPostgres => {
+            Self::KillPostgres | Self::LosePostgres => {
                 engines.postgres.kill();
-                tokio::time::sleep(AWAY).await;
+                let long = self == Self::LosePostgres;
+                tokio::time::sleep(if long { LONG_AWAY } else { AWAY }).await;
                 Ok(engines.postgres.restart().await?)
             }
             Self::FreezePostgres => spell(|| engines.postgres.freeze(), || engines.postgres.thaw()).await,
-            Self::CutRedis => weather(wires(fleet)?, |wires| &wires.redis, Weather::Cut).await,
-            Self::CutPostgres => weather(wires(fleet)?, |wires| &wires.postgres, Weather::Cut).await,
-            Self::CutRabbit => weather(wires(fleet)?, |wires| &wires.rabbitmq, Weather::Cut).await,
-            Self::BlackHoleRedis => weather(wires(fleet)?, |wires| &wires.redis, Weather::BlackHole).await,
-            Self::BlackHolePostgres => {
-                weather(wires(fleet)?, |wires| &wires.postgres, Weather::BlackHole).await
-            }
-            Self::SlowPostgres => {
-                let slow = Weather::Slow(Duration::from_millis(80));
-                weather(wires(fleet)?, |wires| &wires.postgres, slow).await
+            Self::Wire(wire, weather) => {
+                let wire = wire.of(fleet)?;
+                spell(|| wire.set(weather), || wire.set(Weather::Clear)).await
             }
         }
     }
 }
 
-fn wires(fleet: &Fleet) -> anyhow::Result<&Wires> {
-    fleet.wires.as_ref().context("a fleet with wires")
+impl Wire {
+    fn of(self, fleet: &Fleet) -> anyhow::Result<&Relay> {
+        let wires = fleet.wires.as_ref().context("a fleet with wires")?;
+        Ok(match self {
+            Self::Redis => &wires.redis,
+            Self::Rabbit => &wires.rabbitmq,
+            Self::Postgres => &wires.postgres,
+            Self::Provider => &wires.provider,
+            Self::Shop => &wires.shop,
+            Self::Front => &fleet.front,
+        })
+    }
 }
 
-async fn kill(fleet: &Fleet, which: usize, gateway: bool) -> anyhow::Result<()> {
-    let members = if gateway { &fleet.gateways } else { &fleet.workers };
+async fn kill(members: &[Member], which: usize) -> anyhow::Result<()> {
     let member = &members[which % members.len()];
     member.process().kill();
     tokio::time::sleep(AWAY).await;
@@ -148,15 +208,16 @@ async fn kill(fleet: &Fleet, which: usize, gateway: bool) -> anyhow::Result<()> 
     member.ready().await
 }
 
+async fn freeze(members: &[Member], which: usize) -> anyhow::Result<()> {
+    let member = &members[which % members.len()];
+    spell(|| member.process().freeze(), || member.process().thaw()).await
+}
+
 async fn spell(begin: impl Fn(), end: impl Fn()) -> anyhow::Result<()> {
     begin();
     tokio::time::sleep(SPELL).await;
     end();
     Ok(())
-}
-
-async fn weather(wires: &Wires, wire: impl Fn(&Wires) -> &Relay, weather: Weather) -> anyhow::Result<()> {
-    spell(|| wire(wires).set(weather), || wire(wires).set(Weather::Clear)).await
 }
 
 /// Keeps a copy of Redis's files, lets some seconds pass, and brings the copy back.
