@@ -5,6 +5,11 @@
 //! `make test` runs a fixed list of faults. `make chaos` sets `DOORLINE_CHAOS_MINUTES` and draws faults at
 //! random for so long; a failure prints the seed that repeats the list: `DOORLINE_CHAOS_SEED=…`.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "whoever runs `make chaos` wants to see how it goes"
+)]
+
 #[path = "chaos/drop.rs"]
 mod drop;
 #[path = "chaos/fault.rs"]
@@ -119,6 +124,7 @@ async fn random(minutes: u64) {
     );
     while tokio::time::Instant::now() < end {
         let waves = fault::draw(seed);
+        println!("DOORLINE_CHAOS_SEED={seed}");
         if let Err(failure) = sell_under(&waves, seed).await {
             panic!("DOORLINE_CHAOS_SEED={seed} repeats it; under {waves:?}: {failure:?}");
         }

@@ -220,13 +220,16 @@ impl Shopper {
         ticket
     }
 
-    /// Once, or twice at once for those who click twice; the better answer counts.
+    /// Once, or twice at once for those who click twice. Of two answers the granted one counts; of two granted ones, which
+    /// no order lies between, the one that promises less: two gateways may have given them.
     async fn ask_in_my_way(&mut self, ask: &Ask) -> Answer {
         if self.behaviour == Behaviour::DoubleClicker {
             let (first, second) = self.client.ask_twice(ask).await;
-            let granted = |answer: &Option<Answer>| answer.as_ref().is_some_and(|a| a.status.is_success());
-            let better = if granted(&first) { first } else { second };
-            if let Some(answer) = better.filter(|answer| answer.status.is_success()) {
+            let granted = [first, second]
+                .into_iter()
+                .flatten()
+                .filter(|answer| answer.status.is_success());
+            if let Some(answer) = granted.max_by_key(position_of) {
                 return answer;
             }
         }
@@ -236,4 +239,12 @@ impl Shopper {
     fn at_drop(&self, method: Method, what: &str) -> Ask {
         Ask::api(method, format!("/.doorline/v1/drops/{}/{what}", self.config.drop))
     }
+}
+
+/// The position that an answer tells; 0 where it tells none.
+fn position_of(answer: &Answer) -> u64 {
+    serde_json::from_value::<Ticket>(json(answer))
+        .ok()
+        .and_then(|ticket| ticket.position)
+        .unwrap_or(0)
 }
