@@ -4,7 +4,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use admission::store::{Answer, JoinRequest, QueueStore};
+use admission::store::{Answer, Going, JoinRequest, QueueStore, Went};
 use checkout_worker::ledger::{
     Acceptance, Applied, AuditEntry, AuditSums, Channel, DropPlan, Gauges, Ledger, LedgerReply, NewOrder,
     Opened, OrderFilter, OrderRecord, Pending, Reservation, StockChange, StockChanged, Transition,
@@ -12,7 +12,7 @@ use checkout_worker::ledger::{
 use domain::pool::Level;
 use domain::queue::{Advance, Claim, Claimant, Command, EndReason, JoinRefusal, Joined, Moment, Stale, View};
 use domain::saga::PaymentMethod;
-use domain::{AdmissionId, Control, DropId, DropRules, OrderId, Rank, Sku, Span, Timestamp};
+use domain::{AdmissionId, Control, DropId, DropRules, OrderId, Rank, Sku, Span, StockHint, Timestamp};
 use prometheus::HistogramVec;
 use tokio::time::Instant;
 
@@ -122,6 +122,13 @@ impl QueueStore for TimedQueues {
         end_session<'a>(drop: &'a DropId, admission: AdmissionId, reason: EndReason, now: Timestamp) -> ();
         note_order<'a>(drop: &'a DropId, admission: AdmissionId, now: Timestamp) -> ();
         control<'a>(drop: &'a DropId, command: Command, at: Moment) -> Control;
+        offer_stock<'a>(drop: &'a DropId, reading: StockHint, now: Timestamp) -> ();
+        go_to_order<'a>(drop: &'a DropId, admissions: Vec<(AdmissionId, Going)>, now: Timestamp) -> Vec<Went>;
         flush<'a>(now: Timestamp) -> ();
+    }
+
+    /// From memory: nothing to measure.
+    fn stock_hint(&self, drop: &DropId) -> Option<Arc<StockHint>> {
+        self.inner.stock_hint(drop)
     }
 }

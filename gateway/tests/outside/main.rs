@@ -24,6 +24,8 @@ mod queue;
 mod race;
 mod refusals;
 mod security;
+mod shared;
+mod shared_stock;
 mod shopper_api;
 mod stream;
 mod vendor;

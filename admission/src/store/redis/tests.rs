@@ -4,6 +4,7 @@
 mod contract_over;
 mod crowd;
 mod faults;
+mod hints;
 mod memory;
 mod pieces;
 mod record;
