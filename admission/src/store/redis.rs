@@ -40,6 +40,7 @@ use domain::{
 use moka::sync::Cache;
 
 use self::journal::Journal;
+pub use self::link::Watch;
 use self::link::{Link, Words};
 use self::marks::{Era, Marks, Row};
 use self::reply::{Reply, nonsense};
@@ -130,6 +131,13 @@ impl RedisStore {
             shelves: RwLock::default(),
             written: Cache::new(WRITTEN_MAX),
         })
+    }
+
+    /// Tells `watch` of every command from here on.
+    #[must_use]
+    pub fn watched_by(mut self, watch: Arc<dyn Watch>) -> Self {
+        self.link.watch = watch;
+        self
     }
 
     fn shelf(&self, drop: &DropId) -> Result<Arc<Shelf>, Unavailable> {

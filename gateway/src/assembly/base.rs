@@ -65,8 +65,9 @@ impl Base {
         role: Role,
         ground: &Ground,
         backend: &Backend,
+        metrics: Metrics,
     ) -> anyhow::Result<Self> {
-        let (supervisor, metrics) = (Supervisor::new(), Metrics::new()?);
+        let supervisor = Supervisor::new();
         metrics.build_info.with_label_values(&BUILD).set(1);
         let house = Arc::new(house(config, ground, backend, &metrics));
         let errands = Arc::new(Errands::of(Arc::clone(&house)));

@@ -3,7 +3,9 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use admission::store::redis::Watch;
 use admission::store::{Answer, Going, JoinRequest, QueueStore, Went};
 use checkout_worker::ledger::{
     Acceptance, Applied, AuditEntry, AuditSums, Channel, DropPlan, Gauges, Ledger, LedgerReply, NewOrder,
@@ -30,6 +32,25 @@ pub struct TimedLedger {
 pub struct TimedQueues {
     inner: Arc<dyn QueueStore>,
     watch: Stopwatch,
+}
+
+/// Counts and measures what Redis itself is asked for: an operation of the queue store may take several
+/// commands, and many joins share one.
+pub struct RedisWatch(HistogramVec);
+
+impl RedisWatch {
+    /// Measures into `metrics`.
+    pub fn new(metrics: &Metrics) -> Self {
+        Self(metrics.store_duration.clone())
+    }
+}
+
+impl Watch for RedisWatch {
+    fn sent(&self, op: &'static str, took: Duration) {
+        self.0
+            .with_label_values(&["redis", op])
+            .observe(took.as_secs_f64());
+    }
 }
 
 struct Stopwatch {

@@ -26,6 +26,7 @@ mod refusals;
 mod reservations;
 mod security;
 mod shared;
+mod shared_polls;
 mod shared_stock;
 mod shopper_api;
 #[path = "../../benches/reservations/stampede.rs"]

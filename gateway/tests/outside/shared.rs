@@ -64,6 +64,11 @@ impl SharedHouse {
         counts.get(op).copied().unwrap_or(0)
     }
 
+    /// How often a gateway has asked Redis for what.
+    pub(crate) async fn asked_of_redis(&self, gateway: usize) -> BTreeMap<String, u64> {
+        self.counts(gateway, "redis").await
+    }
+
     async fn counts(&self, gateway: usize, store: &str) -> BTreeMap<String, u64> {
         let admin = Browser::new(self.gateways[gateway].admin_address);
         let bearer = format!("Bearer {ADMIN_TOKEN}");

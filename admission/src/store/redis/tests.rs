@@ -6,6 +6,7 @@ mod crowd;
 mod faults;
 mod hints;
 mod memory;
+mod operations;
 mod pieces;
 mod record;
 mod repeats;
