@@ -148,6 +148,7 @@ async fn open(redis: &Redis, postgres: &Postgres, folder: &Path) -> anyhow::Resu
          max_connections_per_address = 30000\n[admin]\nlisten = \"127.0.0.1:0\"\n\
          [upstream]\nurl = \"http://127.0.0.1:9\"\n[backend]\nmode = \"distributed\"\ndata_dir = '{}'\n\
          [rate_limit]\nexempt = [\"127.0.0.0/8\"]\n\
+         [payment]\nprovider = \"sandbox\"\napi_url = \"http://127.0.0.1:9\"\n\
          [[drop]]\nid = \"aurora\"\ntitle = \"Aurora\"\npaths = [\"/drops/aurora\"]\n\
          event_start_time = \"2026-01-01T00:00:00Z\"\nqueueing_method = \"passthrough\"\n\
          total_active_users = 200000\nnew_users_per_minute = 200000\nsession_duration = \"1h\"\n\

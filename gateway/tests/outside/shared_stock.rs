@@ -120,6 +120,11 @@ async fn what_is_gone_is_refused_without_the_ledger_until_it_comes_back() {
         told_that_nothing_is_left(&late.order(&format!("late-{attempt}"), &basket()).await);
     }
     assert_eq!(house.asked(1, "ledger", "reserve").await, before);
+    let greedy = house.browser(1);
+    greedy.enter().await;
+    let three = json!({"items": [{"sku": SKU, "quantity": 3}]});
+    let answer = greedy.order("three", &three).await;
+    answer.problem(422, "limit-exceeded");
     let order = order["order"].as_str().expect("an id");
     let path = format!("/.doorline/v1/orders/{order}");
     buyer.ask("DELETE", &path, &[], None).await.expect(200);

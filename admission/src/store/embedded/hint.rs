@@ -62,3 +62,47 @@ impl Hints {
 
 /// Fewer names than these are not worth looking through: 16 KiB.
 const WENT_KEPT_MIN: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use domain::draw::Seed;
+    use domain::queue::{Advance, EndReason, Moment};
+    use domain::{Number, StockState};
+
+    use super::*;
+    use crate::store::contract::{START, claimant, rules, shopper};
+
+    #[test]
+    fn names_of_those_who_left_do_not_pile_up() {
+        const CROWD: u64 = 1_030;
+        let at = Moment {
+            now: Timestamp::from_millis(START),
+            stock: StockState::Left,
+        };
+        let mut queue = Queue::new(rules(2_000, 2_000), Seed([0; 32]));
+        let names: Vec<_> = (1..=CROWD).map(|name| claimant(name, Number(name))).collect();
+        for name in 1..=CROWD {
+            queue.join(shopper(name), 0, at).unwrap();
+        }
+        let view = queue.view(at);
+        let advance = Advance {
+            version: view.version,
+            calls: CROWD,
+            pace: view.pace,
+        };
+        queue.advance(advance, at).unwrap();
+        let hints = Hints::default();
+        for claimant in &names {
+            queue.claim(claimant, at);
+            let went = hints.go(&queue, &[(claimant.admission, Going::Now)]);
+            assert_eq!(went, [Went::Never]);
+        }
+        assert_eq!(hints.went.lock().unwrap().len(), names.len(), "all are inside");
+        for claimant in &names[1..] {
+            queue.end_session(claimant.admission, EndReason::Left, at.now);
+        }
+        let went = hints.go(&queue, &[(names[0].admission, Going::Perhaps)]);
+        assert_eq!(went, [Went::Perhaps]);
+        assert_eq!(hints.went.lock().unwrap().len(), 1, "one is inside");
+    }
+}

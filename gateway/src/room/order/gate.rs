@@ -27,6 +27,7 @@ impl Room {
         lines: &[Line],
     ) -> Result<(), Problem> {
         let gone = self.house.sold_out(drop, lines);
+        let gone = gone.filter(|_| self.is_within_limit(drop, lines));
         let going = if gone.is_some() {
             Going::Perhaps
         } else {
@@ -38,5 +39,15 @@ impl Room {
             (Some(left), Ok(Ok(Went::Never))) => Err(sold_out(left)),
             (None | Some(_), _) => Ok(()),
         }
+    }
+
+    /// Who asks for more than one shopper may have is told that first, and by the ledger.
+    fn is_within_limit(&self, drop: &DropId, lines: &[Line]) -> bool {
+        let units = lines
+            .iter()
+            .fold(0, |units: u32, line| units.saturating_add(line.quantity));
+        let board = self.board(drop);
+        let checkout = board.as_ref().and_then(|board| board.config.checkout.as_ref());
+        checkout.is_none_or(|checkout| units <= checkout.per_shopper)
     }
 }
