@@ -63,6 +63,7 @@ chaos: setup     ## random faults on the distributed house for MINUTES (15); SEE
 
 bench: setup     ## CPU and memory against nginx, haproxy and an empty server; orders per second
 	cargo bench --locked --bench ratios -- $(ARGS)
+	cargo bench --locked --bench reservations -- $(ARGS)
 	cargo run --release --locked -p checkout-worker --example ledger_throughput
 
 lint:            ## format, clippy and docs, all warnings are errors

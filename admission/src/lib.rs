@@ -29,6 +29,6 @@ pub use snapshot::{DrawView, Snapshot};
 pub use store::embedded::EmbeddedStore;
 pub use store::redis::marks::postgres::{MarksOpenError, PostgresMarks};
 pub use store::redis::{RedisConfig, RedisOpenError, RedisStore};
-pub use store::{JoinRequest, QueueStore, StoreOpenError, Unavailable};
+pub use store::{Going, JoinRequest, QueueStore, StoreOpenError, Unavailable, Went};
 pub use token::{Admitted, TokenError};
 pub use visitor::Visitor;

@@ -13,6 +13,10 @@
 //! place, or a number that belongs to nobody), an ending or leaving that is repeated.
 //! Wrong answers that are not: a claim granted beyond a limit, a frontier that moves back, a
 //! number given twice, a session forgotten while it runs. When in doubt a store refuses.
+//!
+//! Beside the queues a store keeps the **stock hint**: a reading of the ledger that one gateway made for
+//! all. It is not durable and promises nothing; harmless is every wrong answer about it but one: an
+//! admission that has gone to order must never be said not to have (see [`QueueStore::go_to_order`]).
 
 #[cfg(test)]
 pub(crate) mod contract;
@@ -21,9 +25,10 @@ pub mod redis;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use domain::queue::{Advance, Claim, Claimant, Command, EndReason, JoinRefusal, Joined, Moment, Stale, View};
-use domain::{AdmissionId, Control, DropId, DropRules, Rank, ShopperKey, Span, Timestamp};
+use domain::{AdmissionId, Control, DropId, DropRules, Rank, ShopperKey, Span, StockHint, Timestamp};
 
 /// An answer on its way. Boxed, so that the port can be used as `dyn`.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Unavailable>> + Send + 'a>>;
@@ -48,6 +53,24 @@ pub struct JoinRequest {
     pub random: u64,
     /// The place on the shopper's ticket, if there is one: taken up again if the store lost it.
     pub held: Option<Claimant>,
+}
+
+/// What somebody who is about to order says about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Going {
+    /// The ledger will be asked: whoever looks from now on is told so.
+    Now,
+    /// The ledger will be asked only if it may have been before.
+    Perhaps,
+}
+
+/// Whether an admission went to order before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Went {
+    /// Surely not, through any gateway.
+    Never,
+    /// It did, or nobody can tell.
+    Perhaps,
 }
 
 /// Keeps the queues of all drops.
@@ -105,6 +128,23 @@ pub trait QueueStore: Send + Sync {
 
     /// Carries out an operator's command; gives the switches as they stand then.
     fn control<'a>(&'a self, drop: &'a DropId, command: Command, at: Moment) -> Answer<'a, Control>;
+
+    /// Puts a reading of the stock in the hint's place, where [`StockHint::may_replace`] says so.
+    fn offer_stock<'a>(&'a self, drop: &'a DropId, reading: StockHint, now: Timestamp) -> Answer<'a, ()>;
+
+    /// The stock hint as it came with the latest view of this process, or with its own offer. From memory,
+    /// at once; its age is for the caller to judge. None where there is none, or where it is not known here.
+    fn stock_hint(&self, drop: &DropId) -> Option<Arc<StockHint>>;
+
+    /// Whether admissions went to order before, all in one go. `Perhaps` is always a safe answer; `Never`
+    /// is only given where whoever went before would have been seen. An admission that says [`Going::Now`]
+    /// is `Perhaps` from then on, until its session ends.
+    fn go_to_order<'a>(
+        &'a self,
+        drop: &'a DropId,
+        admissions: Vec<(AdmissionId, Going)>,
+        now: Timestamp,
+    ) -> Answer<'a, Vec<Went>>;
 
     /// Makes durable what may lag behind. To be called about twice a second, and at the end.
     fn flush(&self, now: Timestamp) -> Answer<'_, ()>;

@@ -12,6 +12,7 @@ pub mod decision;
 pub mod draw;
 pub mod estimate;
 pub mod health;
+pub mod hint;
 pub mod id;
 pub mod money;
 pub mod outflow;
@@ -29,6 +30,7 @@ pub mod window;
 
 pub use decision::{Decision, Intent, Question, Refusal, RouteClass, Standing};
 pub use estimate::{Chance, Flow, StockLevel, Wait};
+pub use hint::{Keeper, StockHint};
 pub use id::{AdmissionId, DropId, InvalidName, Number, OrderId, Rank, ShopperKey, Sku};
 pub use money::{Currency, Money, UnknownCurrency};
 pub use outflow::{Bound, Outflow, Readings, Room};

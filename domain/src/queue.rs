@@ -177,6 +177,11 @@ impl Queue {
         self.sessions.get(admission)
     }
 
+    /// How many sessions are active.
+    pub fn active(&self) -> u64 {
+        self.sessions.count()
+    }
+
     /// Lets time take effect: the start, sessions that end, places that lapse.
     pub fn settle(&mut self, now: Timestamp) {
         if !self.started && now >= self.rules.schedule.event_start {

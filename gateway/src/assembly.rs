@@ -27,6 +27,7 @@ use crate::room::door::HouseDoor;
 use crate::room::page::RefusalPages;
 use crate::room::{Room, ShopperApi};
 use crate::telemetry::edge::EdgeCounts;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::stores::TimedQueues;
 
 use backend::{Backend, QueueBackend};
@@ -83,8 +84,9 @@ pub async fn migrate(config: &Config, ground: &Ground) -> anyhow::Result<()> {
 
 /// The orders of a house that runs elsewhere on the same ledger: to be looked at, not worked on.
 pub async fn look_into(config: &Config, ground: &Ground) -> anyhow::Result<Checkout> {
-    let backend = Backend::open(config, Role::Gateway, ground).await?;
-    Ok(Base::open(config, Role::Gateway, ground, &backend)
+    let metrics = Metrics::new()?;
+    let backend = Backend::open(config, Role::Gateway, ground, &metrics).await?;
+    Ok(Base::open(config, Role::Gateway, ground, &backend, metrics)
         .await?
         .checkout)
 }
@@ -92,8 +94,9 @@ pub async fn look_into(config: &Config, ground: &Ground) -> anyhow::Result<Check
 impl Doorline {
     /// Opens everything that `config` describes for `role`, and begins to serve.
     pub async fn open(config: &Config, role: Role, ground: &Ground) -> anyhow::Result<Self> {
-        let mut backend = Backend::open(config, role, ground).await?;
-        let base = Base::open(config, role, ground, &backend).await?;
+        let metrics = Metrics::new()?;
+        let mut backend = Backend::open(config, role, ground, &metrics).await?;
+        let base = Base::open(config, role, ground, &backend, metrics).await?;
         let queue = backend.queue.take();
         let queue = queue.context("a worker has no door: it is opened as a worker")?;
         let desk = open_desk(config, ground, &base, queue).await?;

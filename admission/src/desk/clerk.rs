@@ -1,4 +1,4 @@
-//! The clerk: takes joins and signs of life as they come, and asks the store once for all that
+//! The clerk: takes joins, signs of life and orders as they come, and asks the store once for all that
 //! came in the same moment.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{Door, Inner};
-use crate::store::{JoinRequest, Unavailable};
+use crate::store::{Going, JoinRequest, Unavailable, Went};
 
 /// Most errands waiting. At ten thousand joins a second, under a second of them.
 pub(super) const ERRANDS_MAX: usize = 8_192;
@@ -25,11 +25,13 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 type JoinAnswer = Result<Result<Joined, JoinRefusal>, Unavailable>;
 type RenewAnswer = Result<Option<Timestamp>, Unavailable>;
+type OrderAnswer = Result<Went, Unavailable>;
 
 /// Something the clerk does for somebody who waits for it.
 pub(super) enum Errand {
     Join(DropId, JoinRequest, oneshot::Sender<JoinAnswer>),
     Renew(DropId, AdmissionId, oneshot::Sender<RenewAnswer>),
+    Order(DropId, (AdmissionId, Going), oneshot::Sender<OrderAnswer>),
 }
 
 /// What one drop is asked in one round.
@@ -37,6 +39,7 @@ pub(super) enum Errand {
 struct Round {
     joins: Vec<(JoinRequest, oneshot::Sender<JoinAnswer>)>,
     renewals: Vec<(AdmissionId, oneshot::Sender<RenewAnswer>)>,
+    orders: Vec<((AdmissionId, Going), oneshot::Sender<OrderAnswer>)>,
 }
 
 /// Does errands until `stop`, and those that have come by then.
@@ -96,13 +99,20 @@ fn by_drop(errands: impl Iterator<Item = Errand>) -> BTreeMap<DropId, Round> {
             Errand::Renew(drop, admission, answer) => {
                 rounds.entry(drop).or_default().renewals.push((admission, answer));
             }
+            Errand::Order(drop, going, answer) => {
+                rounds.entry(drop).or_default().orders.push((going, answer));
+            }
         }
     }
     rounds
 }
 
 impl Round {
+    /// Orders first: their shoppers hold a session, and nobody gains by letting them wait.
     async fn run(self, inner: &Inner, door: &Door) {
+        if !self.orders.is_empty() {
+            self::order(inner, door, self.orders).await;
+        }
         if !self.joins.is_empty() {
             self::join(inner, door, self.joins).await;
         }
@@ -124,6 +134,16 @@ async fn renew(inner: &Inner, door: &Door, renewals: Vec<(AdmissionId, oneshot::
         inner.store.renew(&door.drop, admissions, inner.clock.now()).await,
         waiting,
     );
+}
+
+async fn order(
+    inner: &Inner,
+    door: &Door,
+    orders: Vec<((AdmissionId, Going), oneshot::Sender<OrderAnswer>)>,
+) {
+    let (admissions, waiting): (Vec<_>, Vec<_>) = orders.into_iter().unzip();
+    let asked = inner.store.go_to_order(&door.drop, admissions, inner.clock.now());
+    deal(asked.await, waiting);
 }
 
 /// Gives everybody their part of the answer. Who has gone away does not matter to the rest.

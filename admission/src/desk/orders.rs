@@ -3,9 +3,10 @@
 use domain::queue::{Command, EndReason};
 use domain::{AdmissionId, Clock, Control, DropId, DropRules};
 
+use super::clerk::{self, Errand};
 use super::{Admission, Door, JoinError};
 use crate::caller;
-use crate::store::Unavailable;
+use crate::store::{Going, Unavailable, Went};
 
 impl Admission {
     /// Ends a session from outside (upstream or operator). Its token opens nothing from now on.
@@ -16,6 +17,21 @@ impl Admission {
     /// Notes that the session's order is complete; ends it where the rules say so.
     pub async fn complete(&self, drop: &DropId, admission: AdmissionId) -> Result<(), Unavailable> {
         self.end(drop, admission, EndReason::Completed).await
+    }
+
+    /// Whether an admission went to order before, through any gateway; and that it does so now. Batched
+    /// with everybody else of the moment.
+    pub async fn go_to_order(
+        &self,
+        drop: &DropId,
+        admission: AdmissionId,
+        going: Going,
+    ) -> Result<Went, Unavailable> {
+        let drop = drop.clone();
+        clerk::ask(&self.inner, |answer| {
+            Errand::Order(drop, (admission, going), answer)
+        })
+        .await
     }
 
     /// Notes that the session holds an order, without ending it: its shopper no longer counts as

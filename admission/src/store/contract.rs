@@ -13,10 +13,15 @@ use domain::{
     Timestamp,
 };
 
-use super::{JoinRequest, QueueStore};
+use super::{Going, JoinRequest, QueueStore, Went};
 
+mod hint;
 mod history;
 
+pub(crate) use hint::{
+    a_reading_is_seen_with_the_view, a_silent_keeper_is_replaced, offers_agree_with_the_rule,
+    who_went_to_order_is_known_while_the_session_lasts,
+};
 pub(crate) use history::{replay, replay_under, steps, tight_rules};
 
 /// The instant at which a suite's clock starts.

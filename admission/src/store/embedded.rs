@@ -7,6 +7,7 @@
 //! follows within half a second.
 
 mod block;
+mod hint;
 mod journal;
 mod rows;
 mod schema;
@@ -21,9 +22,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use domain::draw::Seed;
 use domain::queue::{Advance, Claim, Claimant, Command, EndReason, JoinRefusal, Joined, Moment, Stale, View};
-use domain::{AdmissionId, Control, DropId, DropRules, Entropy, Rank, Span, Timestamp};
+use domain::{AdmissionId, Control, DropId, DropRules, Entropy, Rank, Span, StockHint, Timestamp};
 
-use super::{Answer, JoinRequest, QueueStore, StoreOpenError, Unavailable};
+use super::{Answer, Going, JoinRequest, QueueStore, StoreOpenError, Unavailable, Went};
 use journal::Journal;
 use shelf::{Settled, Shelf};
 
@@ -173,6 +174,26 @@ impl QueueStore for EmbeddedStore {
                 queue.control(command, Moment { now, ..at })
             })
         })
+    }
+
+    fn offer_stock<'a>(&'a self, drop: &'a DropId, reading: StockHint, now: Timestamp) -> Answer<'a, ()> {
+        Box::pin(async move {
+            self.queue_of(drop)?.hints.offer(reading, now);
+            Ok(())
+        })
+    }
+
+    fn stock_hint(&self, drop: &DropId) -> Option<Arc<StockHint>> {
+        self.queue_of(drop).ok()?.hints.latest()
+    }
+
+    fn go_to_order<'a>(
+        &'a self,
+        drop: &'a DropId,
+        admissions: Vec<(AdmissionId, Going)>,
+        _now: Timestamp,
+    ) -> Answer<'a, Vec<Went>> {
+        Box::pin(async move { Ok(self.queue_of(drop)?.go_to_order(&admissions)) })
     }
 
     fn flush(&self, now: Timestamp) -> Answer<'_, ()> {

@@ -10,6 +10,7 @@
 
 mod configure;
 mod draw;
+mod hint;
 mod join;
 mod journal;
 mod keys;
@@ -32,18 +33,20 @@ use std::sync::{Arc, PoisonError, RwLock};
 use domain::draw::{Draw, Seed};
 use domain::queue::{Advance, Claim, Claimant, Command, EndReason, JoinRefusal, Joined, Moment, Stale, View};
 use domain::{
-    AdmissionId, Control, DropId, DropRules, Entropy, Number, Rank, ShopperKey, Span, StockState, Timestamp,
+    AdmissionId, Control, DropId, DropRules, Entropy, Number, Rank, ShopperKey, Span, StockHint, StockState,
+    Timestamp,
 };
 
 use moka::sync::Cache;
 
 use self::journal::Journal;
+pub use self::link::Watch;
 use self::link::{Link, Words};
 use self::marks::{Era, Marks, Row};
 use self::reply::{Reply, nonsense};
 use self::script::{Named, Scripts};
 use self::shelf::{Known, Shelf};
-use super::{Answer, JoinRequest, QueueStore, Unavailable};
+use super::{Answer, Going, JoinRequest, QueueStore, Unavailable, Went};
 
 /// How often a script is sent again because the drop had to be started first, or because ranks
 /// were computed with another order: each happens once per start, so this is plenty.
@@ -128,6 +131,13 @@ impl RedisStore {
             shelves: RwLock::default(),
             written: Cache::new(WRITTEN_MAX),
         })
+    }
+
+    /// Tells `watch` of every command from here on.
+    #[must_use]
+    pub fn watched_by(mut self, watch: Arc<dyn Watch>) -> Self {
+        self.link.watch = watch;
+        self
     }
 
     fn shelf(&self, drop: &DropId) -> Result<Arc<Shelf>, Unavailable> {
@@ -339,6 +349,23 @@ impl QueueStore for RedisStore {
 
     fn control<'a>(&'a self, drop: &'a DropId, command: Command, at: Moment) -> Answer<'a, Control> {
         Box::pin(self.command(drop, command, at))
+    }
+
+    fn offer_stock<'a>(&'a self, drop: &'a DropId, reading: StockHint, now: Timestamp) -> Answer<'a, ()> {
+        Box::pin(self.offer(drop, reading, now))
+    }
+
+    fn stock_hint(&self, drop: &DropId) -> Option<Arc<StockHint>> {
+        self.shelf(drop).ok()?.hint.load_full()
+    }
+
+    fn go_to_order<'a>(
+        &'a self,
+        drop: &'a DropId,
+        admissions: Vec<(AdmissionId, Going)>,
+        now: Timestamp,
+    ) -> Answer<'a, Vec<Went>> {
+        Box::pin(self.go(drop, admissions, now))
     }
 
     fn flush(&self, now: Timestamp) -> Answer<'_, ()> {

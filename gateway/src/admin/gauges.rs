@@ -83,7 +83,7 @@ fn queue(metrics: &Metrics, front: &Front, drop: &DropId) {
 
 fn checkout(admin: &Admin) {
     let (metrics, figures) = (&admin.metrics, admin.house.figures());
-    for (drop, sku, level) in admin.house.levels().iter() {
+    for (drop, sku, level) in &admin.house.levels() {
         let set = |state: &str, units: u32| {
             metrics
                 .stock_units

@@ -23,7 +23,7 @@ type Shared = State<Arc<Admin>>;
 
 /// Who acts, in the operators' log: the API has one token, so it has one name.
 const ACTOR: &str = "admin";
-/// The ledger is read four times a second; silent for this long, it is not working.
+/// Every process asks the ledger for its figures once a second; silent for this long, it is not working.
 const LEDGER_SILENCE_MAX: Span = Span::from_secs(5);
 /// Orders listed at once unless asked otherwise.
 const ORDERS_SHOWN: u32 = 100;

@@ -13,6 +13,7 @@ use checkout_worker::ledger::Ledger;
 use super::{Ground, Role};
 use crate::admin::Sign;
 use crate::config::{BackendMode, Config};
+use crate::telemetry::metrics::Metrics;
 
 /// The adapters of one process, opened.
 pub(super) struct Backend {
@@ -34,10 +35,15 @@ pub(super) struct QueueBackend {
 
 impl Backend {
     /// Opens what `role` needs.
-    pub(super) async fn open(config: &Config, role: Role, ground: &Ground) -> anyhow::Result<Self> {
+    pub(super) async fn open(
+        config: &Config,
+        role: Role,
+        ground: &Ground,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Self> {
         match config.backend.mode {
             BackendMode::Embedded => embedded::open(config, role, ground),
-            BackendMode::Distributed => distributed::open(config, role, ground).await,
+            BackendMode::Distributed => distributed::open(config, role, ground, metrics).await,
         }
     }
 }

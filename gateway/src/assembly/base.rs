@@ -9,12 +9,13 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use checkout_worker::checkout::Part;
 use checkout_worker::{Checkout, CheckoutConfig, Ports};
+use domain::Keeper;
 use tokio_util::sync::CancellationToken;
 
 use super::backend::Backend;
 use super::errands::Errands;
 use super::payment::Sandbox;
-use super::readings::House;
+use super::readings::{House, Shared};
 use super::{Ground, Role, payment, terms};
 use crate::admin::{Admin, AdminService, Front, Sign};
 use crate::config::secret::admin::admin_token;
@@ -24,7 +25,7 @@ use crate::edge::observe::Unobserved;
 use crate::supervisor::Supervisor;
 use crate::telemetry::checkout::CheckoutCounts;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::stores::TimedLedger;
+use crate::telemetry::stores::{TimedLedger, TimedQueues};
 
 /// Admin connections at once: scrapers, dashboards and a few terminals.
 const ADMIN_CONNECTIONS_MAX: usize = 256;
@@ -64,10 +65,12 @@ impl Base {
         role: Role,
         ground: &Ground,
         backend: &Backend,
+        metrics: Metrics,
     ) -> anyhow::Result<Self> {
-        let (supervisor, metrics) = (Supervisor::new(), Metrics::new()?);
+        let supervisor = Supervisor::new();
         metrics.build_info.with_label_values(&BUILD).set(1);
-        let errands = Arc::new(Errands::default());
+        let house = Arc::new(house(config, ground, backend, &metrics));
+        let errands = Arc::new(Errands::of(Arc::clone(&house)));
         let payment = payment::open(config, ground, &supervisor).await?;
         let sandbox = payment.sandbox.clone();
         let told = CheckoutCounts::new(metrics.clone(), Arc::new(Arc::clone(&errands)));
@@ -85,7 +88,6 @@ impl Base {
             ..CheckoutConfig::new(drops, payment.signing)
         };
         let checkout = Checkout::open(behaviour, ports).await?;
-        let house = Arc::new(House::new(Arc::clone(&ground.clock)));
         house.read_stock(&checkout).await;
         house.read_figures(&checkout).await;
         Ok(Self {
@@ -152,6 +154,21 @@ impl Base {
         }
         tracing::info!("Doorline has stopped");
     }
+}
+
+/// The readings of this process, shared with other gateways where it has a queue store.
+fn house(config: &Config, ground: &Ground, backend: &Backend, metrics: &Metrics) -> House {
+    let selling = config.drops.iter().filter(|drop| drop.checkout.is_some());
+    let shared = backend.queue.as_ref().map(|queue| {
+        let mut keeper = [0; 8];
+        ground.entropy.fill(&mut keeper);
+        Shared {
+            keeper: Keeper(u64::from_le_bytes(keeper)),
+            queues: Arc::new(TimedQueues::new(Arc::clone(&queue.store), metrics)),
+        }
+    });
+    let drops = selling.map(|drop| drop.id.clone()).collect();
+    House::new(Arc::clone(&ground.clock), drops, shared)
 }
 
 fn drops(config: &Config) -> BTreeMap<domain::DropId, Arc<DropConfig>> {

@@ -1,6 +1,11 @@
 //! What one half of the house must know of the other: stock and backlog from the checkout,
 //! health from the edge, carried to the queue as values. Refreshed a few times a second, so
 //! that nobody who asks has to wait.
+//!
+//! Of several gateways one reads the stock for all (`domain::hint`): the others find what it has read
+//! in the queue store's hint, and read the ledger themselves when that is missing or old.
+
+mod stock;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,12 +19,14 @@ use checkout_worker::checkout::Figures;
 use domain::health::{Health, Interval};
 use domain::pool::Level;
 use domain::saga::StateName;
-use domain::{Clock, DropId, Readings, Sku, Span, StockLevel, Timestamp};
+use domain::{Clock, DropId, Readings, Sku, Span, StockHint, StockLevel, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::edge::observe::UpstreamOutcome;
+pub use stock::Shared;
 
-/// How often the stock is read. A shopper is told "sold out" at most this much late.
+/// How often the stock is read. A shopper is told "sold out" at most this much late, and one tick of the queue
+/// where another gateway has read it.
 const REFRESH: Duration = Duration::from_millis(250);
 /// An upstream that takes longer than this to begin its answers is let rest.
 const LATENCY_TARGET: Span = Span::from_secs(2);
@@ -33,7 +40,14 @@ type Levels = Vec<(DropId, Sku, Level)>;
 /// The latest readings of all drops.
 pub struct House {
     clock: Arc<dyn Clock>,
-    stock: ArcSwap<Levels>,
+    /// Every drop that sells something.
+    drops: Vec<DropId>,
+    /// None for a worker: it paces nobody, and reads once a second.
+    shared: Option<Shared>,
+    /// The latest reading of each drop that was used, our own or another's.
+    stock: ArcSwap<BTreeMap<DropId, Arc<StockHint>>>,
+    /// When units last came back through this process: no reading of before may turn anybody away.
+    returned_at: AtomicU64,
     figures: ArcSwap<Figures>,
     /// When the ledger last answered.
     read_at: AtomicU64,
@@ -50,11 +64,14 @@ struct Seen {
 }
 
 impl House {
-    /// A house that has read nothing yet.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
+    /// A house of these drops that has read nothing yet.
+    pub fn new(clock: Arc<dyn Clock>, drops: Vec<DropId>, shared: Option<Shared>) -> Self {
         Self {
             clock,
+            drops,
+            shared,
             stock: ArcSwap::default(),
+            returned_at: AtomicU64::new(0),
             figures: ArcSwap::default(),
             read_at: AtomicU64::new(0),
             health: Mutex::default(),
@@ -68,37 +85,35 @@ impl House {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut round = 0_u32;
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            self.read_stock(checkout).await;
             round = round.wrapping_add(1);
-            if round.is_multiple_of(REFRESHES_PER_INTERVAL) {
+            let is_full = round.is_multiple_of(REFRESHES_PER_INTERVAL);
+            if is_full || self.shared.is_some() {
+                self.read_stock(checkout).await;
+            }
+            if is_full {
                 self.read_figures(checkout).await;
                 self.close_interval();
             }
         }
     }
 
-    /// Reads the stock once. A ledger that fails leaves the last levels standing: they pace the
-    /// outflow, and what they may get wrong the ledger itself refuses.
-    pub async fn read_stock(&self, checkout: &Checkout) {
-        match checkout.levels().await {
-            Ok(levels) => {
-                self.stock.store(Arc::new(levels));
-                self.read_at
-                    .store(self.clock.now().as_millis(), Ordering::Relaxed);
-            }
-            Err(error) => tracing::warn!(%error, "the stock cannot be read"),
-        }
-    }
-
     /// Reads the ledger's other figures once; where it fails, the last ones stand as well.
     pub async fn read_figures(&self, checkout: &Checkout) {
         match checkout.figures().await {
-            Ok(figures) => self.figures.store(Arc::new(figures)),
+            Ok(figures) => {
+                self.ledger_answered();
+                self.figures.store(Arc::new(figures));
+            }
             Err(error) => tracing::warn!(%error, "the ledger's figures cannot be read"),
         }
     }
 
-    /// How long ago the ledger last answered.
+    fn ledger_answered(&self) {
+        self.read_at
+            .store(self.clock.now().as_millis(), Ordering::Relaxed);
+    }
+
+    /// How long ago the ledger last answered this process; what another has read says nothing about that.
     pub fn ledger_silence(&self) -> Span {
         self.clock
             .now()
@@ -111,8 +126,15 @@ impl House {
     }
 
     /// Every drop's stock as last read.
-    pub fn levels(&self) -> Arc<Levels> {
-        self.stock.load_full()
+    pub fn levels(&self) -> Levels {
+        let of_drop = |drop: &DropId| {
+            let reading = self.reading(drop);
+            let levels = reading.map(|reading| reading.levels.clone());
+            let levels = levels.unwrap_or_default().into_iter();
+            let named = |(sku, level)| (drop.clone(), sku, level);
+            levels.map(named).collect::<Vec<_>>()
+        };
+        self.drops.iter().flat_map(of_drop).collect()
     }
 
     /// The checkout's other figures as last read.
@@ -122,9 +144,8 @@ impl House {
 
     /// One drop's stock as last read.
     pub fn stock(&self, drop: &DropId) -> BTreeMap<Sku, Level> {
-        let levels = self.stock.load();
-        let of_drop = levels.iter().filter(|(id, ..)| id == drop);
-        of_drop.map(|(_, sku, level)| (sku.clone(), *level)).collect()
+        self.reading(drop)
+            .map_or_else(BTreeMap::new, |reading| reading.levels.iter().cloned().collect())
     }
 
     /// Notes how one exchange with the upstream went.
@@ -174,19 +195,18 @@ impl House {
 impl Outside for House {
     fn readings(&self, drop: &DropId) -> Readings {
         let figures = self.figures.load();
-        let stock = self.stock.load();
-        let levels = stock
-            .iter()
-            .filter(|(id, ..)| id == drop)
-            .map(|(_, _, level)| level);
-        let stock = levels.fold(None, |sum: Option<StockLevel>, level| {
-            let sum = sum.unwrap_or_default();
-            Some(StockLevel {
-                available: sum.available + u64::from(level.available()),
-                reserved: sum.reserved + u64::from(level.held),
-                sold: sum.sold + u64::from(level.sold),
-            })
-        });
+        let reading = self.reading(drop);
+        let levels = reading.iter().flat_map(|reading| &reading.levels);
+        let stock = levels
+            .map(|(_, level)| level)
+            .fold(None, |sum: Option<StockLevel>, level| {
+                let sum = sum.unwrap_or_default();
+                Some(StockLevel {
+                    available: sum.available + u64::from(level.available()),
+                    reserved: sum.reserved + u64::from(level.held),
+                    sold: sum.sold + u64::from(level.sold),
+                })
+            });
         let waiting = |state: StateName| matches!(state, StateName::Accepted | StateName::Authorising);
         let backlog = figures
             .gauges

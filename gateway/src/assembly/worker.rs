@@ -8,6 +8,7 @@ use super::backend::Backend;
 use super::base::Base;
 use super::{Ground, Role};
 use crate::config::Config;
+use crate::telemetry::metrics::Metrics;
 
 /// A worker in this process, running.
 pub struct Worker {
@@ -23,8 +24,9 @@ pub struct Worker {
 impl Worker {
     /// Opens what a worker needs and begins to work.
     pub async fn open(config: &Config, ground: &Ground) -> anyhow::Result<Self> {
-        let backend = Backend::open(config, Role::Worker, ground).await?;
-        let base = Base::open(config, Role::Worker, ground, &backend).await?;
+        let metrics = Metrics::new()?;
+        let backend = Backend::open(config, Role::Worker, ground, &metrics).await?;
+        let base = Base::open(config, Role::Worker, ground, &backend, metrics).await?;
         base.run();
         let Backend { signs, hold, .. } = backend;
         let admin_address = base.serve_admin(config, ground, None, signs)?;

@@ -1,6 +1,7 @@
 //! The orders API: reserve, pay, look, cancel. Amounts are never taken from the client.
 
 mod events;
+mod gate;
 mod twins;
 mod wire;
 
@@ -38,12 +39,14 @@ impl Room {
             .twins
             .enter(&session.shopper, client_key.as_str())
             .ok_or_else(in_flight)?;
+        let lines = lines(&body)?;
+        self.gate(drop, session.admission, &lines).await?;
         let purchase = Purchase {
             drop: drop.clone(),
             shopper: session.shopper,
             admission: session.admission,
             client_key,
-            lines: lines(&body)?,
+            lines,
             method: body.payment_method.as_deref().map(method).transpose()?,
             email: body.email.as_deref().map(email).transpose()?,
         };
@@ -195,17 +198,19 @@ fn ledger_problem(error: &LedgerError) -> Problem {
     .retry_after(Span::from_secs(2))
 }
 
+fn sold_out(left: Vec<Line>) -> Problem {
+    let left: serde_json::Map<_, _> = left
+        .into_iter()
+        .map(|line| (line.sku.to_string(), line.quantity.into()))
+        .collect();
+    Problem::new(StatusCode::CONFLICT, "sold-out", "Too little is left").with("left", left)
+}
+
 fn reserve_problem(error: ReserveError) -> Problem {
     match error {
         ReserveError::UnknownDrop(_) => unknown_drop(),
         ReserveError::UnknownSku(_) | ReserveError::Malformed => invalid(error.to_string()),
-        ReserveError::SoldOut { left } => {
-            let left: serde_json::Map<_, _> = left
-                .into_iter()
-                .map(|line| (line.sku.to_string(), line.quantity.into()))
-                .collect();
-            Problem::new(StatusCode::CONFLICT, "sold-out", "Too little is left").with("left", left)
-        }
+        ReserveError::SoldOut { left } => sold_out(left),
         ReserveError::LimitExceeded { limit, has } => {
             let title = "That is more than one shopper may have";
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "limit-exceeded", title)

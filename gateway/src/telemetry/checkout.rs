@@ -14,6 +14,9 @@ use super::metrics::Metrics;
 
 /// Receives the checkout's notices.
 pub trait Listening: Send + Sync {
+    /// An order came to this state in this process. Comes from the hot path: it must not block.
+    fn transition(&self, to: StateName);
+
     /// An order came to an end that the merchant and the queue should know of. At least once.
     fn notice(&self, notice: &OrderNotice);
 }
@@ -33,6 +36,7 @@ impl CheckoutCounts {
 
 impl Observer for CheckoutCounts {
     fn transition(&self, drop: &DropId, from: Option<StateName>, to: StateName) {
+        self.listening.transition(to);
         let from = from.map_or("none", StateName::as_str);
         self.metrics
             .order_transitions
@@ -116,6 +120,7 @@ mod tests {
     struct Deaf;
 
     impl Listening for Deaf {
+        fn transition(&self, _: StateName) {}
         fn notice(&self, _: &OrderNotice) {}
     }
 

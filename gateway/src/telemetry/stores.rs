@@ -3,8 +3,10 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use admission::store::{Answer, JoinRequest, QueueStore};
+use admission::store::redis::Watch;
+use admission::store::{Answer, Going, JoinRequest, QueueStore, Went};
 use checkout_worker::ledger::{
     Acceptance, Applied, AuditEntry, AuditSums, Channel, DropPlan, Gauges, Ledger, LedgerReply, NewOrder,
     Opened, OrderFilter, OrderRecord, Pending, Reservation, StockChange, StockChanged, Transition,
@@ -12,7 +14,7 @@ use checkout_worker::ledger::{
 use domain::pool::Level;
 use domain::queue::{Advance, Claim, Claimant, Command, EndReason, JoinRefusal, Joined, Moment, Stale, View};
 use domain::saga::PaymentMethod;
-use domain::{AdmissionId, Control, DropId, DropRules, OrderId, Rank, Sku, Span, Timestamp};
+use domain::{AdmissionId, Control, DropId, DropRules, OrderId, Rank, Sku, Span, StockHint, Timestamp};
 use prometheus::HistogramVec;
 use tokio::time::Instant;
 
@@ -30,6 +32,25 @@ pub struct TimedLedger {
 pub struct TimedQueues {
     inner: Arc<dyn QueueStore>,
     watch: Stopwatch,
+}
+
+/// Counts and measures what Redis itself is asked for: an operation of the queue store may take several
+/// commands, and many joins share one.
+pub struct RedisWatch(HistogramVec);
+
+impl RedisWatch {
+    /// Measures into `metrics`.
+    pub fn new(metrics: &Metrics) -> Self {
+        Self(metrics.store_duration.clone())
+    }
+}
+
+impl Watch for RedisWatch {
+    fn sent(&self, op: &'static str, took: Duration) {
+        self.0
+            .with_label_values(&["redis", op])
+            .observe(took.as_secs_f64());
+    }
 }
 
 struct Stopwatch {
@@ -122,6 +143,13 @@ impl QueueStore for TimedQueues {
         end_session<'a>(drop: &'a DropId, admission: AdmissionId, reason: EndReason, now: Timestamp) -> ();
         note_order<'a>(drop: &'a DropId, admission: AdmissionId, now: Timestamp) -> ();
         control<'a>(drop: &'a DropId, command: Command, at: Moment) -> Control;
+        offer_stock<'a>(drop: &'a DropId, reading: StockHint, now: Timestamp) -> ();
+        go_to_order<'a>(drop: &'a DropId, admissions: Vec<(AdmissionId, Going)>, now: Timestamp) -> Vec<Went>;
         flush<'a>(now: Timestamp) -> ();
+    }
+
+    /// From memory: nothing to measure.
+    fn stock_hint(&self, drop: &DropId) -> Option<Arc<StockHint>> {
+        self.inner.stock_hint(drop)
     }
 }

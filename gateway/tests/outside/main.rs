@@ -23,8 +23,14 @@ mod program;
 mod queue;
 mod race;
 mod refusals;
+mod reservations;
 mod security;
+mod shared;
+mod shared_polls;
+mod shared_stock;
 mod shopper_api;
+#[path = "../../benches/reservations/stampede.rs"]
+mod stampede;
 mod stream;
 mod vendor;
 mod webhooks;

@@ -1,6 +1,7 @@
 //! Joins and signs of life that come in the same moment go to the store together.
 
 use super::*;
+use crate::store::{Going, Went};
 
 /// Whether anybody's join has reached the store.
 fn a_join(store: &Faulty) -> bool {
@@ -190,4 +191,45 @@ async fn signs_of_life_go_together_and_each_gets_its_own_answer() {
         );
     }
     assert_eq!(*house.store.renewals.lock().unwrap(), [1, 4]);
+}
+
+#[tokio::test]
+async fn those_who_go_to_order_in_one_moment_ask_together() {
+    let house = House::new(rules(10, 600)).await;
+    let mut inside = Vec::new();
+    for _ in 0..4 {
+        let shopper = house.join().await;
+        house
+            .until(|snapshot| snapshot.frontier.0 > shopper.1.place.number.0)
+            .await;
+        inside.push(house.admit(&shopper).await.admission);
+    }
+    let closed = house.store.gate.write().await;
+    let mut going = JoinSet::new();
+    for (nth, admission) in inside.iter().chain([&inside[0]]).copied().enumerate() {
+        let desk = house.desk.clone();
+        going.spawn(async move {
+            let went = desk.go_to_order(&aurora(), admission, Going::Now).await;
+            (nth, went.unwrap())
+        });
+        if nth == 0 {
+            house.asked(|store| store.orders.lock().unwrap().len() == 1).await;
+        }
+    }
+    house.waiting(4).await;
+    drop(closed);
+    for (nth, went) in going.join_all().await {
+        let again = nth == 4;
+        assert_eq!(went == Went::Perhaps, again, "the {nth}th");
+    }
+    assert_eq!(*house.store.orders.lock().unwrap(), [1, 4]);
+}
+
+#[tokio::test]
+async fn whoever_asks_about_an_order_while_the_store_is_away_is_told_so() {
+    let house = House::new(rules(10, 600)).await;
+    house.store.set_away(true);
+    let (drop, nobody) = (aurora(), AdmissionId([1; 16]));
+    let asked = house.desk.go_to_order(&drop, nobody, Going::Perhaps);
+    assert!(asked.await.is_err());
 }

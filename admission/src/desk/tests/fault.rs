@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::queue::{Advance, Claim, Claimant, EndReason, JoinRefusal, Moment, Stale, View};
-use domain::{Control, Rank};
+use domain::{Control, Rank, StockHint};
 use tokio::sync::RwLock;
 
 use super::*;
-use crate::store::{Answer, JoinRequest};
+use crate::store::{Answer, Going, JoinRequest, Went};
 
 /// Passes everything on to another store, unless told otherwise.
 pub(super) struct Faulty {
@@ -16,10 +16,11 @@ pub(super) struct Faulty {
     pub(super) away: AtomicBool,
     /// Before each call of ours, another process makes the same.
     pub(super) overtaken: AtomicBool,
-    /// Joins and renewals wait while somebody writes.
+    /// Joins, renewals and orders wait while somebody writes.
     pub(super) gate: RwLock<()>,
     pub(super) joins: Mutex<Vec<Vec<ShopperKey>>>,
     pub(super) renewals: Mutex<Vec<usize>>,
+    pub(super) orders: Mutex<Vec<usize>>,
     /// Calls that came too late.
     pub(super) stale: Mutex<Vec<Stale>>,
 }
@@ -33,6 +34,7 @@ impl Faulty {
             gate: RwLock::new(()),
             joins: Mutex::default(),
             renewals: Mutex::default(),
+            orders: Mutex::default(),
             stale: Mutex::default(),
         }
     }
@@ -130,6 +132,27 @@ impl QueueStore for Faulty {
 
     fn control<'a>(&'a self, drop: &'a DropId, command: Command, at: Moment) -> Answer<'a, Control> {
         self.answer(self.store.control(drop, command, at))
+    }
+
+    fn offer_stock<'a>(&'a self, drop: &'a DropId, reading: StockHint, now: Timestamp) -> Answer<'a, ()> {
+        self.answer(self.store.offer_stock(drop, reading, now))
+    }
+
+    fn stock_hint(&self, drop: &DropId) -> Option<Arc<StockHint>> {
+        self.store.stock_hint(drop)
+    }
+
+    fn go_to_order<'a>(
+        &'a self,
+        drop: &'a DropId,
+        admissions: Vec<(AdmissionId, Going)>,
+        now: Timestamp,
+    ) -> Answer<'a, Vec<Went>> {
+        self.orders.lock().unwrap().push(admissions.len());
+        Box::pin(async move {
+            drop_guard(self.gate.read().await);
+            self.answer(self.store.go_to_order(drop, admissions, now)).await
+        })
     }
 
     fn flush(&self, now: Timestamp) -> Answer<'_, ()> {

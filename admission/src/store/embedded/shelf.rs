@@ -4,12 +4,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::draw::Seed;
 use domain::queue::{Changes, Claim, Claimant, JoinRefusal, Joined, Moment, Queue, Saved, View};
-use domain::{DropId, DropRules, Rank, Span, Timestamp};
+use domain::{AdmissionId, DropId, DropRules, Rank, Span, Timestamp};
 
 use super::block::Blocks;
+use super::hint::Hints;
 use super::journal::{Batch, Durable, Journal};
 use super::rows::{QueueRow, Row};
-use crate::store::JoinRequest;
+use crate::store::{Going, JoinRequest, Went};
 
 /// How often sessions that are over are swept out of the file.
 const SWEEP_EVERY: Span = Span::from_secs(10);
@@ -17,6 +18,7 @@ const SWEEP_EVERY: Span = Span::from_secs(10);
 /// One drop's queue.
 pub(super) struct Shelf {
     drop: DropId,
+    pub(super) hints: Hints,
     state: Mutex<State>,
 }
 
@@ -40,6 +42,8 @@ impl Shelf {
     /// A queue as it was saved, or a new one with `seed`.
     pub(super) fn new(rules: DropRules, saved: Option<Saved>, seed: Seed, now: Timestamp) -> Self {
         let drop = rules.drop.clone();
+        let inside = saved.iter().flat_map(|saved| &saved.sessions);
+        let hints = Hints::after(inside.map(|(admission, _)| *admission));
         let queue = match saved {
             Some(saved) => Queue::restore(rules, saved, now),
             None => Queue::new(rules, seed),
@@ -54,6 +58,7 @@ impl Shelf {
         };
         Self {
             drop,
+            hints,
             state: Mutex::new(state),
         }
     }
@@ -149,6 +154,11 @@ impl Shelf {
             | Claim::Ended => None,
         };
         Settled { answer, durable }
+    }
+
+    /// Who of these went to order before.
+    pub(super) fn go_to_order(&self, admissions: &[(AdmissionId, Going)]) -> Vec<Went> {
+        self.hints.go(&self.lock().queue, admissions)
     }
 
     /// A view is given out only when all it shows is on disk: what was seen never comes undone.

@@ -42,6 +42,10 @@ contract!(
     an_unknown_drop_is_refused,
     the_random_method_serves_by_lot,
     time_does_not_run_back_between_operations,
+    a_reading_is_seen_with_the_view,
+    a_silent_keeper_is_replaced,
+    offers_agree_with_the_rule,
+    who_went_to_order_is_known_while_the_session_lasts,
 );
 
 proptest! {

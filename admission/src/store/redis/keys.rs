@@ -10,7 +10,7 @@ const PREFIX: &str = "doorline";
 
 /// The keys of a drop, in the order of the scripts' KEYS; what each holds is said in
 /// `scripts/shared/head.lua`.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 16] = [
     "head",
     "members",
     "queued",
@@ -25,6 +25,8 @@ const NAMES: [&str; 14] = [
     "calls",
     "call",
     "rebuild",
+    "stock",
+    "went",
 ];
 
 /// One key, by its place among the scripts' KEYS.
@@ -40,6 +42,7 @@ pub(super) enum Key {
     Revoked = 11,
     Calls = 12,
     Call = 13,
+    Went = 16,
 }
 
 /// All keys of one drop.
@@ -95,6 +98,7 @@ mod tests {
             (Key::Revoked, "revoked"),
             (Key::Calls, "calls"),
             (Key::Call, "call"),
+            (Key::Went, "went"),
         ];
         for (key, name) in places {
             assert_eq!(keys.name(key), format!("doorline:{{d:aurora}}:{name}"));

@@ -1,5 +1,6 @@
 //! The way to Redis: one server or a cluster, with a deadline on everything.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
@@ -9,6 +10,7 @@ use redis::io::tcp::TcpSettings;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo, ServerErrorKind, Value,
 };
+use tokio::time::Instant;
 
 use super::keys::{Key, Keys};
 use super::outage::Outage;
@@ -27,10 +29,25 @@ const RECONNECT_TRIES: usize = 3;
 /// A cluster's redirections and reconnections within one request.
 const CLUSTER_TRIES: u32 = 3;
 
+/// Hears of every command that is sent to Redis, by the name of its script. Comes from the hot path: it
+/// must not block.
+pub trait Watch: Send + Sync {
+    /// A command was answered or given up after `took`.
+    fn sent(&self, op: &'static str, took: Duration);
+}
+
+/// Hears everything and says nothing.
+struct Unwatched;
+
+impl Watch for Unwatched {
+    fn sent(&self, _: &'static str, _: Duration) {}
+}
+
 /// A connection that is shared by all who ask.
 pub(super) struct Link {
     wire: Wire,
     outage: Outage,
+    pub(super) watch: Arc<dyn Watch>,
 }
 
 #[derive(Clone)]
@@ -109,16 +126,18 @@ impl Link {
         Self {
             wire,
             outage: Outage::of("redis"),
+            watch: Arc::new(Unwatched),
         }
     }
 
     /// Runs a script on a drop's keys.
     pub(super) async fn run(&self, script: &Named, keys: &Keys, words: &Words) -> Result<Reply, Unavailable> {
         let known = command("EVALSHA", &script.hash, keys, words);
-        let answer = match self.send(&known).await {
+        let answer = match self.send(script.name, &known).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 // The server does not know it, so it was not run: sent in full it is.
-                self.send(&command("EVAL", script.source, keys, words)).await
+                let whole = command("EVAL", script.source, keys, words);
+                self.send(script.name, &whole).await
             }
             answer => answer,
         };
@@ -135,7 +154,7 @@ impl Link {
     ) -> Result<(u64, Vec<Vec<u8>>), Unavailable> {
         let mut scan = redis::cmd("ZSCAN");
         scan.arg(keys.name(key)).arg(cursor).arg("COUNT").arg(SCANNED);
-        let value = self.judged("scan", self.send(&scan).await)?;
+        let value = self.judged("scan", self.send("scan", &scan).await)?;
         let mut reply = Reply::of(value)?;
         let (cursor, mut found) = (reply.number()?, reply.list()?);
         let mut shoppers = Vec::new();
@@ -157,7 +176,7 @@ impl Link {
         }
         let mut get = redis::cmd("HMGET");
         get.arg(keys.name(Key::Members)).arg(shoppers);
-        match self.judged("members", self.send(&get).await)? {
+        match self.judged("members", self.send("members", &get).await)? {
             Value::Array(values) => values
                 .into_iter()
                 .map(|value| match value {
@@ -187,7 +206,8 @@ impl Link {
         }
     }
 
-    async fn send(&self, command: &Cmd) -> redis::RedisResult<Value> {
+    async fn send(&self, op: &'static str, command: &Cmd) -> redis::RedisResult<Value> {
+        let asked_at = Instant::now();
         let answer = async {
             match self.wire.clone() {
                 Wire::One(mut manager) => manager.req_packed_command(command).await,
@@ -195,7 +215,9 @@ impl Link {
             }
         };
         // The client has deadlines of its own per try; this one is for all of them together.
-        match tokio::time::timeout(ANSWER_WITHIN * 2, answer).await {
+        let answer = tokio::time::timeout(ANSWER_WITHIN * 2, answer).await;
+        self.watch.sent(op, asked_at.elapsed());
+        match answer {
             Ok(Ok(value)) => value.extract_error(),
             Ok(Err(error)) => Err(error),
             Err(_) => Err((ErrorKind::Io, "no answer in time").into()),

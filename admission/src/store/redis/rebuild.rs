@@ -110,6 +110,8 @@ impl RedisStore {
         saved: &domain::queue::Saved,
     ) -> Result<(), Unavailable> {
         let (mut sessions, mut records, mut ordered) = (Vec::new(), Vec::new(), Vec::new());
+        // Who went to order is in no record: from here on everybody inside may have.
+        let mut went = Vec::new();
         for (admission, session) in &saved.sessions {
             let drawn = queue.member(&session.shopper).and_then(|member| member.drawn);
             let rank = queue.rank_of(session.number, drawn).0;
@@ -118,6 +120,7 @@ impl RedisStore {
             record.extend_from_slice(&session.shopper.0);
             sessions.push(scored(session.expires_at.as_millis(), &admission.0));
             records.push((admission.0.to_vec(), record));
+            went.push((admission.0.to_vec(), admission.0.to_vec()));
             if session.has_ordered {
                 ordered.push((admission.0.to_vec(), admission.0.to_vec()));
             }
@@ -130,6 +133,7 @@ impl RedisStore {
         self.fill(shelf, era, "ZADD", Key::Sessions, sessions).await?;
         self.fill(shelf, era, "HSET", Key::Session, records).await?;
         self.fill(shelf, era, "SADD", Key::Ordered, ordered).await?;
+        self.fill(shelf, era, "SADD", Key::Went, went).await?;
         self.fill(shelf, era, "ZADD", Key::Revoked, revoked).await?;
         self.fill(shelf, era, "ZADD", Key::Window, window).await
     }

@@ -3,11 +3,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use domain::calls::Call;
 use domain::draw::Draw;
 use domain::queue::{Claimant, Member};
-use domain::{DropId, DropRules, Number, Rank, ShopperKey};
+use domain::{DropId, DropRules, Number, Rank, ShopperKey, StockHint};
 
 use super::keys::Keys;
 use super::marks::{Era, Row, Switches};
@@ -22,6 +22,8 @@ pub(super) struct Shelf {
     pub(super) keys: Keys,
     /// The rules that this gateway was told last.
     pub(super) rules: ArcSwap<DropRules>,
+    /// The stock hint as it was last seen.
+    pub(super) hint: ArcSwapOption<StockHint>,
     /// Held by the one task of this process that rebuilds or ranks.
     pub(super) chores: tokio::sync::Mutex<()>,
     known: Mutex<Known>,
@@ -60,6 +62,7 @@ impl Shelf {
             drop: rules.drop.clone(),
             keys: Keys::of(&rules.drop),
             rules: ArcSwap::from_pointee(rules),
+            hint: ArcSwapOption::empty(),
             chores: tokio::sync::Mutex::new(()),
             known: Mutex::default(),
             behind: Mutex::default(),

@@ -4,7 +4,9 @@
 mod contract_over;
 mod crowd;
 mod faults;
+mod hints;
 mod memory;
+mod operations;
 mod pieces;
 mod record;
 mod repeats;

@@ -2,11 +2,14 @@
 
 mod decode;
 
+use std::sync::Arc;
+
 use domain::calls::Call;
 use domain::queue::{Advance, CLAIM_DELAY, Command, Moment, Stale, View};
 use domain::window::HELD;
 use domain::{AdmissionId, Control, DropId, Rank, Timestamp};
 
+use super::hint::hint_of;
 use super::journal::{WRITTEN_WITHIN, late};
 use super::marks::{Era, Row, Switches};
 use super::reply::nonsense;
@@ -45,6 +48,7 @@ impl RedisStore {
         let head = HeadWords::read(&mut done.reply.list()?)?;
         let calls = calls_of(&mut done.reply.list()?)?;
         let view = view_of(&head, &calls, &mut done.reply, &shelf.rules(), at)?;
+        shelf.hint.store(hint_of(&mut done.reply.list()?)?.map(Arc::new));
         let ranked = head.number("ranked")? == head.number("order")?;
         let era = done.era;
         Ok((Looked { view, era, calls }, ranked))

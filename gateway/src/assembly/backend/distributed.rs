@@ -13,8 +13,15 @@ use super::{Backend, QueueBackend};
 use crate::admin::Sign;
 use crate::assembly::{Ground, Role};
 use crate::config::{Config, Secret};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::stores::RedisWatch;
 
-pub(super) async fn open(config: &Config, role: Role, ground: &Ground) -> anyhow::Result<Backend> {
+pub(super) async fn open(
+    config: &Config,
+    role: Role,
+    ground: &Ground,
+    metrics: &Metrics,
+) -> anyhow::Result<Backend> {
     let address = postgres_of(config, ground)?;
     let ledger = PostgresLedger::open(PostgresConfig::new(address.expose()))
         .await
@@ -25,7 +32,7 @@ pub(super) async fn open(config: &Config, role: Role, ground: &Ground) -> anyhow
         Role::Gateway => (Arc::new(EmbeddedBroker::new(1)) as Arc<dyn Broker>, Vec::new()),
     };
     let queue = match role {
-        Role::All | Role::Gateway => Some(queue(config, ground, &address).await?),
+        Role::All | Role::Gateway => Some(queue(config, ground, &address, metrics).await?),
         Role::Worker => None,
     };
     Ok(Backend {
@@ -73,7 +80,12 @@ fn broker(config: &Config, ground: &Ground) -> anyhow::Result<(Arc<dyn Broker>, 
     Ok((Arc::new(broker), vec![sign]))
 }
 
-async fn queue(config: &Config, ground: &Ground, postgres: &Secret) -> anyhow::Result<QueueBackend> {
+async fn queue(
+    config: &Config,
+    ground: &Ground,
+    postgres: &Secret,
+    metrics: &Metrics,
+) -> anyhow::Result<QueueBackend> {
     let source = &config.backend.redis_url;
     let address = source.require("the address of Redis", &ground.environment)?;
     let urls: Vec<String> = address
@@ -94,7 +106,8 @@ async fn queue(config: &Config, ground: &Ground, postgres: &Secret) -> anyhow::R
         .context("cannot open the keys in Postgres")?;
     let store = RedisStore::open(redis, marks, Arc::clone(&ground.entropy))
         .await
-        .context("cannot open the queues in Redis")?;
+        .context("cannot open the queues in Redis")?
+        .watched_by(Arc::new(RedisWatch::new(metrics)));
     Ok(QueueBackend {
         store: Arc::new(store),
         keys,

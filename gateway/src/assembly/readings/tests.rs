@@ -1,6 +1,10 @@
 //! What the queue is told of the shop and of the stock.
 
+use domain::Keeper;
+
 use super::*;
+
+mod stock;
 
 struct Still(AtomicU64);
 
@@ -12,7 +16,8 @@ impl Clock for Still {
 
 fn house() -> (Arc<Still>, House) {
     let clock = Arc::new(Still(AtomicU64::new(60_000)));
-    let house = House::new(Arc::clone(&clock) as Arc<dyn Clock>);
+    let drops = vec![aurora(), DropId::new("borealis").unwrap()];
+    let house = House::new(Arc::clone(&clock) as Arc<dyn Clock>, drops, None);
     (clock, house)
 }
 
@@ -22,6 +27,15 @@ fn aurora() -> DropId {
 
 fn level(total: u32, held: u32, sold: u32) -> Level {
     Level { total, held, sold }
+}
+
+fn note(house: &House, drop: &str, levels: Vec<(Sku, Level)>) {
+    let reading = StockHint {
+        keeper: Keeper(0),
+        read_at: house.now(),
+        levels,
+    };
+    house.note(&DropId::new(drop).unwrap(), &Arc::new(reading));
 }
 
 fn health(house: &House) -> u32 {
@@ -89,12 +103,13 @@ fn an_interval_forgets_what_the_one_before_saw() {
 #[test]
 fn units_of_all_items_of_one_drop_are_added_up_and_other_drops_left_out() {
     let (_, house) = house();
-    let item = |drop: &str, sku: &str, level| (DropId::new(drop).unwrap(), Sku::new(sku).unwrap(), level);
-    house.stock.store(Arc::new(vec![
-        item("aurora", "A-1", level(10, 2, 3)),
-        item("aurora", "A-2", level(5, 0, 5)),
-        item("borealis", "B-1", level(100, 0, 0)),
-    ]));
+    let item = |sku: &str, level| (Sku::new(sku).unwrap(), level);
+    note(
+        &house,
+        "aurora",
+        vec![item("A-1", level(10, 2, 3)), item("A-2", level(5, 0, 5))],
+    );
+    note(&house, "borealis", vec![item("B-1", level(100, 0, 0))]);
     let told = house.readings(&aurora()).stock.unwrap();
     assert_eq!((told.available, told.reserved, told.sold), (5, 2, 8));
     let shown = house.stock(&aurora());

@@ -4,8 +4,8 @@
 use domain::{Number, QueueingMethod};
 
 use super::*;
-use crate::store::JoinRequest;
 use crate::store::contract::shopper;
+use crate::store::{Going, JoinRequest, Went};
 
 /// The files as they are at this instant, in a folder of their own.
 fn snatch(dir: &Path) -> tempfile::TempDir {
@@ -251,4 +251,21 @@ async fn what_time_has_ended_is_on_disk_under_that_time() {
         after.now >= over_at,
         "it is over, and the hour says that it still runs"
     );
+}
+
+#[tokio::test]
+async fn after_a_restart_everybody_inside_may_have_gone_to_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = contract::rules(10, 10);
+    let subject = Subject::open(open(dir.path()), &rules).await;
+    subject.join(&[1, 2]).await;
+    subject.call(2).await.unwrap();
+    subject.claim(1, 1).await;
+    let copy = snatch(dir.path());
+    let after = reopened(copy.path(), &rules, subject.now).await;
+    after.claim(2, 2).await;
+    let asked = [1, 2].map(|name| (contract::claimant(name, Number(name)).admission, Going::Perhaps));
+    let now = after.at().now;
+    let went = after.store.go_to_order(&after.drop, asked.to_vec(), now);
+    assert_eq!(went.await.unwrap(), [Went::Perhaps, Went::Never]);
 }

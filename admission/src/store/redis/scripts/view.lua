@@ -1,10 +1,10 @@
 -- The queue at this moment, from counts and not from lists of shoppers.
 --
 -- ARGV 6 held, for how long a claim counts; 7 delay, how much later claims are counted at
--- Returns {'OK', .., head, calls, counts, revoked, joined_at}
+-- Returns {'OK', .., head, calls, counts, revoked, joined_at, stock}
 --   head: name, value, ..     calls: first rank, rank after, opened_at:called_at:called:shown, ..
 --   counts: waiting, active, ordered, claims, returning
---   joined_at of the first in line, or ''
+--   joined_at of the first in line, or ''     stock: the hint as in head.lua, name, value, ..
 
 if settle() then
   return start_first()
@@ -30,4 +30,4 @@ for field, value in pairs(head) do
   shown[#shown + 1] = field
   shown[#shown + 1] = value
 end
-return answer(shown, calls, counts, redis.call('ZRANGE', KEYS[11], 0, -1), joined_at)
+return answer(shown, calls, counts, redis.call('ZRANGE', KEYS[11], 0, -1), joined_at, redis.call('HGETALL', KEYS[15]))

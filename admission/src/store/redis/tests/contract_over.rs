@@ -51,6 +51,10 @@ contract!(
     a_ticket_brings_its_place_back,
     commands_hold_for_their_drop_alone,
     an_unknown_drop_is_refused,
+    a_reading_is_seen_with_the_view,
+    a_silent_keeper_is_replaced,
+    offers_agree_with_the_rule,
+    who_went_to_order_is_known_while_the_session_lasts,
 );
 
 /// Plays random histories on one server and on the model.

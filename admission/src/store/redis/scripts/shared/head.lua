@@ -15,6 +15,8 @@
 --  12 calls      zset: first ranks of the stretches called, by the first rank after
 --  13 call       hash: first rank -> opened_at:called_at:called:shown
 --  14 rebuild    string: the era that is being written, while one is
+--  15 stock      hash: the stock hint: keeper, read_at, and sku:SKU -> total:held:sold
+--  16 went       set:  admissions with a session that may have gone to order
 --
 -- ARGV, the same for every script
 --   1 era        of the keys, as the durable record has it

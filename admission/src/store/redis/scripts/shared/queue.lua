@@ -43,6 +43,7 @@ local function session_over(admission)
   redis.call('ZREM', KEYS[5], admission)
   redis.call('HDEL', KEYS[6], admission)
   redis.call('SREM', KEYS[7], admission)
+  redis.call('SREM', KEYS[16], admission)
   if not s then
     return
   end
