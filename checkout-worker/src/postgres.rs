@@ -17,6 +17,7 @@ mod schema;
 mod sheet;
 mod stock;
 mod trouble;
+mod turns;
 mod write;
 mod writer;
 

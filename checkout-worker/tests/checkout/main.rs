@@ -23,6 +23,7 @@ mod sandboxed;
 mod signatures;
 mod strays;
 mod support;
+mod turns;
 mod webhooks;
 mod witness;
 mod workers;
