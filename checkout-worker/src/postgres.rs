@@ -254,6 +254,12 @@ impl Ledger for PostgresLedger {
         })
     }
 
+    fn newer(&self, known: Vec<(OrderId, u64)>) -> LedgerReply<'_, Vec<(OrderId, u64)>> {
+        self.call(Kind::Read, "looking for news of orders", |c| {
+            Box::pin(async move { orders::newer(c, &known).await })
+        })
+    }
+
     fn apply(&self, transition: Transition) -> LedgerReply<'_, Applied> {
         let command = Command::Apply(Box::new(transition));
         self.batched("storing a step", command, |answer| match answer {

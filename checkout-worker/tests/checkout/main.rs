@@ -15,6 +15,7 @@ mod house;
 mod lists;
 mod livelock;
 mod many;
+mod news;
 mod purchases;
 mod recovery;
 mod relay;
