@@ -28,6 +28,7 @@ use crate::jobs::{Jobs, Timing};
 use crate::ledger::{DropPlan, ItemPlan, Ledger, LedgerError, Opened};
 use crate::observe::Observer;
 use crate::provider::Provider;
+use crate::turns::Turns;
 use crate::webhook::Signing;
 
 /// The durable switch that keeps payments paused over a restart.
@@ -42,6 +43,8 @@ pub struct Ports {
     pub provider: Arc<dyn Provider>,
     /// How work reaches workers.
     pub broker: Arc<dyn Broker>,
+    /// Whose turn it is at the drain rate, over all who share it.
+    pub turns: Arc<dyn Turns>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// For ids and jitter.
@@ -192,11 +195,12 @@ impl Checkout {
             ledger,
             provider,
             broker,
+            turns,
             clock,
             entropy,
             observer,
         } = ports;
-        let (hub, drain, valve) = (Hub::default(), Drain::default(), Valve::default());
+        let (hub, drain, valve) = (Hub::default(), Drain::new(turns), Valve::default());
         if ledger.switch(PAYMENTS_PAUSED).await? {
             valve.pause();
         }

@@ -117,7 +117,7 @@ impl Driver {
                 }
             }
             let state = step.order.state.name();
-            self.announce(&record, &step);
+            self.announce(&record, &step).await;
             let Some(call) = call else {
                 return Ok(Fed::Rested(state));
             };
@@ -130,7 +130,7 @@ impl Driver {
     }
 
     /// Tells watchers, metrics and people about a step that is in the ledger, and does what it says about the drain.
-    pub fn announce(&self, before: &OrderRecord, step: &Step) {
+    pub async fn announce(&self, before: &OrderRecord, step: &Step) {
         let (id, drop, to) = (step.order.id, &step.order.drop, step.order.state.name());
         if step.from != to {
             self.observer.transition(drop, Some(step.from), to);
@@ -145,7 +145,7 @@ impl Driver {
                     tracing::warn!(order.id = %id, drop.id = %drop, alarm = ?alarm, state = %to, "an order needs a look");
                     self.observer.alarm(*alarm, id);
                 }
-                Effect::SlowDown(hold) => self.drain.slow_down(drop, hold.map(Span::as_duration)),
+                Effect::SlowDown(hold) => self.drain.slow_down(drop, hold.map(Span::as_duration)).await,
                 Effect::Halt => self.valve.halt(),
                 Effect::Call(_) | Effect::Drive | Effect::Notice(_) => {}
             }

@@ -56,9 +56,14 @@ impl Hub {
         }
     }
 
-    /// Orders that are watched now.
+    /// How many orders are watched now.
     pub fn watched(&self) -> usize {
         self.lock().len()
+    }
+
+    /// Which orders are watched now.
+    pub fn orders(&self) -> Vec<OrderId> {
+        self.lock().keys().copied().collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Watched> {

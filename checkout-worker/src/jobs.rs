@@ -2,6 +2,7 @@
 //! compare-and-set on the order, and in calls under derived keys.
 
 mod disown;
+mod news;
 mod reconcile;
 mod recover;
 mod relay;
@@ -52,6 +53,8 @@ pub struct Timing {
     pub audit: Duration,
     /// The durable switches, which another process may have set.
     pub switches: Duration,
+    /// Watched orders, which another process may have changed.
+    pub news: Duration,
 }
 
 impl Default for Timing {
@@ -68,6 +71,7 @@ impl Default for Timing {
             reconcile_window: Duration::from_hours(24),
             audit: Duration::from_mins(1),
             switches: Duration::from_secs(1),
+            news: Duration::from_millis(250),
         }
     }
 }
@@ -89,11 +93,13 @@ pub enum Job {
     Audit,
     /// What operators switched, at whatever process.
     Switches,
+    /// What became of watched orders, at whatever process.
+    News,
 }
 
 impl Job {
     /// Every job there is.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Redrive,
         Self::Sweep,
         Self::Cancel,
@@ -101,6 +107,7 @@ impl Job {
         Self::ReconcileProvider,
         Self::Audit,
         Self::Switches,
+        Self::News,
     ];
 }
 
@@ -142,6 +149,8 @@ pub struct Jobs {
     compared_until: Mutex<Option<Timestamp>>,
     /// Payments to be looked at again.
     unsettled: disown::Unsettled,
+    /// Where watched orders were last known to stand.
+    known: news::Known,
 }
 
 impl Jobs {
@@ -164,6 +173,7 @@ impl Jobs {
             news: Notify::new(),
             compared_until: Mutex::new(None),
             unsettled: disown::Unsettled::default(),
+            known: news::Known::default(),
         }
     }
 
@@ -202,6 +212,7 @@ impl Jobs {
             Job::ReconcileProvider => drop(self.reconcile_with_provider().await?),
             Job::Audit => drop(self.audit().await?),
             Job::Switches => self.follow_switches().await?,
+            Job::News => drop(self.look_for_news().await?),
         }
         Ok(())
     }
@@ -244,7 +255,7 @@ impl Part {
     const fn jobs(self) -> &'static [Job] {
         match self {
             Self::Whole | Self::Payment => &Job::ALL,
-            Self::Counter => &[Job::Switches],
+            Self::Counter => &[Job::Switches, Job::News],
         }
     }
 }
@@ -259,6 +270,7 @@ impl Timing {
             Job::ReconcileProvider => self.reconcile_provider,
             Job::Audit => self.audit,
             Job::Switches => self.switches,
+            Job::News => self.news,
         }
     }
 }

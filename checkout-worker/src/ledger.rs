@@ -417,6 +417,8 @@ pub trait Ledger: Send + Sync {
     fn expire(&self, limit: u32) -> LedgerReply<'_, Vec<OrderRecord>>;
     /// Reads one order.
     fn load(&self, order: OrderId) -> LedgerReply<'_, Option<OrderRecord>>;
+    /// Of these orders, each with a version, those whose version is above it, with the version they have now.
+    fn newer(&self, known: Vec<(OrderId, u64)>) -> LedgerReply<'_, Vec<(OrderId, u64)>>;
     /// Stores a step by compare-and-set on state and version, with its stock entries, attempt and messages.
     fn apply(&self, transition: Transition) -> LedgerReply<'_, Applied>;
     /// Writes a drive message for up to `limit` orders that are due, not leased, not flagged and have none; says how many.

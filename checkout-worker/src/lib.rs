@@ -15,6 +15,7 @@ pub mod provider;
 mod reserving;
 mod row;
 pub mod sqlite;
+pub mod turns;
 pub mod webhook;
 
 pub use checkout::{Checkout, CheckoutConfig, DropTerms, OrderView, Placed, Ports, PublicState, Purchase};

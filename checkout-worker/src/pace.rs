@@ -1,198 +1,274 @@
-//! A rate that many wait for in turn, can be changed while they wait, and gives way when the other side is overrun.
+//! A rate that many wait for in turn, can be changed while they wait, and gives way when the other side is overrun. Turns
+//! come from a lane that other processes may share.
 
-use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use governor::clock::Clock;
-use governor::middleware::NoOpMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
-use tokio::time::Instant;
+use domain::turns::{Ask, Block, LATE_MAX, Lane, Lease, Micros, SLACK};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
-type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>;
+use crate::ledger::LedgerError;
+use crate::turns::{MemoryTurns, Turns};
 
-/// How long a lowered rate stays before it takes a step back up.
-const RECOVERY_STEP: Duration = Duration::from_secs(5);
-/// A tenth of the configured rate is regained per step: from half speed back to full in 25 s.
-const RECOVERY_PARTS: u32 = 10;
+/// How long before the last turn in hand the next ones are asked for: the answer is there when it is needed.
+const ASK_AHEAD: Duration = Duration::from_millis(100);
 
 /// Events per second, shared by everybody who waits for their turn.
 pub struct Pace {
+    turns: Arc<dyn Turns>,
+    lane: String,
+    configured: AtomicU32,
+    /// What the lane was last known to have been told to give way to.
+    in_force: AtomicU32,
     /// Waiters stand in line here, so that turns are given in the order they were asked for.
-    line: tokio::sync::Mutex<()>,
-    limiter: RwLock<Arc<Limiter>>,
-    rate: Mutex<Rate>,
+    line: tokio::sync::Mutex<Hand>,
+    waiting: AtomicU32,
+    /// Rises when turns given before are no longer to be taken.
+    changes: watch::Sender<u64>,
+    /// The lane has yet to hear that it must give way, and for how long.
+    owed: Mutex<Option<Duration>>,
 }
 
-/// What was configured, and what is in force.
+/// Turns of this process that nobody has taken yet.
+struct Hand {
+    turns: VecDeque<Turn>,
+    /// As of which change they were given.
+    change: u64,
+    /// When more may be asked for.
+    ask_from: Instant,
+    /// How late the next turns may be taken: as long as answers have been taking.
+    late: Micros,
+}
+
+/// Whether the lane had anything to hear.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Settled {
+    Told,
+    Nothing,
+}
+
+/// To be taken from its time on, but not much later.
 #[derive(Clone, Copy)]
-struct Rate {
-    configured: u32,
-    in_force: u32,
-    changed: Instant,
-    not_before: Instant,
-}
-
-/// Time as the runtime keeps it, so that paused time in tests paces too.
-#[derive(Clone)]
-struct TokioClock {
-    start: Instant,
-}
-
-impl Clock for TokioClock {
-    type Instant = Duration;
-
-    fn now(&self) -> Duration {
-        self.start.elapsed()
-    }
+struct Turn {
+    from: Instant,
+    until: Instant,
 }
 
 impl Pace {
-    /// So many turns per second; 0 counts as 1.
-    pub fn per_second(rate: u32) -> Self {
-        let rate = rate.max(1);
-        let now = Instant::now();
-        let state = Rate {
-            configured: rate,
-            in_force: rate,
-            changed: now,
-            not_before: now,
+    /// So many turns per second of a lane, together with everybody else who uses it; 0 counts as 1.
+    pub fn new(turns: Arc<dyn Turns>, lane: &str, per_second: u32) -> Self {
+        let hand = Hand {
+            turns: VecDeque::new(),
+            change: 0,
+            ask_from: Instant::now(),
+            late: SLACK,
         };
         Self {
-            line: tokio::sync::Mutex::new(()),
-            limiter: RwLock::new(limiter(rate)),
-            rate: Mutex::new(state),
+            turns,
+            lane: lane.to_owned(),
+            configured: AtomicU32::new(per_second.max(1)),
+            in_force: AtomicU32::new(Lane::FULL),
+            line: tokio::sync::Mutex::new(hand),
+            waiting: AtomicU32::new(0),
+            changes: watch::Sender::new(0),
+            owed: Mutex::new(None),
         }
     }
 
+    /// So many turns per second, shared with no other process.
+    pub fn per_second(rate: u32) -> Self {
+        Self::new(Arc::new(MemoryTurns::default()), "", rate)
+    }
+
     /// Waits for a turn.
-    pub async fn turn(&self) {
-        let _first_in_line = self.line.lock().await;
+    ///
+    /// # Errors
+    /// If whoever keeps the lane cannot be asked. There was no turn then.
+    pub async fn turn(&self) -> Result<(), LedgerError> {
         loop {
-            self.recover();
-            tokio::time::sleep_until(self.state().not_before).await;
-            let limiter = Arc::clone(&self.limiter.read().unwrap_or_else(PoisonError::into_inner));
-            let Err(refused) = limiter.check() else { return };
-            tokio::time::sleep(refused.wait_time_from(limiter.clock().now())).await;
+            let mut changes = self.changes.subscribe();
+            let turn = {
+                let _in_line = InLine::join(&self.waiting);
+                self.next(&mut *self.line.lock().await, &mut changes).await?
+            };
+            tokio::select! {
+                // A process that was stopped in the meantime comes too late: its turn was for then, not for now.
+                () = sleep_until(turn.from) => if Instant::now() <= turn.until { return Ok(()) },
+                _ = changes.changed() => {}
+            }
         }
     }
 
     /// Sets the configured rate, effective for those already waiting too.
     pub fn set(&self, per_second: u32) {
-        self.update(|rate| {
-            rate.configured = per_second.max(1);
-            rate.in_force = rate.configured;
-        });
+        let rate = per_second.max(1);
+        if self.configured.swap(rate, Ordering::Relaxed) != rate {
+            self.changes.send_modify(|change| *change += 1);
+        }
     }
 
-    /// Halves the rate in force, at most once a second, and keeps everybody waiting for `hold` if given.
-    pub fn slow_down(&self, hold: Option<Duration>) {
-        let now = Instant::now();
-        self.update(|rate| {
-            if now.duration_since(rate.changed) >= Duration::from_secs(1) || rate.in_force == rate.configured
-            {
-                rate.in_force = (rate.in_force / 2).max(1);
-            }
-            rate.not_before = rate.not_before.max(now + hold.unwrap_or_default());
-        });
+    /// Halves the rate in force, at most once a second, and keeps everybody waiting for `hold` if given; also those in
+    /// other processes, though these may still take the turns that they hold, half a second's worth at most.
+    pub async fn slow_down(&self, hold: Option<Duration>) {
+        let hold = hold.unwrap_or_default();
+        {
+            let mut owed = self.owed();
+            *owed = Some(owed.unwrap_or_default().max(hold));
+        }
+        if let Err(failed) = self.settle().await {
+            tracing::warn!(lane = self.lane, cause = %failed, "a lane has yet to hear that it must slow down");
+        }
     }
 
-    /// Turns per second in force now.
+    /// Turns per second in force, as far as is known here.
     pub fn rate(&self) -> u32 {
-        self.state().in_force
+        self.in_force
+            .load(Ordering::Relaxed)
+            .min(self.configured())
+            .max(1)
     }
 
-    fn recover(&self) {
-        let rate = self.state();
-        if rate.in_force < rate.configured && rate.changed.elapsed() >= RECOVERY_STEP {
-            self.update(|rate| {
-                let step = (rate.configured / RECOVERY_PARTS).max(1);
-                rate.in_force = rate.in_force.saturating_add(step).min(rate.configured);
-            });
+    /// The next turn in hand that can still be taken, or one of the lane's next.
+    async fn next(&self, hand: &mut Hand, changes: &mut watch::Receiver<u64>) -> Result<Turn, LedgerError> {
+        loop {
+            hand.follow(*changes.borrow_and_update());
+            if let Some(turn) = hand.take() {
+                return Ok(turn);
+            }
+            tokio::select! {
+                () = sleep_until(hand.ask_from) => {}
+                _ = changes.changed() => continue,
+            }
+            if self.settle().await? == Settled::Told {
+                continue;
+            }
+            self.ask(hand).await?;
         }
     }
 
-    fn state(&self) -> Rate {
-        *self.rate.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn ask(&self, hand: &mut Hand) -> Result<(), LedgerError> {
+        let ask = Ask {
+            per_second: self.configured(),
+            turns: self.waiting.load(Ordering::Relaxed),
+            late: hand.late,
+        };
+        let asked = Instant::now();
+        let leased = self.turns.lease(&self.lane, ask).await?;
+        let answered = Instant::now();
+        self.in_force.store(leased.in_force, Ordering::Relaxed);
+        match leased.lease {
+            Lease::Granted(block) => hand.keep(block, ask.late, asked, answered),
+            Lease::Later { ask_in } => hand.ask_from = answered + span(ask_in),
+        }
+        Ok(())
     }
 
-    fn update(&self, change: impl FnOnce(&mut Rate)) {
-        let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = rate.in_force;
-        change(&mut rate);
-        if rate.in_force != before {
-            rate.changed = Instant::now();
-            *self.limiter.write().unwrap_or_else(PoisonError::into_inner) = limiter(rate.in_force);
+    /// Tells the lane what it has yet to hear. Turns that were given at a higher rate are then let go.
+    async fn settle(&self) -> Result<Settled, LedgerError> {
+        let Some(hold) = self.owed().take() else {
+            return Ok(Settled::Nothing);
+        };
+        let told = self
+            .turns
+            .slow_down(&self.lane, self.configured(), micros(hold))
+            .await;
+        match told {
+            Ok(in_force) => {
+                let before = self.in_force.swap(in_force, Ordering::Relaxed);
+                if before != in_force || !hold.is_zero() {
+                    self.changes.send_modify(|change| *change += 1);
+                }
+                Ok(Settled::Told)
+            }
+            Err(failed) => {
+                let mut owed = self.owed();
+                *owed = Some(owed.unwrap_or_default().max(hold));
+                Err(failed)
+            }
         }
+    }
+
+    fn configured(&self) -> u32 {
+        self.configured.load(Ordering::Relaxed)
+    }
+
+    fn owed(&self) -> std::sync::MutexGuard<'_, Option<Duration>> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A tenth of a second's worth may come at once: a smooth stream, not a burst every second.
-fn limiter(per_second: u32) -> Arc<Limiter> {
-    let rate = NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN);
-    let burst = NonZeroU32::new(per_second / 10).unwrap_or(NonZeroU32::MIN);
-    let quota = Quota::per_second(rate).allow_burst(burst);
-    Arc::new(RateLimiter::direct_with_clock(
-        quota,
-        TokioClock {
-            start: Instant::now(),
-        },
-    ))
+impl Hand {
+    /// Lets go of turns that were given before a change.
+    fn follow(&mut self, change: u64) {
+        if self.change != change {
+            self.turns.clear();
+            self.change = change;
+            self.ask_from = Instant::now();
+        }
+    }
+
+    /// Takes the first turn that is not past.
+    fn take(&mut self) -> Option<Turn> {
+        let now = Instant::now();
+        while let Some(turn) = self.turns.pop_front() {
+            if now <= turn.until {
+                return Some(turn);
+            }
+        }
+        None
+    }
+
+    /// Keeps a block. The instant that its times count from lies between question and answer: nobody knows where. Counted
+    /// from the answer no turn is early, and up to `late` after the question none is too late. A block that took longer to
+    /// come cannot be used at all; the next one is asked for with more time.
+    fn keep(&mut self, block: Block, late: Micros, asked: Instant, answered: Instant) {
+        let took = micros(answered.duration_since(asked));
+        self.late = took.times(2).max(SLACK).min(LATE_MAX);
+        if took > late {
+            return;
+        }
+        let times = |count: u32| block.first_in.plus(block.interval.times(count));
+        self.turns.extend((0..block.turns).map(|count| Turn {
+            from: answered + span(times(count)),
+            until: asked + span(times(count).plus(late)),
+        }));
+        let last = answered + span(times(block.turns.saturating_sub(1)));
+        self.ask_from = last.checked_sub(ASK_AHEAD).unwrap_or(answered);
+    }
+}
+
+/// Somebody who waits in line; counted, so that as many turns are asked for as can be used.
+struct InLine<'a>(&'a AtomicU32);
+
+impl<'a> InLine<'a> {
+    fn join(waiting: &'a AtomicU32) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn span(micros: Micros) -> Duration {
+    Duration::from_micros(micros.0)
+}
+
+fn micros(span: Duration) -> Micros {
+    Micros(u64::try_from(span.as_micros()).unwrap_or(u64::MAX))
 }
 
 impl std::fmt::Debug for Pace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Pace({}/s)", self.rate())
+        write!(f, "Pace({} at {}/s)", self.lane, self.rate())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    async fn turns_in(pace: &Pace, span: Duration) -> u32 {
-        let mut turns = 0;
-        let end = Instant::now() + span;
-        while tokio::time::timeout_at(end, pace.turn()).await.is_ok() {
-            turns += 1;
-        }
-        turns
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn gives_no_more_turns_than_the_rate_plus_its_burst() {
-        let pace = Pace::per_second(20);
-        let turns = turns_in(&pace, Duration::from_secs(10)).await;
-        assert!(
-            (195..=203).contains(&turns),
-            "{turns} turns in ten seconds at 20/s"
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn slowing_down_halves_the_rate_and_time_brings_it_back() {
-        let pace = Pace::per_second(20);
-        pace.slow_down(None);
-        assert_eq!(pace.rate(), 10);
-        turns_in(&pace, Duration::from_mins(1)).await;
-        assert_eq!(pace.rate(), 20);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_storm_of_refusals_lowers_the_rate_once_a_second() {
-        let pace = Pace::per_second(64);
-        for _ in 0..50 {
-            pace.slow_down(None);
-        }
-        assert_eq!(pace.rate(), 32);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_new_rate_reaches_those_who_wait() {
-        let pace = Pace::per_second(1);
-        turns_in(&pace, Duration::from_secs(1)).await;
-        pace.set(100);
-        assert!(turns_in(&pace, Duration::from_secs(1)).await >= 95);
-    }
-}
+mod tests;

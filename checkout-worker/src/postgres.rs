@@ -17,6 +17,7 @@ mod schema;
 mod sheet;
 mod stock;
 mod trouble;
+mod turns;
 mod write;
 mod writer;
 
@@ -250,6 +251,12 @@ impl Ledger for PostgresLedger {
     fn load(&self, order: OrderId) -> LedgerReply<'_, Option<OrderRecord>> {
         self.call(Kind::Read, "reading an order", move |c| {
             Box::pin(orders::load(c, order))
+        })
+    }
+
+    fn newer(&self, known: Vec<(OrderId, u64)>) -> LedgerReply<'_, Vec<(OrderId, u64)>> {
+        self.call(Kind::Read, "looking for news of orders", |c| {
+            Box::pin(async move { orders::newer(c, &known).await })
         })
     }
 

@@ -223,6 +223,13 @@ impl Ledger for SqliteLedger {
         })
     }
 
+    fn newer(&self, known: Vec<(OrderId, u64)>) -> LedgerReply<'_, Vec<(OrderId, u64)>> {
+        self.threads
+            .read(Lane::Quick, "looking for news of orders", move |store| {
+                orders::newer(store, &known)
+            })
+    }
+
     fn apply(&self, transition: Transition) -> LedgerReply<'_, Applied> {
         self.threads
             .write("storing a step", move |store| orders::apply(store, &transition))

@@ -26,6 +26,7 @@ pub mod saga;
 pub mod sessions;
 pub mod time;
 pub mod turnover;
+pub mod turns;
 pub mod window;
 
 pub use decision::{Decision, Intent, Question, Refusal, RouteClass, Standing};

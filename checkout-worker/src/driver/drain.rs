@@ -7,14 +7,19 @@ use std::time::Duration;
 use domain::saga::ACTION_TIME;
 use domain::{DropId, Span};
 
+use crate::ledger::LedgerError;
 use crate::pace::Pace;
+use crate::turns::Turns;
 
 /// Orders per second for a drop nobody configured (its orders are still in the ledger, its section is gone).
 const RATE_UNCONFIGURED: u32 = 1;
 
-/// A pace per drop. Holds as many as are configured, plus one for all others.
-#[derive(Debug)]
+/// The lane of drops that nobody configured; no drop can be called so.
+const OTHERS: &str = "*";
+
+/// A pace per drop, shared with everybody who has the same turns. Holds as many as are configured, plus one for all others.
 pub struct Drain {
+    turns: Arc<dyn Turns>,
     drops: RwLock<BTreeMap<DropId, Terms>>,
     others: Arc<Pace>,
 }
@@ -25,21 +30,26 @@ struct Terms {
     action_time: Span,
 }
 
-impl Default for Drain {
-    fn default() -> Self {
+impl Drain {
+    /// A drain at the rates that `turns` keeps.
+    pub fn new(turns: Arc<dyn Turns>) -> Self {
+        let others = Pace::new(Arc::clone(&turns), &lane(OTHERS), RATE_UNCONFIGURED);
         Self {
+            turns,
             drops: RwLock::default(),
-            others: Arc::new(Pace::per_second(RATE_UNCONFIGURED)),
+            others: Arc::new(others),
         }
     }
-}
 
-impl Drain {
     /// Sets a drop's terms: orders per second, and how long its shoppers may take to confirm with their bank.
     pub fn configure(&self, drop: &DropId, per_second: u32, action_time: Span) {
         let mut drops = self.drops.write().unwrap_or_else(PoisonError::into_inner);
         let terms = drops.entry(drop.clone()).or_insert_with(|| Terms {
-            pace: Arc::new(Pace::per_second(per_second)),
+            pace: Arc::new(Pace::new(
+                Arc::clone(&self.turns),
+                &lane(drop.as_str()),
+                per_second,
+            )),
             action_time,
         });
         terms.pace.set(per_second);
@@ -61,13 +71,16 @@ impl Drain {
     }
 
     /// Waits for the drop's turn.
-    pub async fn turn(&self, drop: &DropId) {
-        self.pace(drop).turn().await;
+    ///
+    /// # Errors
+    /// If whoever keeps the turns cannot be asked.
+    pub async fn turn(&self, drop: &DropId) -> Result<(), LedgerError> {
+        self.pace(drop).turn().await
     }
 
-    /// Lowers the drop's rate for a while: the provider is overrun.
-    pub fn slow_down(&self, drop: &DropId, hold: Option<Duration>) {
-        self.pace(drop).slow_down(hold);
+    /// Lowers the drop's rate for a while, for everybody who shares it: the provider is overrun.
+    pub async fn slow_down(&self, drop: &DropId, hold: Option<Duration>) {
+        self.pace(drop).slow_down(hold).await;
     }
 
     /// Orders per second in force now, per drop.
@@ -95,5 +108,15 @@ impl Drain {
             .unwrap_or_else(PoisonError::into_inner)
             .get(drop)
             .cloned()
+    }
+}
+
+fn lane(drop: &str) -> String {
+    format!("drain/{drop}")
+}
+
+impl std::fmt::Debug for Drain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_map().entries(self.rates()).finish()
     }
 }

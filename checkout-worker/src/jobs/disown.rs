@@ -128,7 +128,8 @@ impl Jobs {
             Answer::Stalled(Stall::RateLimited { retry_after }) => {
                 driver
                     .drain
-                    .slow_down(&payment.drop, retry_after.map(Span::as_duration));
+                    .slow_down(&payment.drop, retry_after.map(Span::as_duration))
+                    .await;
                 false
             }
             Answer::Stalled(Stall::Forbidden) => {

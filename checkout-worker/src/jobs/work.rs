@@ -1,8 +1,10 @@
 //! The worker: takes orders from the broker to the provider, at the drop's drain rate.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::saga::{Event, StateName};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -11,6 +13,9 @@ use crate::driver::DriveError;
 use crate::ledger::LedgerError;
 
 use super::{Causes, Jobs};
+
+/// A turn that was not used for so long is past: else everybody who waited behind a shut valve would go at once.
+const TURN_LASTS: Duration = Duration::from_millis(100);
 
 impl Jobs {
     /// Works until `stop`, then lets the orders in hand come to rest. How many messages wait here is the broker's to
@@ -48,12 +53,17 @@ impl Jobs {
         if idle || record.order.flag.is_some() {
             return Ok(Turn::Nothing);
         }
-        self.driver.drain.turn(&record.order.drop).await;
+        let drop = &record.order.drop;
+        self.driver.drain.turn(drop).await?;
+        let its_turn = Instant::now();
         let Ok(hand) = self.hands.acquire().await else {
             return Ok(Turn::Nothing);
         };
         self.driver.valve.opened().await;
         self.driver.breaker.ready().await;
+        if its_turn.elapsed() > TURN_LASTS {
+            self.driver.drain.turn(drop).await?;
+        }
         Ok(Turn::Go(hand))
     }
 

@@ -7,7 +7,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, QueryBuilder, Row as _};
 
 use crate::ledger::{OrderFilter, OrderRecord};
-use crate::row::{Corrupt, ItemRow, OrderRow, millis};
+use crate::row::{Corrupt, ItemRow, OrderRow, millis, signed};
 
 use super::columns::{ORDER, key, order, order_row};
 use super::trouble::Trouble;
@@ -45,6 +45,28 @@ pub(super) async fn read(
 pub(super) async fn load(c: &mut PgConnection, order: OrderId) -> Result<Option<OrderRecord>, Trouble> {
     let mut found = read(c, &BTreeSet::from([order]), Lock::None).await?;
     Ok(found.remove(&order).transpose()?)
+}
+
+/// Of orders with a version each, those that have moved on, and where to.
+pub(super) async fn newer(
+    c: &mut PgConnection,
+    known: &[(OrderId, u64)],
+) -> Result<Vec<(OrderId, u64)>, Trouble> {
+    let (keys, versions): (Vec<[u8; 16]>, Vec<i64>) = known
+        .iter()
+        .map(|(order, version)| (key(*order), signed(*version)))
+        .unzip();
+    let rows = sqlx::query(
+        "SELECT orders.id, orders.version FROM unnest($1::bytea[], $2::bigint[]) AS known (id, version) \
+         JOIN orders ON orders.id = known.id WHERE orders.version > known.version",
+    )
+    .bind(keys)
+    .bind(versions)
+    .fetch_all(c)
+    .await?;
+    rows.iter()
+        .map(|row| Ok((order(row, 0)?, row.try_get::<i64, _>(1)?.unsigned_abs())))
+        .collect()
 }
 
 /// Lists orders, oldest first: ids are time-ordered.

@@ -7,6 +7,7 @@
 mod request;
 mod wire;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::saga::{Answer, Call, Class, Outcome, Payment, PaymentId, Reason, Repeat, Stall, classify};
@@ -16,6 +17,7 @@ use reqwest::{Client, RequestBuilder, Response};
 
 use crate::ledger::Reply;
 use crate::pace::Pace;
+use crate::turns::Turns;
 
 use super::{Page, Provider, ProviderCall, Window};
 
@@ -40,7 +42,7 @@ pub struct StripeConfig {
     pub url: String,
     /// The secret API key.
     pub secret_key: String,
-    /// Requests per second and endpoint. Ordinary accounts allow 25.
+    /// Requests per second and endpoint, over all who share the turns. Ordinary accounts allow 25.
     pub requests_per_second: u32,
     /// Longest wait for one answer.
     pub timeout: Duration,
@@ -87,15 +89,15 @@ impl StripeConfig {
 }
 
 impl Paces {
-    fn new(per_second: u32) -> Self {
-        let pace = || Pace::per_second(per_second);
+    fn new(per_second: u32, turns: &Arc<dyn Turns>) -> Self {
+        let pace = |endpoint| Pace::new(Arc::clone(turns), &format!("provider/{endpoint}"), per_second);
         Self {
-            create: pace(),
-            capture: pace(),
-            cancel: pace(),
-            refund: pace(),
-            retrieve: pace(),
-            list: pace(),
+            create: pace("create"),
+            capture: pace("capture"),
+            cancel: pace("cancel"),
+            refund: pace("refund"),
+            retrieve: pace("retrieve"),
+            list: pace("list"),
         }
     }
 
@@ -112,8 +114,9 @@ impl Paces {
 }
 
 impl Stripe {
-    /// Builds the client. TLS is configured here, so that nothing depends on what the process installed as default.
-    pub fn new(config: &StripeConfig) -> Result<Self, StripeConfigError> {
+    /// Builds the client, which waits for its turn with `turns` before each request. TLS is configured here, so that nothing
+    /// depends on what the process installed as default.
+    pub fn new(config: &StripeConfig, turns: &Arc<dyn Turns>) -> Result<Self, StripeConfigError> {
         let mut headers = HeaderMap::new();
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", config.secret_key))
             .map_err(|_| StripeConfigError::Key)?;
@@ -128,7 +131,7 @@ impl Stripe {
             .timeout(config.timeout)
             .build()
             .map_err(StripeConfigError::Client)?;
-        let paces = Paces::new(config.requests_per_second);
+        let paces = Paces::new(config.requests_per_second, turns);
         Ok(Self {
             client,
             url: config.url.trim_end_matches('/').to_owned(),
@@ -222,7 +225,9 @@ impl Stripe {
 
     /// Waits for its turn, sends once, and sorts the answer: a body to read, or what the refusal means.
     async fn send(&self, pace: &Pace, request: RequestBuilder) -> Result<Vec<u8>, Answer> {
-        pace.turn().await;
+        // Whoever keeps the turns is away: the request was not sent. It is no fault of the provider's.
+        let turn = pace.turn().await;
+        turn.map_err(|_| Answer::Stalled(Stall::InFlight))?;
         let response = request.send().await.map_err(|_| Answer::Stalled(Stall::Lost))?;
         let status = response.status().as_u16();
         let (should_retry, retry_after) = (should_retry(&response), retry_after(&response));
@@ -241,7 +246,7 @@ impl Stripe {
             Class::Rejected => Err(Answer::Rejected(error.reason())),
             Class::Stalled(stall) => {
                 if let Stall::RateLimited { retry_after } = stall {
-                    pace.slow_down(retry_after.map(Span::as_duration));
+                    pace.slow_down(retry_after.map(Span::as_duration)).await;
                 }
                 Err(Answer::Stalled(stall))
             }

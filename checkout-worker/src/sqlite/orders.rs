@@ -31,6 +31,20 @@ pub(super) fn load(store: &Store<'_>, order: OrderId) -> Result<Option<OrderReco
     raw.map(|raw| record(store, raw)).transpose()
 }
 
+/// Of orders with a version each, those that have moved on, and where to.
+pub(super) fn newer(store: &Store<'_>, known: &[(OrderId, u64)]) -> Result<Vec<(OrderId, u64)>, StoreError> {
+    let mut statement = store
+        .connection
+        .prepare_cached("SELECT version FROM orders WHERE id = ?1 AND version > ?2")?;
+    let mut newer = Vec::new();
+    for (order, version) in known {
+        let asked = params![key(*order), signed(*version)];
+        let now: Option<i64> = statement.query_row(asked, |row| row.get(0)).optional()?;
+        newer.extend(now.map(|now| (*order, now.unsigned_abs())));
+    }
+    Ok(newer)
+}
+
 /// Lists orders, oldest first: ids are time-ordered.
 pub(super) fn list(store: &Store<'_>, filter: &OrderFilter) -> Result<Vec<OrderRecord>, StoreError> {
     let mut conditions = vec!["TRUE".to_owned()];

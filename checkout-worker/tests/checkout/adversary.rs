@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::support::{
-    StandingClock, VISA, config, drop_id, euros, method, open_ledger, place, ports, purchase,
+    StandingClock, VISA, config, drop_id, euros, method, open_ledger, place, ports, purchase, turns,
 };
 
 /// What the adversary sends for a request line, once the head and the body of the request are in.
@@ -55,7 +55,7 @@ impl Adversary {
             timeout: Duration::from_secs(2),
             ..StripeConfig::new("sk_test_adversary")
         };
-        Arc::new(Stripe::new(&config).unwrap())
+        Arc::new(Stripe::new(&config, &turns()).unwrap())
     }
 }
 

@@ -128,4 +128,5 @@ every_ledger_keeps!(
     upkeep::operators_add_and_withdraw_free_units_only,
     upkeep::an_event_is_recorded_once_and_a_switch_holds,
     upkeep::lists_filter_and_page,
+    upkeep::news_are_orders_above_the_version_that_is_known,
 );

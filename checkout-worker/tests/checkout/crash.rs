@@ -96,6 +96,7 @@ impl Ledger for Mortal<Arc<SqliteLedger>> {
         open_drop(plan: DropPlan) -> Opened;
         change_stock(drop: DropId, sku: Sku, change: StockChange) -> StockChanged;
         load(order: OrderId) -> Option<OrderRecord>;
+        newer(known: Vec<(OrderId, u64)>) -> Vec<(OrderId, u64)>;
         list(filter: OrderFilter) -> Vec<OrderRecord>;
         pending(channel: Channel, limit: u32) -> Vec<Pending>;
         event_known(event: String) -> bool;

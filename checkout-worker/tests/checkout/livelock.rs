@@ -10,7 +10,7 @@ use domain::saga::StateName;
 use domain::{OrderId, Span};
 use sandbox::provider::{Fault, FaultPlan, FaultRule, Operation, Provider, ProviderConfig, RunningProvider};
 
-use super::support::{StandingClock, VISA, config, open_ledger, place, ports, purchase};
+use super::support::{StandingClock, VISA, config, open_ledger, place, ports, purchase, turns};
 
 /// Calls to the provider's API that an order may take until it is parked: two errors, a read, the third error.
 const DRIVES_MAX: u32 = 8;
@@ -44,13 +44,13 @@ async fn open() -> Http {
     })
     .await
     .unwrap();
-    let client = Stripe::new(&StripeConfig {
+    let settings = StripeConfig {
         url: provider.url(),
         requests_per_second: 500,
         timeout: Duration::from_secs(5),
         ..StripeConfig::new("sk_test_sandbox")
-    })
-    .unwrap();
+    };
+    let client = Stripe::new(&settings, &turns()).unwrap();
     let (dir, clock) = (tempfile::tempdir().unwrap(), StandingClock::new());
     let ledger = open_ledger(dir.path(), &clock);
     let ports = ports(ledger, Arc::new(client), clock.clone());

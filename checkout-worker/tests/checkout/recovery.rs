@@ -17,7 +17,7 @@ use domain::saga::{Notice, StateName};
 use domain::{Clock, DropId, OrderId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use super::support::{CountingEntropy, DECLINED, RunningClock, VISA, config, place, purchase};
+use super::support::{CountingEntropy, DECLINED, RunningClock, VISA, config, place, purchase, turns};
 
 /// Confirms every message and delivers every second one only.
 struct LossyBroker {
@@ -88,6 +88,7 @@ async fn start(broker: Arc<dyn Broker>) -> Running {
         ledger,
         provider: Arc::new(provider.clone()),
         broker,
+        turns: turns(),
         clock,
         entropy: Arc::new(CountingEntropy::default()),
         observer: listener.clone(),

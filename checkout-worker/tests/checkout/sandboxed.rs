@@ -13,7 +13,7 @@ use domain::{Clock, OrderId, Span, Timestamp};
 use sandbox::provider::{Fault, FaultPlan, FaultRule, Movement, Operation, ProviderConfig, RunningProvider};
 
 use super::support::{
-    DECLINED, RunningClock, SECURE, VISA, config, drop_id, euros, method, place, ports, purchase,
+    DECLINED, RunningClock, SECURE, VISA, config, drop_id, euros, method, place, ports, purchase, turns,
 };
 
 /// A provider without a rate limit, and a client for it.
@@ -29,7 +29,7 @@ async fn connected() -> (RunningProvider, Arc<Stripe>) {
     })
     .await
     .unwrap();
-    let client = Stripe::new(&client_config(&provider)).unwrap();
+    let client = Stripe::new(&client_config(&provider), &turns()).unwrap();
     (provider, Arc::new(client))
 }
 
@@ -226,7 +226,7 @@ async fn a_wrong_key_is_forbidden_and_nobody_listening_is_lost() {
         secret_key: "sk_test_wrong".to_owned(),
         ..client_config(&provider)
     };
-    let wrong = Stripe::new(&wrong).unwrap();
+    let wrong = Stripe::new(&wrong, &turns()).unwrap();
     assert_eq!(
         wrong.perform(&authorise(1, VISA)).await,
         Answer::Stalled(Stall::Forbidden)
@@ -235,12 +235,12 @@ async fn a_wrong_key_is_forbidden_and_nobody_listening_is_lost() {
         url: "http://127.0.0.1:9".to_owned(),
         ..client_config(&provider)
     };
-    let nobody = Stripe::new(&nobody).unwrap();
+    let nobody = Stripe::new(&nobody, &turns()).unwrap();
     assert_eq!(
         nobody.perform(&authorise(1, VISA)).await,
         Answer::Stalled(Stall::Lost)
     );
-    assert!(Stripe::new(&StripeConfig::new("")).is_err());
+    assert!(Stripe::new(&StripeConfig::new(""), &turns()).is_err());
 }
 
 #[tokio::test]

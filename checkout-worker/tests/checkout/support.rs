@@ -11,6 +11,7 @@ use checkout_worker::observe::Silent;
 use checkout_worker::provider::Provider;
 use checkout_worker::provider::memory::MemoryProvider;
 use checkout_worker::sqlite::SqliteLedger;
+use checkout_worker::turns::{MemoryTurns, Turns};
 use checkout_worker::webhook::Signing;
 use checkout_worker::{Checkout, DropTerms, Placed, Ports, Purchase};
 use domain::pool::Line;
@@ -138,10 +139,16 @@ pub(crate) fn ports(ledger: Arc<dyn Ledger>, provider: Arc<dyn Provider>, clock:
         ledger,
         provider,
         broker: Arc::new(EmbeddedBroker::new(64)),
+        turns: turns(),
         clock,
         entropy: Arc::new(CountingEntropy::default()),
         observer: Arc::new(Silent),
     }
+}
+
+/// Turns that nobody else takes.
+pub(crate) fn turns() -> Arc<dyn Turns> {
+    Arc::new(MemoryTurns::default())
 }
 
 pub(crate) fn config(stock: u32) -> CheckoutConfig {

@@ -9,6 +9,7 @@ use admission::Keys;
 use admission::store::QueueStore;
 use checkout_worker::broker::Broker;
 use checkout_worker::ledger::Ledger;
+use checkout_worker::turns::Turns;
 
 use super::{Ground, Role};
 use crate::admin::Sign;
@@ -19,6 +20,8 @@ use crate::telemetry::metrics::Metrics;
 pub(super) struct Backend {
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) broker: Arc<dyn Broker>,
+    /// Rates, over all processes that share the ledger.
+    pub(super) turns: Arc<dyn Turns>,
     /// For the roles that hold the door.
     pub(super) queue: Option<QueueBackend>,
     /// How the adapters show whether they can do their work.

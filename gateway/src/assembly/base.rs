@@ -71,13 +71,14 @@ impl Base {
         metrics.build_info.with_label_values(&BUILD).set(1);
         let house = Arc::new(house(config, ground, backend, &metrics));
         let errands = Arc::new(Errands::of(Arc::clone(&house)));
-        let payment = payment::open(config, ground, &supervisor).await?;
+        let payment = payment::open(config, ground, &backend.turns, &supervisor).await?;
         let sandbox = payment.sandbox.clone();
         let told = CheckoutCounts::new(metrics.clone(), Arc::new(Arc::clone(&errands)));
         let ports = Ports {
             ledger: Arc::new(TimedLedger::new(Arc::clone(&backend.ledger), &metrics)),
             provider: payment.provider,
             broker: Arc::clone(&backend.broker),
+            turns: Arc::clone(&backend.turns),
             clock: Arc::clone(&ground.clock),
             entropy: Arc::clone(&ground.entropy),
             observer: Arc::new(told),

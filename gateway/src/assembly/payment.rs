@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use checkout_worker::provider::Provider;
 use checkout_worker::provider::stripe::{API_URL, Stripe, StripeConfig};
+use checkout_worker::turns::Turns;
 use checkout_worker::webhook::Signing;
 use domain::Entropy;
 use sandbox::provider::{ProviderConfig, WebhookTarget};
@@ -43,6 +44,7 @@ struct Access {
 pub(super) async fn open(
     config: &Config,
     ground: &Ground,
+    turns: &Arc<dyn Turns>,
     supervisor: &Supervisor,
 ) -> anyhow::Result<Payment> {
     let payment = &config.payment;
@@ -81,7 +83,7 @@ pub(super) async fn open(
         timeout: payment.request_timeout.as_duration(),
         ..StripeConfig::new(&access.key)
     };
-    let provider = Stripe::new(&stripe).context("the payment provider's client cannot be built")?;
+    let provider = Stripe::new(&stripe, turns).context("the payment provider's client cannot be built")?;
     Ok(Payment {
         provider: Arc::new(provider),
         signing: Signing::new([access.webhook_secret.as_str()], None),

@@ -114,6 +114,7 @@ impl Ledger for TimedLedger {
         accept<'a>(order: OrderId, method: PaymentMethod) -> Acceptance;
         expire<'a>(limit: u32) -> Vec<OrderRecord>;
         load<'a>(order: OrderId) -> Option<OrderRecord>;
+        newer<'a>(known: Vec<(OrderId, u64)>) -> Vec<(OrderId, u64)>;
         apply<'a>(transition: Transition) -> Applied;
         redrive<'a>(limit: u32, patience: Span) -> u32;
         list<'a>(filter: OrderFilter) -> Vec<OrderRecord>;

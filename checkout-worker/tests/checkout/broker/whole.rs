@@ -9,7 +9,7 @@ use domain::{Clock, Timestamp};
 use sandbox::provider::{FaultPlan, Provider, ProviderConfig, RunningProvider};
 use tokio_util::sync::CancellationToken;
 
-use super::super::support::{self, DECLINED, RunningClock, VISA, place, ports, purchase, terms};
+use super::super::support::{self, DECLINED, RunningClock, VISA, place, ports, purchase, terms, turns};
 use super::*;
 
 /// Slow enough that orders stand in line when the server is hurt.
@@ -31,7 +31,7 @@ async fn provider() -> (RunningProvider, Arc<Stripe>) {
         timeout: Duration::from_secs(10),
         ..StripeConfig::new("sk_test_sandbox")
     };
-    (provider, Arc::new(Stripe::new(&client).unwrap()))
+    (provider, Arc::new(Stripe::new(&client, &turns()).unwrap()))
 }
 
 fn slow_drop() -> CheckoutConfig {

@@ -150,3 +150,32 @@ pub(super) async fn lists_filter_and_page(house: House) {
         []
     );
 }
+
+pub(super) async fn news_are_orders_above_the_version_that_is_known(house: House) {
+    let (ledger, clock) = opened(&house, 9).await;
+    for shopper in 1..=3 {
+        placed(
+            &*ledger,
+            new_order(shopper.into(), shopper, vec![line("AUR-42", 1)]),
+        )
+        .await;
+    }
+    let version = async |id| ledger.load(OrderId(id)).await.unwrap().unwrap().order.version;
+    let known = vec![
+        (OrderId(1), version(1).await),
+        (OrderId(2), version(2).await),
+        (OrderId(404), 0),
+    ];
+    assert_eq!(ledger.newer(known.clone()).await.unwrap(), []);
+    assert_eq!(ledger.newer(Vec::new()).await.unwrap(), []);
+    for order in [OrderId(2), OrderId(3)] {
+        stepped(&*ledger, order, Event::Cancel(domain::saga::By::Shopper), &*clock).await;
+    }
+    let now = version(2).await;
+    assert!(now > known[1].1);
+    assert_eq!(
+        ledger.newer(known).await.unwrap(),
+        [(OrderId(2), now)],
+        "nobody asked about the third"
+    );
+}

@@ -26,6 +26,7 @@ pub(super) async fn open(
     let ledger = PostgresLedger::open(PostgresConfig::new(address.expose()))
         .await
         .context("cannot open the ledger in Postgres")?;
+    let ledger = Arc::new(ledger);
     let (broker, signs) = match role {
         Role::All | Role::Worker => broker(config, ground)?,
         // A gateway only writes the outbox; a worker's relay carries it.
@@ -36,7 +37,8 @@ pub(super) async fn open(
         Role::Worker => None,
     };
     Ok(Backend {
-        ledger: Arc::new(ledger),
+        turns: Arc::clone(&ledger) as _,
+        ledger,
         broker,
         queue,
         signs,

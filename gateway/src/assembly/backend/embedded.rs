@@ -6,6 +6,7 @@ use admission::{EmbeddedStore, Keys};
 use anyhow::Context as _;
 use checkout_worker::broker::embedded::EmbeddedBroker;
 use checkout_worker::sqlite::SqliteLedger;
+use checkout_worker::turns::MemoryTurns;
 
 use super::{Backend, QueueBackend};
 use crate::assembly::data_dir::DataDir;
@@ -27,6 +28,7 @@ pub(super) fn open(config: &Config, role: Role, ground: &Ground) -> anyhow::Resu
     Ok(Backend {
         ledger: Arc::new(SqliteLedger::open(folder, &ground.clock)?),
         broker: Arc::new(EmbeddedBroker::new(BROKER_CAPACITY)),
+        turns: Arc::new(MemoryTurns::default()),
         queue: Some(QueueBackend {
             store: Arc::new(store),
             keys,

@@ -18,8 +18,8 @@ use crate::room::Room;
 use crate::room::answer::Refusal;
 use crate::room::events::sse;
 
-/// A silent stream says something this often. It also looks at the order again, so that a
-/// change made by another process is seen though nobody in this one was woken.
+/// A silent stream says something this often. It also looks at the order again, in case that the
+/// look for news of other processes failed just then.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Looks after which a stream ends and the browser opens another: a quarter of an hour of silence.
 const LOOKS_MAX: u32 = 180;
