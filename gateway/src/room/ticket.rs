@@ -150,11 +150,8 @@ impl Room {
             Some(place) => place,
             None => self.look_closely(drop, headers, visit)?,
         };
-        let posted = self.posted(drop).ok_or_else(Problem::not_found)?;
-        Ok(answer::json(
-            StatusCode::OK,
-            poll_json(&posted, &place, None, &*self.clock),
-        ))
+        let text = self.read_posted(drop, |posted| poll_json(posted, &place, None, &*self.clock));
+        Ok(answer::json(StatusCode::OK, text.ok_or_else(Problem::not_found)?))
     }
 
     /// The place of a ticket that was not shown by the request before.
