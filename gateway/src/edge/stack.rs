@@ -242,7 +242,7 @@ impl Stack {
             Upgrades::Allowed => requested_upgrade(&parts),
             Upgrades::Refused => None,
         };
-        headers::to_upstream(
+        let added = headers::strip_for_upstream(
             &mut parts.headers,
             visit,
             admitted.map(|(_, admitted)| &admitted.proof),
@@ -254,7 +254,8 @@ impl Stack {
             }
             None => Upgrades::Refused,
         };
-        let mut response = self.proxy.send(parts, body, upgrades).await.map_err(|error| {
+        let sent = self.proxy.send(parts, added, body, upgrades).await;
+        let mut response = sent.map_err(|error| {
             record.upstream_failed(&error);
             error.problem()
         })?;
