@@ -8,6 +8,7 @@ mod clerk;
 mod door;
 mod errands;
 mod orders;
+mod sightings;
 
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use domain::{AdmissionId, Clock, DropId, DropRules, Entropy, Phase, ShopperKey, Span, Timestamp};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -280,6 +281,12 @@ impl Admission {
     /// The drop's latest snapshot.
     pub fn snapshot(&self, drop: &DropId) -> Option<Arc<Snapshot>> {
         self.inner.door(drop).map(|door| door.snapshot())
+    }
+
+    /// The latest snapshot of `drop` for a moment's look: cheaper than [`Admission::snapshot`], but
+    /// not to be kept while waiting, as a thread has only a few of these to give out at that price.
+    pub fn glance(&self, drop: &DropId) -> Option<Guard<Arc<Snapshot>>> {
+        self.inner.doors.load().get(drop).map(|door| door.glance())
     }
 
     /// Wakes at each new snapshot of `drop`; the value counts them.

@@ -4,7 +4,7 @@
 //! half speed until the wall has caught up: sixty steady seconds then are more than sixty real
 //! ones, so no limit is ever exceeded, and nothing stands still for long.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::{Clock, Timestamp};
@@ -15,6 +15,8 @@ pub(crate) struct SteadyClock {
     /// The latest instant given, in milliseconds.
     latest: AtomicU64,
     behind: Mutex<Option<Behind>>,
+    /// Whether `behind` holds a mark.
+    marked: AtomicBool,
 }
 
 /// The last look while the wall was behind. Void once time has gone on without looking here.
@@ -31,6 +33,7 @@ impl SteadyClock {
             wall,
             latest,
             behind: Mutex::new(None),
+            marked: AtomicBool::new(false),
         }
     }
 
@@ -44,6 +47,7 @@ impl SteadyClock {
         let latest = self.latest.load(Ordering::Acquire);
         if wall >= latest {
             *behind = None;
+            self.marked.store(false, Ordering::Release);
             return self.latest.fetch_max(wall, Ordering::AcqRel).max(wall);
         }
         let mark = behind
@@ -56,6 +60,7 @@ impl SteadyClock {
                 wall,
                 latest: latest + gained,
             });
+            self.marked.store(true, Ordering::Release);
         }
         self.latest.fetch_add(gained, Ordering::AcqRel) + gained
     }
@@ -64,6 +69,11 @@ impl SteadyClock {
 impl Clock for SteadyClock {
     fn now(&self) -> Timestamp {
         let wall = self.wall.now().as_millis();
+        // Asked far more often than time passes in whole milliseconds: only the first in each of them
+        // writes, or all cores would fight over these lines. A mark has to be looked at in any case.
+        if self.latest.load(Ordering::Acquire) == wall && !self.marked.load(Ordering::Acquire) {
+            return Timestamp::from_millis(wall);
+        }
         let latest = self.latest.fetch_max(wall, Ordering::AcqRel);
         let steady = if wall > latest { wall } else { self.catch_up(wall) };
         Timestamp::from_millis(steady)

@@ -17,6 +17,7 @@ pub mod limits;
 pub mod listener;
 pub mod observe;
 pub mod path;
+pub mod per_core;
 pub mod problem;
 pub mod proxy;
 pub mod shed;

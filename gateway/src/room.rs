@@ -126,6 +126,14 @@ impl Room {
         Some(board.show(snapshot, || self.stock(&board.config)))
     }
 
+    /// A moment's look at what the drop's board shows for its latest snapshot.
+    fn read_posted<R>(&self, drop: &DropId, read: impl FnOnce(&Posted) -> R) -> Option<R> {
+        let boards = self.boards.load();
+        let board = boards.get(drop)?;
+        let snapshot = self.desk.glance(drop)?;
+        Some(board.read(&snapshot, || self.stock(&board.config), read))
+    }
+
     fn stock(&self, config: &DropConfig) -> Vec<ItemStock> {
         let levels = self.house.stock(&config.id);
         let shown = config.items().iter().filter_map(|item| {

@@ -21,3 +21,5 @@ mod proxying;
 mod stages;
 #[path = "edge_sockets/upgrading.rs"]
 mod upgrading;
+#[path = "edge_sockets/ways.rs"]
+mod ways;

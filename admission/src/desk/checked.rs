@@ -79,7 +79,7 @@ impl Admission {
 
     /// The session of a token that has just been checked, if it opens its drop at this moment.
     pub fn session_of<'t>(&self, checked: &'t CheckedToken) -> Result<&'t Admitted, TokenError> {
-        let (snapshot, now) = (checked.door.snapshot(), self.inner.clock.now());
+        let (snapshot, now) = (checked.door.glance(), self.inner.clock.now());
         self.inner
             .tokens
             .check_use(&checked.verified, checked.shopper, &snapshot, now)?;

@@ -1,23 +1,17 @@
 //! One drop as the desk knows it: its rules, its snapshot, and what was seen since.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use domain::queue::{Moment, View};
 use domain::{Bound, DropId, DropRules, Number, Readings, Timestamp};
-use moka::sync::Cache;
 use tokio::sync::{Mutex, watch};
 
+use super::sightings::Sightings;
 use crate::figures::FigureBook;
 use crate::place::{Place, Sighting};
 use crate::snapshot::{Showing, Snapshot};
 use crate::ticket::Ticket;
-
-/// Most sightings remembered per drop: they only make an answer newer than the snapshot.
-const SIGHTINGS_MAX: u64 = 100_000;
-/// Sightings older than this are in every snapshot, or in the shopper's own cookies.
-const SIGHTINGS_KEPT: Duration = Duration::from_hours(1);
 
 /// One drop at the desk.
 pub(crate) struct Door {
@@ -28,7 +22,7 @@ pub(crate) struct Door {
     rules: ArcSwap<DropRules>,
     snapshot: ArcSwap<Snapshot>,
     changed: watch::Sender<u64>,
-    sightings: Cache<Number, Sighting>,
+    sightings: Sightings,
 }
 
 impl Door {
@@ -44,10 +38,7 @@ impl Door {
             }),
             rules: ArcSwap::new(rules),
             changed: watch::Sender::new(0),
-            sightings: Cache::builder()
-                .max_capacity(SIGHTINGS_MAX)
-                .time_to_live(SIGHTINGS_KEPT)
-                .build(),
+            sightings: Sightings::default(),
         }
     }
 
@@ -72,6 +63,12 @@ impl Door {
     /// The latest snapshot.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
+    }
+
+    /// The latest snapshot for a moment's look, without counting a reference to it: the count is one
+    /// word that all cores would write to on every request.
+    pub(crate) fn glance(&self) -> Guard<Arc<Snapshot>> {
+        self.snapshot.load()
     }
 
     /// Wakes at each new snapshot.
@@ -106,7 +103,7 @@ impl Door {
     pub(crate) fn place(&self, ticket: &Ticket, now: Timestamp) -> Place {
         Place::of(
             ticket,
-            self.sightings.get(&ticket.number),
+            self.sightings.get(ticket.number),
             &self.snapshot.load(),
             now,
         )
@@ -114,6 +111,6 @@ impl Door {
 
     /// Remembers what was seen of a place.
     pub(crate) fn note(&self, number: Number, seen: Sighting) {
-        self.sightings.insert(number, seen);
+        self.sightings.note(number, seen);
     }
 }

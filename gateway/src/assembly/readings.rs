@@ -23,6 +23,7 @@ use domain::{Clock, DropId, Readings, Sku, Span, StockHint, StockLevel, Timestam
 use tokio_util::sync::CancellationToken;
 
 use crate::edge::observe::UpstreamOutcome;
+use crate::edge::per_core::PerCore;
 pub use stock::Shared;
 
 /// How often the stock is read. A shopper is told "sold out" at most this much late, and one tick of the queue
@@ -52,7 +53,8 @@ pub struct House {
     /// When the ledger last answered.
     read_at: AtomicU64,
     health: Mutex<Option<Health>>,
-    upstream: Seen,
+    /// Noted with every proxied request, so apart for each core.
+    upstream: PerCore<Seen>,
 }
 
 /// What was seen of the upstream since the last interval.
@@ -75,7 +77,7 @@ impl House {
             figures: ArcSwap::default(),
             read_at: AtomicU64::new(0),
             health: Mutex::default(),
-            upstream: Seen::default(),
+            upstream: PerCore::default(),
         }
     }
 
@@ -158,18 +160,23 @@ impl House {
             | UpstreamOutcome::Broken => true,
             UpstreamOutcome::Saturated | UpstreamOutcome::ClientFailed => return,
         };
-        self.upstream.requests.fetch_add(1, Ordering::Relaxed);
-        self.upstream
-            .errors
-            .fetch_add(u64::from(failed), Ordering::Relaxed);
-        self.upstream
-            .slow
-            .fetch_add(u64::from(took > LATENCY_TARGET.as_duration()), Ordering::Relaxed);
+        let seen = self.upstream.mine();
+        seen.requests.fetch_add(1, Ordering::Relaxed);
+        if failed {
+            seen.errors.fetch_add(1, Ordering::Relaxed);
+        }
+        if took > LATENCY_TARGET.as_duration() {
+            seen.slow.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn close_interval(&self) {
-        let requests = self.upstream.requests.swap(0, Ordering::Relaxed);
-        let slow = self.upstream.slow.swap(0, Ordering::Relaxed);
+        let taken = |count: fn(&Seen) -> &AtomicU64| -> u64 {
+            let counts = self.upstream.all().map(count);
+            counts.map(|count| count.swap(0, Ordering::Relaxed)).sum()
+        };
+        let requests = taken(|seen| &seen.requests);
+        let slow = taken(|seen| &seen.slow);
         // The 95th percentile lies above the target exactly if more than one in twenty does.
         let is_slow = slow.saturating_mul(20) > requests;
         let latency = if is_slow {
@@ -179,7 +186,7 @@ impl House {
         };
         let seen = Interval {
             requests,
-            errors: self.upstream.errors.swap(0, Ordering::Relaxed),
+            errors: taken(|seen| &seen.errors),
             latency,
         };
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);

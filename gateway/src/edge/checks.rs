@@ -23,9 +23,56 @@ const HOST_BYTES_MAX: usize = 260;
 pub fn check(parts: &mut Parts) -> Result<(), Problem> {
     check_sizes(parts)?;
     check_method(&parts.method)?;
-    check_framing(parts)?;
-    check_connection(&parts.headers)?;
-    check_host(parts)
+    let told = Told::by(&parts.headers);
+    check_framing(&told, parts.version)?;
+    check_connection(&told)?;
+    if let Some(host) = check_host(&told, parts)? {
+        parts.headers.insert(HOST, host);
+    }
+    Ok(())
+}
+
+/// What the fields say that decide how a request is read. Gathered in one pass: every look-up by
+/// name would hash it, and most of these names are in no request.
+#[derive(Default)]
+struct Told<'h> {
+    host: First<'h>,
+    coding: First<'h>,
+    length: First<'h>,
+    expect: First<'h>,
+    /// `Connection` names a header that carries meaning.
+    misnames: bool,
+}
+
+/// The first of some lines, and how many there are.
+#[derive(Default)]
+struct First<'h> {
+    line: Option<&'h HeaderValue>,
+    count: usize,
+}
+
+impl<'h> Told<'h> {
+    fn by(headers: &'h HeaderMap) -> Self {
+        let mut told = Self::default();
+        for (name, value) in headers {
+            match *name {
+                HOST => told.host.note(value),
+                TRANSFER_ENCODING => told.coding.note(value),
+                CONTENT_LENGTH => told.length.note(value),
+                EXPECT => told.expect.note(value),
+                CONNECTION => told.misnames |= misnames(value),
+                _ => {}
+            }
+        }
+        told
+    }
+}
+
+impl<'h> First<'h> {
+    fn note(&mut self, value: &'h HeaderValue) {
+        self.line = self.line.or(Some(value));
+        self.count += 1;
+    }
 }
 
 fn check_sizes(parts: &Parts) -> Result<(), Problem> {
@@ -48,31 +95,26 @@ fn check_method(method: &Method) -> Result<(), Problem> {
     Ok(())
 }
 
-fn check_framing(parts: &Parts) -> Result<(), Problem> {
-    let headers = &parts.headers;
-    if headers.contains_key(TRANSFER_ENCODING) {
-        let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-        let chunked = codings
-            .next()
-            .is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
-        if !chunked || codings.next().is_some() {
+fn check_framing(told: &Told<'_>, version: Version) -> Result<(), Problem> {
+    if let Some(coding) = told.coding.line {
+        if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") || told.coding.count > 1 {
             return Err(Problem::malformed(
                 "`chunked` is the only transfer coding taken, once",
             ));
         }
-        if headers.contains_key(CONTENT_LENGTH) {
+        if told.length.count > 0 {
             return Err(Problem::malformed(
                 "both Content-Length and Transfer-Encoding are given",
             ));
         }
-        if parts.version != Version::HTTP_11 {
+        if version != Version::HTTP_11 {
             return Err(Problem::malformed("only HTTP/1.1 has transfer codings"));
         }
     }
-    if headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
+    if told.length.count > 1 {
         return Err(Problem::malformed("more than one Content-Length is given"));
     }
-    match headers.get(EXPECT) {
+    match told.expect.line {
         Some(expected) if !expected.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
             Err(Problem::expectation_failed())
         }
@@ -82,42 +124,43 @@ fn check_framing(parts: &Parts) -> Result<(), Problem> {
 
 /// A header named by `Connection` is dropped on the way; naming one that carries meaning is an
 /// attempt to make us drop what the upstream decides by.
-fn check_connection(headers: &HeaderMap) -> Result<(), Problem> {
-    for value in headers.get_all(CONNECTION) {
-        let named = |token: &[u8]| {
-            [
-                &b"host"[..],
-                b"content-length",
-                b"transfer-encoding",
-                b"cookie",
-                b"authorization",
-            ]
-            .iter()
-            .any(|name| token.trim_ascii().eq_ignore_ascii_case(name))
-        };
-        if value.as_bytes().split(|byte| *byte == b',').any(named) {
-            return Err(Problem::malformed(
-                "`Connection` names a header that is not its own",
-            ));
-        }
+fn check_connection(told: &Told<'_>) -> Result<(), Problem> {
+    if told.misnames {
+        return Err(Problem::malformed(
+            "`Connection` names a header that is not its own",
+        ));
     }
     Ok(())
 }
 
-fn check_host(parts: &mut Parts) -> Result<(), Problem> {
-    let mut hosts = parts.headers.get_all(HOST).iter();
-    let (first, second) = (hosts.next(), hosts.next());
-    if second.is_some() {
+fn misnames(value: &HeaderValue) -> bool {
+    let named = |token: &[u8]| {
+        [
+            &b"host"[..],
+            b"content-length",
+            b"transfer-encoding",
+            b"cookie",
+            b"authorization",
+        ]
+        .iter()
+        .any(|name| token.trim_ascii().eq_ignore_ascii_case(name))
+    };
+    value.as_bytes().split(|byte| *byte == b',').any(named)
+}
+
+/// Yields the host where only the request target names it.
+fn check_host(told: &Told<'_>, parts: &Parts) -> Result<Option<HeaderValue>, Problem> {
+    if told.host.count > 1 {
         return Err(Problem::malformed("more than one Host is given"));
     }
-    match (first, parts.uri.authority()) {
+    match (told.host.line, parts.uri.authority()) {
         (None, None) => Err(Problem::malformed("no Host is given")),
-        (Some(host), None) => check_host_text(host),
+        (Some(host), None) => check_host_text(host).map(|()| None),
         (Some(host), Some(authority)) => {
             check_host_text(host)?;
             check_scheme(&parts.uri)?;
             if same_host(host, authority, &parts.uri) {
-                Ok(())
+                Ok(None)
             } else {
                 Err(Problem::malformed(
                     "Host differs from the authority of the request target",
@@ -130,8 +173,7 @@ fn check_host(parts: &mut Parts) -> Result<(), Problem> {
             let host = HeaderValue::from_str(authority.as_str())
                 .map_err(|_| Problem::malformed("the authority is no host"))?;
             check_host_text(&host)?;
-            parts.headers.insert(HOST, host);
-            Ok(())
+            Ok(Some(host))
         }
     }
 }
@@ -146,21 +188,28 @@ fn check_scheme(uri: &Uri) -> Result<(), Problem> {
 /// `name`, `name:port`, `192.0.2.1:80`, `[2001:db8::1]:80`; no user, no path, no list.
 fn check_host_text(host: &HeaderValue) -> Result<(), Problem> {
     let bytes = host.as_bytes();
-    let fits =
-        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']');
-    if bytes.is_empty() || bytes.len() > HOST_BYTES_MAX || !bytes.iter().all(fits) {
-        return Err(Problem::malformed("the Host is not a host"));
+    let wrong = || Problem::malformed("the Host is not a host");
+    if bytes.is_empty() || bytes.len() > HOST_BYTES_MAX {
+        return Err(wrong());
     }
-    if bytes.iter().any(|byte| matches!(byte, b'[' | b']'))
-        || bytes.split(|byte| *byte == b':').nth(2).is_some()
-    {
+    let (mut colons, mut brackets) = (0, 0);
+    for byte in bytes {
+        match byte {
+            b':' => colons += 1,
+            b'[' | b']' => brackets += 1,
+            b'.' | b'-' | b'_' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => {}
+            _ => return Err(wrong()),
+        }
+    }
+    if brackets > 0 || colons > 1 {
         // The rare form is left to the library.
         let parsed = std::str::from_utf8(bytes)
             .ok()
             .and_then(|text| text.parse::<Authority>().ok());
-        return parsed
-            .map(|_| ())
-            .ok_or_else(|| Problem::malformed("the Host is not a host"));
+        return parsed.map(|_| ()).ok_or_else(wrong);
+    }
+    if colons == 0 {
+        return Ok(());
     }
     match bytes.split(|byte| *byte == b':').nth(1) {
         Some(port) if port.is_empty() || !port.iter().all(u8::is_ascii_digit) => {

@@ -13,6 +13,7 @@ mod forward;
 mod rules;
 
 pub use cookies::{is_ours as is_our_cookie, pairs as cookie_pairs};
+pub use forward::Added;
 
 /// The drop that an admitted request passed for.
 pub const DOORLINE_DROP: HeaderName = HeaderName::from_static("doorline-drop");
@@ -49,17 +50,18 @@ impl Proof {
 
 /// Makes the headers of a request fit to go upstream, in place.
 pub fn to_upstream(headers: &mut HeaderMap, visit: &Visit, proof: Option<&Proof>) {
+    strip_for_upstream(headers, visit, proof).put_into(headers);
+}
+
+/// The same with our own lines apart: in `headers` stays what passes of the client's.
+pub fn strip_for_upstream(headers: &mut HeaderMap, visit: &Visit, proof: Option<&Proof>) -> Added {
     strip_named_by_connection(headers);
     let from_trusted = visit.client.peer == Peer::Trusted;
-    strip(headers, |name| rules::drops_from_request(name, from_trusted));
+    strip(headers, |name| {
+        rules::drops_from_request(name, from_trusted) || rules::is_named_anew(name)
+    });
     cookies::strip_ours(headers, COOKIE);
-    forward::add(headers, visit);
-    if let Some(proof) = proof {
-        headers.insert(DOORLINE_DROP, proof.drop.clone());
-        if let Some(admission) = &proof.admission {
-            headers.insert(DOORLINE_ADMISSION, admission.clone());
-        }
-    }
+    Added::of(headers, visit, proof)
 }
 
 /// Makes the headers of an upstream's answer fit for the client, in place; reads its command.

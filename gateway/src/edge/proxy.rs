@@ -1,7 +1,8 @@
 //! The reverse proxy: one upstream, pooled connections, bodies streamed both ways.
 //!
 //! A request drives its upstream connection within its own task: no task and no channel between
-//! tasks per connection, so that a proxied request wakes once when the upstream answers. Idle
+//! tasks per connection, so that a proxied request wakes once when the upstream answers. Requests
+//! without a body are written and small answers read right on the socket; hyper does the rest. Idle
 //! connections lie in a last-in-first-out pool; whoever takes one looks first whether it still lives.
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::body::{EdgeBody, RequestBody};
+use super::headers::Added;
 use super::observe::{Observer, UpstreamOutcome};
 
 mod answer;
@@ -32,7 +34,7 @@ pub use tunnel::{requested_upgrade, set_upgrade};
 
 use answer::Returning;
 use error::Failure;
-use link::Link;
+use link::{Answer, Link};
 use pool::Pool;
 
 /// How the upstream is reached and how long it may take.
@@ -120,22 +122,30 @@ impl Proxy {
         }
     }
 
-    /// Sends one request, whose headers are fit for the upstream, and yields its answer as it
-    /// came. The target of `parts` must be in origin form.
+    /// Sends one request, whose headers are fit for the upstream, with the `added` ones, and yields
+    /// its answer as it came. The target of `parts` must be in origin form.
     ///
     /// A request without a body and with an idempotent method is sent a second time, on a fresh
     /// connection, if a pooled connection died before a byte of the answer; any request is, if the
     /// connection died before a byte of the request was sent.
     pub async fn send(
         &self,
-        parts: Box<Parts>,
+        mut parts: Box<Parts>,
+        added: Added,
         body: RequestBody,
         upgrades: Upgrades,
     ) -> Result<Response<EdgeBody>, ProxyError> {
         let started = Instant::now();
-        let result = match upgrades {
-            Upgrades::Allowed => self.upgrade(parts, body).await,
-            Upgrades::Refused => self.exchange(parts, body).await,
+        self.prepare(&mut parts);
+        let repeatable = body.is_empty() && is_idempotent(&parts.method);
+        let result = if upgrades == Upgrades::Refused && repeatable {
+            self.ask(parts, added).await
+        } else {
+            added.put_into(&mut parts.headers);
+            match upgrades {
+                Upgrades::Allowed => self.upgrade(parts, body).await,
+                Upgrades::Refused => self.exchange(parts, body).await,
+            }
         };
         let outcome = match &result {
             Ok(response) if response.status().is_server_error() => UpstreamOutcome::ServerError,
@@ -156,39 +166,54 @@ impl Proxy {
         self.pool.open()
     }
 
-    async fn exchange(
-        &self,
-        mut parts: Box<Parts>,
-        body: RequestBody,
-    ) -> Result<Response<EdgeBody>, ProxyError> {
-        self.prepare(&mut parts);
-        let repeatable = body.is_empty() && is_idempotent(&parts.method);
+    async fn exchange(&self, parts: Box<Parts>, body: RequestBody) -> Result<Response<EdgeBody>, ProxyError> {
+        let deadline = self.pool.config().response_head;
         let mut link = self.pool.take().await?;
-        let spare = (repeatable && link.is_reused()).then(|| parts.clone());
         let request = Request::from_parts(*parts, body);
-        let failure = match link.exchange(request, self.pool.config().response_head).await {
+        let failure = match link.exchange(request, deadline).await {
             Ok(response) => return self.answer(response, link),
             Err(failure) => failure,
         };
         let reused = link.is_reused();
         drop(link); // frees its slot for the second try
-        let again = match (failure, spare) {
-            (Failure::NotSent(request), _) if reused => *request,
-            (Failure::Died(_), Some(parts)) => Request::from_parts(*parts, RequestBody::empty()),
-            (failure, _) => return Err(failure.into()),
+        let again = match failure {
+            Failure::NotSent(request) if reused => *request,
+            failure @ (Failure::NotSent(_) | Failure::Died(_) | Failure::Final(_)) => {
+                return Err(failure.into());
+            }
         };
         self.observer.0.upstream_retried();
         let mut link = self.pool.open_fresh().await?;
-        let response = link.exchange(again, self.pool.config().response_head).await?;
+        let response = link.exchange(again, deadline).await?;
         self.answer(response, link)
     }
 
-    async fn upgrade(
-        &self,
-        mut parts: Box<Parts>,
-        body: RequestBody,
-    ) -> Result<Response<EdgeBody>, ProxyError> {
-        self.prepare(&mut parts);
+    /// The exchange of a request that may be repeated.
+    async fn ask(&self, mut parts: Box<Parts>, added: Added) -> Result<Response<EdgeBody>, ProxyError> {
+        let deadline = self.pool.config().response_head;
+        let mut link = self.pool.take().await?;
+        let mut answer = link.ask(&mut parts, &added, deadline).await;
+        if matches!(answer, Err(Failure::Died(_))) && link.is_reused() {
+            drop(link); // frees its slot for the second try
+            self.observer.0.upstream_retried();
+            link = self.pool.open_fresh().await?;
+            answer = link.ask(&mut parts, &added, deadline).await;
+        }
+        match answer? {
+            Answer::Whole { response, keeps } => {
+                if keeps {
+                    self.pool.give_back(link);
+                }
+                Ok(response.map(EdgeBody::full))
+            }
+            Answer::Begun(read) => {
+                let response = link.read_on(*parts, read).await?;
+                self.answer(response, link)
+            }
+        }
+    }
+
+    async fn upgrade(&self, parts: Box<Parts>, body: RequestBody) -> Result<Response<EdgeBody>, ProxyError> {
         let (response, link, client) = tunnel::open(&self.pool, parts, body).await?;
         let Some(client) = client else {
             return self.answer(response, link);

@@ -61,8 +61,11 @@ impl Drop for Place {
 
 /// How important a request to our own API is, from its method and its normal path.
 pub fn api_priority(method: &Method, path: &str) -> Priority {
-    let path = path.trim_end_matches('/');
     let writes = *method == Method::POST;
+    if !writes && *method != Method::DELETE {
+        return Priority::Poll; // by far the most, told without a look at the path
+    }
+    let path = path.trim_end_matches('/');
     match path.rsplit('/').next() {
         Some("payment") if writes => Priority::Pay,
         Some("orders" | "admission") if writes => Priority::Reserve,

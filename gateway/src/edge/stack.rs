@@ -75,13 +75,33 @@ pub struct StackParts {
 /// The stages for the requests of one runtime, with the runtime's own upstream connections.
 pub struct Stack {
     parts: Arc<StackParts>,
+    /// The rules in force once more, behind a count of references that is this runtime's own.
+    rules: ArcSwap<Arc<Rules>>,
     proxy: Proxy,
 }
 
 impl Stack {
     /// Puts the shared parts over the proxy of this runtime.
-    pub const fn new(parts: Arc<StackParts>, proxy: Proxy) -> Self {
-        Self { parts, proxy }
+    pub fn new(parts: Arc<StackParts>, proxy: Proxy) -> Self {
+        let rules = ArcSwap::from_pointee(parts.rules.load_full());
+        Self { parts, rules, proxy }
+    }
+
+    /// The rules in force. Every request holds them until it is answered; were they counted where
+    /// they are shared, all cores would write to that one word with every request.
+    #[expect(
+        clippy::redundant_allocation,
+        reason = "the outer count is this runtime's own"
+    )]
+    fn rules(&self) -> Arc<Arc<Rules>> {
+        let own = self.rules.load_full();
+        let shared = self.parts.rules.load();
+        if Arc::ptr_eq(&*own, &shared) {
+            return own;
+        }
+        let fresh = Arc::new(Arc::clone(&shared));
+        self.rules.store(Arc::clone(&fresh));
+        fresh
     }
 
     /// Connections to the upstream that this stack holds open, idle ones included.
@@ -113,7 +133,7 @@ impl Stack {
         connection: &Arc<Connection>,
         record: &mut Record<'_>,
     ) -> Result<Response<EdgeBody>, Problem> {
-        let rules = self.parts.rules.load_full();
+        let rules = self.rules();
         // Before anything reads the request: what has two readings has none.
         checks::check(&mut parts)?;
         // Before the limits: they count clients, not proxies.
@@ -222,7 +242,7 @@ impl Stack {
             Upgrades::Allowed => requested_upgrade(&parts),
             Upgrades::Refused => None,
         };
-        headers::to_upstream(
+        let added = headers::strip_for_upstream(
             &mut parts.headers,
             visit,
             admitted.map(|(_, admitted)| &admitted.proof),
@@ -234,7 +254,8 @@ impl Stack {
             }
             None => Upgrades::Refused,
         };
-        let mut response = self.proxy.send(parts, body, upgrades).await.map_err(|error| {
+        let sent = self.proxy.send(parts, added, body, upgrades).await;
+        let mut response = sent.map_err(|error| {
             record.upstream_failed(&error);
             error.problem()
         })?;

@@ -20,6 +20,8 @@ use crate::edge::{BodyError, EdgeBody, Form, Problem, RequestBody, Visit};
 
 /// Everything of ours lives below this.
 pub(super) const PREFIX: &str = "/.doorline/v1";
+/// Drops live below this.
+const DROPS: &str = "/.doorline/v1/drops/";
 /// Where the world looks for keys (RFC 8615); the same stands below the prefix.
 const WELL_KNOWN_JWKS: &str = "/.well-known/jwks.json";
 /// Where the API describes itself.
@@ -72,7 +74,7 @@ impl Address {
             return Some(Self::OpenApi);
         }
         let rest = path.strip_prefix(PREFIX)?.strip_prefix('/')?;
-        let mut segments = rest.split('/');
+        let mut segments = segments(rest);
         let named = (
             segments.next(),
             segments.next(),
@@ -120,6 +122,18 @@ impl Address {
     }
 }
 
+/// The segments of a path, cut byte by byte: `str::split` searches any character, which costs more
+/// than all the rest of finding out what a poll wants.
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(path);
+    std::iter::from_fn(move || {
+        let path = rest?;
+        let slash = path.bytes().position(|byte| byte == b'/');
+        rest = slash.map(|at| &path[at + 1..]);
+        Some(slash.map_or(path, |at| &path[..at]))
+    })
+}
+
 fn order(id: &str) -> Option<OrderId> {
     uuid::Uuid::try_parse(id).ok().map(|id| OrderId(id.as_u128()))
 }
@@ -146,20 +160,18 @@ impl Room {
         if !reads(parts) {
             return None;
         }
-        let answered = match Address::of(parts.uri.path())? {
-            Address::Ticket(drop) => self.look(&drop, &parts.headers, visit),
-            Address::Drop(drop) => self.public_state(&drop),
-            Address::Draw(_)
-            | Address::TicketEvents(_)
-            | Address::Leave(_)
-            | Address::Admission(_)
-            | Address::Orders(_)
-            | Address::Order(_)
-            | Address::OrderEvents(_)
-            | Address::Payment(_)
-            | Address::StripeWebhook
-            | Address::Jwks
-            | Address::OpenApi => return None,
+        let rest = parts.uri.path().strip_prefix(DROPS)?;
+        let (name, verb) = match rest.bytes().position(|byte| byte == b'/') {
+            Some(slash) => (&rest[..slash], &rest[slash..]),
+            None => (rest, ""),
+        };
+        // The house's own name for the drop: to make another would allocate. Drops are few.
+        let boards = self.boards.load();
+        let drop = boards.keys().find(|drop| drop.as_str() == name)?;
+        let answered = match verb {
+            "/ticket" => self.look(drop, &parts.headers, visit),
+            "" => self.public_state(drop),
+            _ => return None,
         };
         let explain = |refusal: Refusal| {
             refusal.into_response(visit.id(), Form::wanted_by(&parts.headers, &self.refusals))
@@ -220,8 +232,8 @@ impl Room {
 
     /// `GET …/drops/{drop}`: the same for everybody, so a CDN may answer it for a second.
     fn public_state(&self, drop: &DropId) -> Result<Response<EdgeBody>, Refusal> {
-        let posted = self.posted(drop).ok_or_else(unknown_drop)?;
-        Ok(public(Bytes::clone(&posted.public), "public, max-age=1"))
+        let state = self.read_posted(drop, |posted| Bytes::clone(&posted.public));
+        Ok(public(state.ok_or_else(unknown_drop)?, "public, max-age=1"))
     }
 
     /// `GET …/drops/{drop}/draw`: the commitment, and after the start what opens it.

@@ -27,7 +27,7 @@ struct Inside {
 impl Door for HouseDoor {
     fn decide(&self, drop: &DropId, request: &Parts, visit: &Visit) -> Decision {
         let room = &self.0;
-        let Some(snapshot) = room.desk.snapshot(drop) else {
+        let Some(snapshot) = room.desk.glance(drop) else {
             return room.hold(Problem::overloaded(domain::Span::from_secs(5)), request, visit);
         };
         let session = room.inside(drop, &request.headers, visit);

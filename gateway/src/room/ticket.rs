@@ -152,9 +152,9 @@ impl Room {
             Some(place) => place,
             None => self.look_closely(drop, headers, visit)?,
         };
-        let posted = self.posted(drop).ok_or_else(Problem::not_found)?;
         let (place, shown) = self.carried(drop, headers, place);
-        let mut response = answer::json(StatusCode::OK, poll_json(&posted, &place, None, &*self.clock));
+        let text = self.read_posted(drop, |posted| poll_json(posted, &place, None, &*self.clock));
+        let mut response = answer::json(StatusCode::OK, text.ok_or_else(Problem::not_found)?);
         answer::keep(&mut response, shown);
         Ok(response)
     }

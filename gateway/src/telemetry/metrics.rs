@@ -1,6 +1,8 @@
 //! Every metric that Doorline publishes, by the names of the interface page. Labels are
 //! bounded: drops, SKUs, states and outcomes, never an id of a person.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use prometheus::{
     Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -18,12 +20,30 @@ const CALL_BUCKETS: &[f64] = &[
     0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 ];
 
+/// Keeps counts of its own between two scrapes, because they are too many to go into the shared
+/// counters one by one.
+pub trait Settle: Send + Sync {
+    /// Carries over what was counted since the last time.
+    fn settle(&self);
+}
+
+/// Who is to settle before anything is read.
+#[derive(Clone, Default)]
+struct Unsettled(Arc<Mutex<Vec<Arc<dyn Settle>>>>);
+
+impl std::fmt::Debug for Unsettled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Unsettled")
+    }
+}
+
 macro_rules! families {
     ($($(#[doc = $doc:literal])+ $field:ident: $kind:ident($name:literal, $labels:expr $(, $buckets:expr)?);)+) => {
         /// The metric families, registered once per process.
         #[derive(Clone, Debug)]
         pub struct Metrics {
             registry: Registry,
+            unsettled: Unsettled,
             $($(#[doc = $doc])+ pub $field: $kind,)+
         }
 
@@ -36,7 +56,7 @@ macro_rules! families {
                     let $field = build!($kind, $name, help, $labels $(, $buckets)?)?;
                     registry.register(Box::new($field.clone()))?;
                 )+
-                Ok(Self { registry, $($field,)+ })
+                Ok(Self { registry, unsettled: Unsettled::default(), $($field,)+ })
             }
         }
     };
@@ -144,8 +164,20 @@ families! {
 }
 
 impl Metrics {
+    /// Has `counts` settle each time before the metrics are written.
+    pub fn settle_first(&self, counts: Arc<dyn Settle>) {
+        self.unsettled().push(counts);
+    }
+
+    fn unsettled(&self) -> std::sync::MutexGuard<'_, Vec<Arc<dyn Settle>>> {
+        self.unsettled.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The text format that Prometheus scrapes.
     pub fn encode(&self) -> Vec<u8> {
+        for counts in &*self.unsettled() {
+            counts.settle();
+        }
         let mut text = Vec::with_capacity(16 * 1024);
         // Writing into memory cannot fail, and a family that cannot be encoded is a bug in its name.
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {

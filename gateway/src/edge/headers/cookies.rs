@@ -5,6 +5,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// Whether `name` is a cookie of ours, with or without a prefix that browsers enforce.
 pub fn is_ours(name: &[u8]) -> bool {
     let name = name.trim_ascii();
+    if !matches!(name.first(), Some(b'd' | b'D' | b'_')) {
+        return false; // most cookies, told by one byte
+    }
     let bare = strip_prefix(name, b"__Host-")
         .or_else(|| strip_prefix(name, b"__Secure-"))
         .unwrap_or(name);
@@ -16,13 +19,14 @@ pub fn is_ours(name: &[u8]) -> bool {
 pub(super) fn strip_ours(headers: &mut HeaderMap, cookie: HeaderName) {
     let mut lines = headers.get_all(&cookie).iter();
     let Some(first) = lines.next() else { return };
-    if lines.next().is_none() && !pairs(first.as_bytes()).any(|pair| is_ours(name_of(pair))) {
+    // A pair begins with its name, and no prefix of ours holds what could end it.
+    if lines.next().is_none() && !pairs(first.as_bytes()).any(is_ours) {
         return;
     }
     let mut kept: Vec<u8> = Vec::with_capacity(first.len());
     for line in headers.get_all(&cookie) {
         for pair in pairs(line.as_bytes()) {
-            if pair.is_empty() || is_ours(name_of(pair)) {
+            if pair.is_empty() || is_ours(pair) {
                 continue;
             }
             if !kept.is_empty() {

@@ -30,6 +30,11 @@ pub(super) fn drops_from_request(name: &str, from_trusted_proxy: bool) -> bool {
     }
 }
 
+/// What every request is given anew: the client's own was taken over already where it is good.
+pub(super) fn is_named_anew(name: &str) -> bool {
+    matches!(name, "x-request-id" | "traceparent")
+}
+
 /// Names that some frameworks let override the path: with them an open path would serve a
 /// protected one.
 fn is_routing(name: &str) -> bool {

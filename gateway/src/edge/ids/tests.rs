@@ -73,3 +73,24 @@ fn malformed_trace_contexts_are_replaced() {
         assert!(is_traceparent(identity.traceparent.as_bytes()));
     }
 }
+
+#[test]
+fn digits_are_those_of_the_number() {
+    for value in [0, 1, 0x9a, u64::MAX, 0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210] {
+        let mut written = [0; 16];
+        write_hex(&mut written, value);
+        assert_eq!(std::str::from_utf8(&written).unwrap(), format!("{value:016x}"));
+    }
+}
+
+#[test]
+fn of_several_ids_the_first_counts() {
+    let given = headers(&[
+        ("x-request-id", "the-first-one"),
+        ("x-request-id", "the-second-one"),
+    ]);
+    assert_eq!(
+        IdSource::new(&Fixed).identify(&given).id.as_str(),
+        "the-first-one"
+    );
+}

@@ -1,7 +1,7 @@
 //! Where rate limits keep their state: sharded maps with a hard cap.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,9 +24,34 @@ pub(super) struct BoundedStore {
     interval: u64,
 }
 
+/// The keyed hash of an address, which stands for the address itself: that two of a million share
+/// one is as likely as one in thirty million, and they would merely share an allowance.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Mixed(u64);
+
+/// Takes a hash as its own hash: this runs on every request, and hashing once is enough.
+#[derive(Default)]
+struct AsMixed(u64);
+
+impl Hasher for AsMixed {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, mixed: u64) {
+        self.0 = mixed;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 #[derive(Default, Debug)]
 struct Shard {
-    arrivals: HashMap<AddressKey, u64>,
+    arrivals: HashMap<Mixed, u64, BuildHasherDefault<AsMixed>>,
     /// Shared by all addresses that found the shard full.
     strangers: Option<u64>,
     /// Before this time the shard is known to hold nothing that could be forgotten.
@@ -44,9 +69,14 @@ impl BoundedStore {
         }
     }
 
-    fn shard(&self, key: AddressKey) -> MutexGuard<'_, Shard> {
-        // The map inside hashes with its own seed; this one only picks the shard.
-        let index = (self.hasher.hash_one(key.bits()) >> 32) as usize % SHARDS;
+    /// The address as shards and maps know it.
+    fn mix(&self, address: AddressKey) -> Mixed {
+        Mixed(self.hasher.hash_one(address.bits()))
+    }
+
+    fn shard(&self, address: Mixed) -> MutexGuard<'_, Shard> {
+        // Bits from the middle: the map takes the lowest for the bucket and the highest for its tags.
+        let index = (address.0 >> 32) as usize % SHARDS;
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -79,15 +109,16 @@ impl StateStore for BoundedStore {
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        let mut shard = self.shard(*key);
-        if let Some(arrival) = shard.arrivals.get_mut(key) {
+        let address = self.mix(*key);
+        let mut shard = self.shard(address);
+        if let Some(arrival) = shard.arrivals.get_mut(&address) {
             let (outcome, next) = measure(Some(Nanos::from(*arrival)))?;
             *arrival = next.as_u64();
             return Ok(outcome);
         }
         let (outcome, next) = measure(None)?;
         if shard.make_room(next.as_u64(), self.interval, self.shard_addresses_max) {
-            shard.arrivals.insert(*key, next.as_u64());
+            shard.arrivals.insert(address, next.as_u64());
             return Ok(outcome);
         }
         let (outcome, next) = measure(shard.strangers.map(Nanos::from))?;

@@ -164,10 +164,10 @@ fn service<S: Serve>(
 + 'static {
     let (service, connection) = (Arc::clone(&shared.service), Arc::clone(connection));
     service_fn(move |request: Request<Incoming>| {
-        let (service, connection) = (Arc::clone(&service), Arc::clone(&connection));
+        let service = Arc::clone(&service);
         let in_flight = connection.begin_request();
         async move {
-            let mut response = service.serve(request, &connection).await;
+            let mut response = service.serve(request, in_flight.connection()).await;
             response.body_mut().set_in_flight(in_flight);
             Ok(response)
         }

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
+use bytes::{Buf as _, Bytes};
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -24,6 +25,16 @@ use super::ProxyConfig;
 pub(super) struct Socket {
     stream: Stream,
     heard: Arc<AtomicBool>,
+    replay: Option<Replay>,
+}
+
+/// An exchange that hyper finds half done: its request is out already, so what hyper writes goes
+/// nowhere, and what was read of the answer is read once more.
+#[derive(Debug)]
+struct Replay {
+    read: Bytes,
+    /// hyper has written its request; before that it takes any byte for one that nobody asked for.
+    asked: bool,
 }
 
 /// Plain or encrypted.
@@ -38,6 +49,40 @@ impl Socket {
         Self {
             stream,
             heard: Arc::default(),
+            replay: None,
+        }
+    }
+
+    /// Plays the answer to a request that is sent already, of which `read` was read.
+    pub(super) fn replay(&mut self, read: Bytes) {
+        self.heard.store(true, Ordering::Relaxed);
+        self.replay = Some(Replay { read, asked: false });
+    }
+
+    /// Back to the wire. Says whether everything was played.
+    pub(super) fn end_replay(&mut self) -> bool {
+        self.replay.take().is_none_or(|replay| replay.read.is_empty())
+    }
+
+    /// Forgets what it heard: from now on it is about the exchange that begins.
+    pub(super) fn begin_exchange(&self) {
+        self.heard.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether nothing has come and the other side has not closed. Asks the kernel only where the
+    /// runtime has news of the socket.
+    pub(super) fn is_silent(&mut self) -> bool {
+        let mut byte = [0];
+        match &mut self.stream {
+            Stream::Plain(stream) => stream
+                .try_read(&mut byte)
+                .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock),
+            Stream::Tls(stream) => Pin::new(stream)
+                .poll_read(
+                    &mut Context::from_waker(Waker::noop()),
+                    &mut ReadBuf::new(&mut byte),
+                )
+                .is_pending(),
         }
     }
 
@@ -99,6 +144,16 @@ impl AsyncRead for Socket {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if let Some(replay) = &mut this.replay {
+            if !replay.asked {
+                return Poll::Pending; // hyper's own writing wakes it
+            }
+            if replay.read.has_remaining() {
+                let count = replay.read.len().min(buffer.remaining());
+                buffer.put_slice(&replay.read.split_to(count));
+                return Poll::Ready(Ok(()));
+            }
+        }
         let before = buffer.filled().len();
         let polled = match &mut this.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
@@ -113,7 +168,13 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().stream {
+        let this = self.get_mut();
+        if let Some(replay) = &mut this.replay {
+            replay.asked = true;
+            cx.waker().wake_by_ref();
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        match &mut this.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
@@ -124,6 +185,10 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.replay.is_some() {
+            let first = slices.iter().find(|slice| !slice.is_empty());
+            return self.poll_write(cx, first.map_or(&[], |slice| slice));
+        }
         let mut gathered = Gathered::new();
         if let Some(bytes) = gathered.gather(slices) {
             return self.poll_write(cx, bytes);

@@ -55,7 +55,7 @@ pub(super) enum Failure {
     /// Not a byte was sent: the request comes back.
     NotSent(Box<Request<RequestBody>>),
     /// The connection died before a byte of the answer.
-    Died(hyper::Error),
+    Died(Option<hyper::Error>),
     /// Anything that a second try would not mend or must not repeat.
     Final(ProxyError),
 }
@@ -64,7 +64,7 @@ impl From<Failure> for ProxyError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::NotSent(_) => Self::Broken(None),
-            Failure::Died(error) => Self::Broken(Some(error)),
+            Failure::Died(error) => Self::Broken(error),
             Failure::Final(error) => error,
         }
     }

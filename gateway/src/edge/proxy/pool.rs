@@ -171,9 +171,7 @@ impl Pool {
             .await
             .map_err(|_| ProxyError::ConnectTimedOut)?
             .map_err(ProxyError::Connect)?;
-        let mut link = Link::new(socket, slot)
-            .await
-            .map_err(|error| ProxyError::Broken(Some(error)))?;
+        let mut link = Link::new(socket, slot);
         link.begin_exchange();
         Ok(link)
     }

@@ -64,7 +64,7 @@ async fn desk(redis: &Redis, counts: &Arc<Counts>, folder: &std::path::Path) -> 
         issuer: "https://shop.example".to_owned(),
         drops: vec![contract::rules(1, 1)],
         tick: Duration::from_hours(1),
-        showing: Showing::Settled,
+        showing: Showing::Among,
     };
     Admission::open(parts, settings).await.unwrap()
 }
