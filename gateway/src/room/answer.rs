@@ -17,8 +17,10 @@ static PERSONAL: LazyLock<HeaderMap> = LazyLock::new(|| {
         (CACHE_CONTROL, "no-store"),
         (X_REQUEST_ID, ""),
     ];
-    let lines = lines.map(|(name, value)| (name, HeaderValue::from_static(value)));
-    lines.into_iter().collect()
+    // Room for one more, or putting the id into its place would make the map grow after all.
+    let mut headers = HeaderMap::with_capacity(lines.len() + 1);
+    headers.extend(lines.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    headers
 });
 
 /// JSON for one shopper.
@@ -76,5 +78,49 @@ impl Refusal {
         let mut response = self.problem.into_response(id, form);
         keep(&mut response, self.cookie);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_for_one_shopper_is_json_that_nobody_keeps() {
+        let response = json(StatusCode::CREATED, "{}".to_owned());
+        assert_eq!(response.status(), StatusCode::CREATED);
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+        assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+    }
+
+    #[test]
+    fn one_answers_headers_are_not_the_nexts() {
+        let mut first = json(StatusCode::OK, String::new());
+        first
+            .headers_mut()
+            .insert(X_REQUEST_ID, HeaderValue::from_static("first-request"));
+        first
+            .headers_mut()
+            .append(SET_COOKIE, HeaderValue::from_static("a=b"));
+        let second = json(StatusCode::OK, String::new());
+        assert_eq!(second.headers()[X_REQUEST_ID], "");
+        assert!(!second.headers().contains_key(SET_COOKIE));
+    }
+
+    #[test]
+    fn the_id_finds_its_place_without_growing_the_map() {
+        let mut headers = PERSONAL.clone();
+        let before = headers.capacity();
+        headers.insert(X_REQUEST_ID, HeaderValue::from_static("the-request"));
+        assert_eq!(headers.capacity(), before);
+        assert_eq!(headers.get_all(X_REQUEST_ID).iter().count(), 1);
+    }
+
+    #[test]
+    fn done_has_nothing_to_say() {
+        let response = empty();
+        assert_eq!(response.status(), StatusCode::NO_CONTENT);
+        assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+        assert!(!response.headers().contains_key(CONTENT_TYPE));
     }
 }

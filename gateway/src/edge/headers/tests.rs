@@ -261,3 +261,63 @@ fn trailers_that_frame_or_route_are_dropped() {
         ["x-checksum"]
     );
 }
+
+#[test]
+fn our_lines_and_the_clients_share_no_name() {
+    let headers = map(&[
+        ("host", "a.example"),
+        ("x-request-id", "the-clients-own"),
+        (
+            "traceparent",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ),
+        ("x-forwarded-for", "192.0.2.9"),
+        ("forwarded", "for=192.0.2.9"),
+        ("x-forwarded-proto", "http"),
+        ("doorline-drop", "forged"),
+        ("accept", "*/*"),
+    ]);
+    for (peer, trusted) in [
+        ("203.0.113.5:999", &[][..]),
+        ("10.0.0.1:999", &["10.0.0.0/8"][..]),
+    ] {
+        let mut headers = headers.clone();
+        let visit = visit(&headers, peer, trusted);
+        let drop = DropId::new("aurora").unwrap();
+        let proof = Proof::new(&drop, Some(HeaderValue::from_static("token")));
+        let added = strip_for_upstream(&mut headers, &visit, Some(&proof));
+        let mut names: Vec<&str> = added.lines().map(|(name, _)| name).collect();
+        for name in &names {
+            assert!(!headers.contains_key(*name), "{name} stands twice");
+        }
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count, "no name of ours stands twice");
+        assert_eq!(headers["accept"], "*/*");
+    }
+}
+
+#[test]
+fn our_lines_are_the_same_in_one_map_and_apart() {
+    let lines = [
+        ("host", "a.example"),
+        ("x-request-id", "the-clients-own"),
+        ("x-forwarded-for", "192.0.2.9"),
+        ("x-forwarded-host", "front.example"),
+    ];
+    for (peer, trusted) in [
+        ("203.0.113.5:999", &[][..]),
+        ("10.0.0.1:999", &["10.0.0.0/8"][..]),
+    ] {
+        let mut apart = map(&lines);
+        let visit = visit(&apart, peer, trusted);
+        let added = strip_for_upstream(&mut apart, &visit, None);
+        for (name, value) in added.lines() {
+            apart.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.clone());
+        }
+        let mut one = map(&lines);
+        to_upstream(&mut one, &visit, None);
+        assert_eq!(one, apart, "{peer}");
+    }
+}

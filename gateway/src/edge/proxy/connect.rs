@@ -86,6 +86,12 @@ impl Socket {
         }
     }
 
+    /// A socket without TLS.
+    #[cfg(test)]
+    pub(super) fn plain(stream: TcpStream) -> Self {
+        Self::new(Stream::Plain(stream))
+    }
+
     /// The mark that is set with every byte the upstream sends.
     pub(super) fn heard(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.heard)
@@ -220,3 +226,6 @@ impl AsyncWrite for Socket {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

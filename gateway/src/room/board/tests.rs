@@ -123,6 +123,26 @@ fn a_snapshot_is_written_up_once_and_the_next_one_anew() {
 }
 
 #[test]
+fn a_look_sees_what_is_shown_and_writes_up_what_is_new() {
+    let board = board("");
+    let asked = Cell::new(0);
+    let stock = || {
+        asked.set(asked.get() + 1);
+        Vec::new()
+    };
+    let first = Arc::new(snapshot(&board, Phase::Open));
+    let public = |posted: &Posted| posted.public.clone();
+    let looked = board.read(&first, stock, public);
+    assert_eq!(looked, board.show(Arc::clone(&first), stock).public);
+    assert_eq!(board.read(&first, stock, public), looked);
+    assert_eq!(asked.get(), 1, "only the first look wrote it up");
+    let mut next = snapshot(&board, Phase::Open);
+    next.frontier = Rank(6);
+    let seen = board.read(&Arc::new(next), stock, |posted| posted.snapshot.frontier);
+    assert_eq!((asked.get(), seen), (2, Rank(6)));
+}
+
+#[test]
 fn who_has_no_ticket_sees_what_the_phase_means_to_them() {
     use QueueingMethod::{Fifo, Passthrough, Random, Reject};
     for (phase, state) in [

@@ -118,3 +118,6 @@ impl<'a> Asking<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

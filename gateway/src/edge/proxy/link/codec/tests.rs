@@ -121,6 +121,6 @@ fn what_takes_judgement_is_left() {
 
 #[test]
 fn more_lines_than_fit_are_left() {
-    let lines: String = (0..=LINES_MAX).map(|n| format!("x-{n}: 1\r\n")).collect();
+    let lines = "x-line: 1\r\n".repeat(LINES_MAX + 1);
     assert!(is_left(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n"), &Method::GET));
 }
