@@ -237,6 +237,7 @@ impl Checkout {
             }),
         };
         checkout.reconfigure(config.drops).await?;
+        checkout.follow_changes().await?;
         Ok(checkout)
     }
 

@@ -7,7 +7,7 @@
 mod drain;
 mod valve;
 
-pub use drain::Drain;
+pub use drain::{DRAIN_PER_SECOND, Drain};
 pub use valve::{Shut, Valve};
 
 use std::sync::Arc;

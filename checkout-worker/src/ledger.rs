@@ -5,6 +5,8 @@
 //! marked (handling it twice changes nothing), and, where several processes relay, leaves out what another one has in hand.
 //! Everything else must be exact.
 
+mod books;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use std::sync::Arc;
 use domain::pool::{Level, Line};
 use domain::saga::{IdempotencyKey, Notice, Operation, Order, PaymentMethod, Refusal, StateName, Step};
 use domain::{AdmissionId, DropId, Money, OrderId, ShopperKey, Sku, Span, Timestamp};
+
+pub use books::{AuditEntry, AuditSums, Change, Gauges, StockSums};
 
 /// What an object-safe asynchronous method returns.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -341,68 +345,6 @@ pub struct OrderNotice {
     pub returned: u32,
 }
 
-/// Figures of the ledger for metrics and for the outflow.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Gauges {
-    /// Orders per drop and state.
-    pub orders: Vec<(DropId, StateName, u64)>,
-    /// Orders per kind of flag.
-    pub flagged: Vec<(String, u64)>,
-    /// Messages waiting in the outbox.
-    pub outbox_pending: u64,
-    /// When the oldest of them was written.
-    pub outbox_oldest: Option<Timestamp>,
-}
-
-/// The ledger's books, each kept in two ways that must agree.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct AuditSums {
-    /// Stock rows against stock entries and live orders.
-    pub stock: Vec<StockSums>,
-    /// Orders that are PAID or REFUNDED.
-    pub paid_orders: u64,
-    /// Sum of their totals, in minor units.
-    pub paid_total: u64,
-    /// Sum of what the payment rows say was captured, in minor units.
-    pub captured_total: u64,
-    /// Payments captured whose order is not PAID or REFUNDED.
-    pub captured_without_paid: u64,
-    /// Orders PAID or REFUNDED without a captured payment of exactly their total.
-    pub paid_without_capture: u64,
-    /// Accepted orders (not final, not flagged) that nobody will ever look at: neither due, nor leased, nor in the outbox.
-    pub forgotten: u64,
-}
-
-/// One SKU's stock, counted in several ways.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StockSums {
-    /// The drop.
-    pub drop: DropId,
-    /// The SKU.
-    pub sku: Sku,
-    /// What the stock rows say.
-    pub level: Level,
-    /// Units held by the entries: hold − void − sell.
-    pub held_by_entries: i64,
-    /// Units sold by the entries: sell − unsell.
-    pub sold_by_entries: i64,
-    /// Units of orders that are alive and not sold.
-    pub held_by_orders: i64,
-    /// Units of orders that are COMMITTED or PAID, or REFUNDED without restocking.
-    pub sold_by_orders: i64,
-}
-
-/// A line in the operators' log.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AuditEntry {
-    /// What was done (`order.cancel`, `payments.pause`, …).
-    pub action: &'static str,
-    /// To what.
-    pub subject: String,
-    /// By whom: a role or a token's name, never a secret.
-    pub by: String,
-}
-
 /// The port. See the [module](self) for what may be a moment old.
 pub trait Ledger: Send + Sync {
     /// Creates or adjusts a drop's stock rows as configured.
@@ -448,6 +390,10 @@ pub trait Ledger: Send + Sync {
     fn switch(&self, name: &'static str) -> LedgerReply<'_, bool>;
     /// Sets a durable switch and writes who did it.
     fn set_switch(&self, name: &'static str, on: bool, entry: AuditEntry) -> LedgerReply<'_, ()>;
+    /// What operators have changed of drops' settings, over all drops.
+    fn changes(&self) -> LedgerReply<'_, Vec<Change>>;
+    /// Keeps changes, each in place of the one before of the same setting, and writes who made them.
+    fn change(&self, changes: Vec<Change>, entry: AuditEntry) -> LedgerReply<'_, ()>;
     /// Writes a line in the operators' log.
     fn note(&self, entry: AuditEntry) -> LedgerReply<'_, ()>;
 }

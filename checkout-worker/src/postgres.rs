@@ -30,8 +30,8 @@ use sqlx::migrate::MigrateError;
 use sqlx::{PgConnection, PgPool};
 
 use crate::ledger::{
-    Acceptance, Applied, AuditEntry, AuditSums, Channel, DropPlan, Gauges, Ledger, LedgerReply, NewOrder,
-    Opened, OrderFilter, OrderRecord, Pending, Reservation, StockChange, StockChanged, Transition,
+    Acceptance, Applied, AuditEntry, AuditSums, Change, Channel, DropPlan, Gauges, Ledger, LedgerReply,
+    NewOrder, Opened, OrderFilter, OrderRecord, Pending, Reservation, StockChange, StockChanged, Transition,
 };
 
 use batch::{Answer, Command};
@@ -333,6 +333,18 @@ impl Ledger for PostgresLedger {
     fn set_switch(&self, name: &'static str, on: bool, entry: AuditEntry) -> LedgerReply<'_, ()> {
         self.call(Kind::Write, "setting a switch", move |c| {
             Box::pin(async move { log::set_switch(c, name, on, &entry).await })
+        })
+    }
+
+    fn changes(&self) -> LedgerReply<'_, Vec<Change>> {
+        self.call(Kind::Read, "reading changed settings", |c| {
+            Box::pin(log::changes(c))
+        })
+    }
+
+    fn change(&self, changes: Vec<Change>, entry: AuditEntry) -> LedgerReply<'_, ()> {
+        self.call(Kind::Write, "changing settings", move |c| {
+            Box::pin(async move { log::change(c, &changes, &entry).await })
         })
     }
 

@@ -21,8 +21,9 @@ use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
 
 use crate::ledger::{
-    Acceptance, Applied, AuditEntry, AuditSums, Channel, DropPlan, Gauges, Ledger, LedgerError, LedgerReply,
-    NewOrder, Opened, OrderFilter, OrderRecord, Pending, Reservation, StockChange, StockChanged, Transition,
+    Acceptance, Applied, AuditEntry, AuditSums, Change, Channel, DropPlan, Gauges, Ledger, LedgerError,
+    LedgerReply, NewOrder, Opened, OrderFilter, OrderRecord, Pending, Reservation, StockChange, StockChanged,
+    Transition,
 };
 use crate::row::Corrupt;
 
@@ -34,6 +35,7 @@ pub const FILE_NAME: &str = "ledger.db";
 const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("../migrations/0001_ledger.sql")),
     M::up(include_str!("../migrations/0002_published.sql")),
+    M::up(include_str!("../migrations/0003_changed.sql")),
 ];
 
 /// The ledger in SQLite. One process has it open for writing at a time.
@@ -301,6 +303,17 @@ impl Ledger for SqliteLedger {
     fn set_switch(&self, name: &'static str, on: bool, entry: AuditEntry) -> LedgerReply<'_, ()> {
         self.threads.write("setting a switch", move |store| {
             log::set_switch(store, name, on, &entry)
+        })
+    }
+
+    fn changes(&self) -> LedgerReply<'_, Vec<Change>> {
+        self.threads
+            .read(Lane::Quick, "reading changed settings", log::changes)
+    }
+
+    fn change(&self, changes: Vec<Change>, entry: AuditEntry) -> LedgerReply<'_, ()> {
+        self.threads.write("changing settings", move |store| {
+            log::change(store, &changes, &entry)
         })
     }
 

@@ -129,7 +129,8 @@ impl Lane {
             let ask_in = wait.minus(AHEAD_MAX);
             return (lane, Lease::Later { ask_in });
         }
-        let fit = u32::try_from(BLOCK.0 / interval.0).unwrap_or(u32::MAX);
+        let fit = BLOCK.0.checked_div(interval.0).unwrap_or(1);
+        let fit = u32::try_from(fit).unwrap_or(u32::MAX);
         let turns = ask.turns.min(fit).max(1);
         let last = first.plus(interval.times(turns.saturating_sub(1)));
         let kept = ask.late.min(LATE_MAX).minus(SLACK);

@@ -1,6 +1,7 @@
 //! The admin listener: health, metrics, and the API by which ops drive a running gateway.
 //! On its own address, loopback by default; everything but health and metrics needs the token.
 
+pub mod changes;
 pub mod client;
 mod gauges;
 mod routes;
@@ -37,6 +38,7 @@ use crate::edge::{EdgeBody, Form};
 use crate::room::Room;
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics::Metrics;
+use changes::Changes;
 
 /// What the admin API works on.
 pub struct Admin {
@@ -65,8 +67,10 @@ pub struct Admin {
 pub struct Front {
     /// The queue.
     pub desk: Admission,
-    /// The waiting room, whose notices can be changed.
+    /// The waiting room.
     pub room: Arc<Room>,
+    /// What operators change while it runs.
+    pub changes: Arc<Changes>,
 }
 
 /// One line of `/readyz`: whether something we stand on can do its work.

@@ -22,7 +22,8 @@ use checkout_worker::Checkout;
 use domain::{Clock, Entropy};
 
 use crate::admin::Front;
-use crate::config::{BackendMode, Config, DropConfig, Environment};
+use crate::admin::changes::{self, Changes};
+use crate::config::{BackendMode, Config, Environment};
 use crate::room::door::HouseDoor;
 use crate::room::page::RefusalPages;
 use crate::room::{Room, ShopperApi};
@@ -117,9 +118,16 @@ impl Doorline {
             async move { desk.run(stop).await }
         });
         base.run();
+        let changes = Changes::new(
+            &config.drops,
+            desk.clone(),
+            Arc::clone(&room),
+            base.checkout.clone(),
+        );
         let front = Front {
             desk: desk.clone(),
             room: Arc::clone(&room),
+            changes: base.follow(changes).await?,
         };
         let admin_address = base.serve_admin(config, ground, Some(front), backend.signs)?;
         let plugs = Plugs {
@@ -169,9 +177,14 @@ async fn open_desk(
         outside: Arc::clone(&base.house) as Arc<dyn admission::Outside>,
     };
     let issuer = config.server.public_url.to_string();
+    let changes = base.checkout.changes().await?;
     let settings = Settings {
         issuer,
-        drops: config.drops.iter().map(DropConfig::rules).collect(),
+        drops: config
+            .drops
+            .iter()
+            .map(|drop| changes::rules(drop, &changes))
+            .collect(),
         tick: TICK,
         showing: match config.backend.mode {
             BackendMode::Embedded => Showing::Alone,

@@ -152,6 +152,9 @@ impl Room {
     /// Puts a message on the drop's pages; an empty one takes it down.
     pub fn set_notice(&self, drop: &DropId, notice: &str) {
         let Some(board) = self.board(drop) else { return };
+        if board.config.notice.as_deref().unwrap_or_default() == notice {
+            return;
+        }
         let mut config = (*board.config).clone();
         config.notice = Some(notice.to_owned()).filter(|notice| !notice.is_empty());
         let fresh = new_board(&config);

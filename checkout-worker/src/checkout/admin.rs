@@ -7,7 +7,7 @@ use domain::{DropId, OrderId, Sku};
 use crate::audit::AuditReport;
 use crate::driver::{DriveError, Fed, Shut};
 use crate::jobs::{JobError, Reconciled};
-use crate::ledger::{AuditEntry, Gauges, LedgerError, OrderFilter, StockChange, StockChanged};
+use crate::ledger::{AuditEntry, Change, Gauges, LedgerError, OrderFilter, StockChange, StockChanged};
 
 use super::{Checkout, OrderView, PAYMENTS_PAUSED};
 
@@ -126,9 +126,23 @@ impl Checkout {
         Ok(())
     }
 
-    /// Sets how many orders per second a drop takes to payment. Says whether the drop is known.
-    pub fn set_drain_rate(&self, drop: &DropId, per_second: u32) -> bool {
-        self.driver().drain.set_rate(drop, per_second)
+    /// Keeps changes of drops' settings over restarts and for every process on the ledger, and does here what they say
+    /// about drain rates; other processes do within a second. What they say about other settings is the caller's.
+    pub async fn change(&self, changes: Vec<Change>, subject: &str, by: &str) -> Result<(), LedgerError> {
+        let entry = entry("drop.change", subject, by);
+        self.driver().ledger.change(changes, entry).await?;
+        self.follow_changes().await
+    }
+
+    /// What operators have changed, over all drops.
+    pub async fn changes(&self) -> Result<Vec<Change>, LedgerError> {
+        self.driver().ledger.changes().await
+    }
+
+    /// Drains each drop as it is configured, or as an operator changed it since.
+    pub(super) async fn follow_changes(&self) -> Result<(), LedgerError> {
+        self.driver().drain.follow(&self.changes().await?);
+        Ok(())
     }
 
     /// The stock of a drop, by SKU.

@@ -7,12 +7,15 @@ use std::time::Duration;
 use domain::saga::ACTION_TIME;
 use domain::{DropId, Span};
 
-use crate::ledger::LedgerError;
+use crate::ledger::{Change, LedgerError};
 use crate::pace::Pace;
 use crate::turns::Turns;
 
 /// Orders per second for a drop nobody configured (its orders are still in the ledger, its section is gone).
 const RATE_UNCONFIGURED: u32 = 1;
+
+/// The setting that a changed drain rate is kept under.
+pub const DRAIN_PER_SECOND: &str = "drain_per_second";
 
 /// The lane of drops that nobody configured; no drop can be called so.
 const OTHERS: &str = "*";
@@ -27,6 +30,8 @@ pub struct Drain {
 #[derive(Clone, Debug)]
 struct Terms {
     pace: Arc<Pace>,
+    /// Orders per second, before any operator changed it.
+    configured: u32,
     action_time: Span,
 }
 
@@ -50,8 +55,10 @@ impl Drain {
                 &lane(drop.as_str()),
                 per_second,
             )),
+            configured: per_second,
             action_time,
         });
+        terms.configured = per_second;
         terms.pace.set(per_second);
         terms.action_time = action_time;
     }
@@ -61,13 +68,14 @@ impl Drain {
         self.terms(drop).is_some()
     }
 
-    /// Sets a drop's rate. Says whether the drop is known.
-    pub fn set_rate(&self, drop: &DropId, per_second: u32) -> bool {
-        let terms = self.terms(drop);
-        if let Some(terms) = &terms {
-            terms.pace.set(per_second);
+    /// Sets every drop's rate as it is configured, or as an operator has changed it since.
+    pub fn follow(&self, changes: &[Change]) {
+        let drops = self.drops.read().unwrap_or_else(PoisonError::into_inner);
+        for (drop, terms) in drops.iter() {
+            let configured = terms.configured.to_string();
+            let in_force = Change::in_force(changes, drop, DRAIN_PER_SECOND, &configured);
+            terms.pace.set(in_force.parse().unwrap_or(terms.configured));
         }
-        terms.is_some()
     }
 
     /// Waits for the drop's turn.

@@ -1,8 +1,9 @@
-//! Provider events seen, durable switches, and the operators' log.
+//! Provider events seen, durable switches, changed settings, and the operators' log.
 
-use sqlx::PgConnection;
+use domain::DropId;
+use sqlx::{PgConnection, Row as _};
 
-use crate::ledger::AuditEntry;
+use crate::ledger::{AuditEntry, Change};
 
 use super::connect;
 use super::trouble::Trouble;
@@ -46,6 +47,50 @@ pub(super) async fn set_switch(
     .bind(on)
     .execute(&mut *transaction)
     .await?;
+    note(&mut transaction, entry).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Everything that operators have changed.
+pub(super) async fn changes(c: &mut PgConnection) -> Result<Vec<Change>, Trouble> {
+    let sql = "SELECT drop_id, setting, value, \"over\" FROM changed ORDER BY drop_id, setting";
+    let rows = sqlx::query(sql).fetch_all(c).await?;
+    let mut changes = Vec::with_capacity(rows.len());
+    for row in &rows {
+        // A name that is none cannot be that of a configured drop: nobody asks for it.
+        let Ok(drop) = DropId::new(row.try_get(0)?) else {
+            continue;
+        };
+        changes.push(Change {
+            drop,
+            setting: row.try_get(1)?,
+            value: row.try_get(2)?,
+            over: row.try_get(3)?,
+        });
+    }
+    Ok(changes)
+}
+
+/// Keeps changes and writes who made them.
+pub(super) async fn change(
+    connection: &mut PgConnection,
+    changes: &[Change],
+    entry: &AuditEntry,
+) -> Result<(), Trouble> {
+    let mut transaction = connect::begin(connection).await?;
+    for change in changes {
+        sqlx::query(
+            "INSERT INTO changed (drop_id, setting, value, \"over\") VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (drop_id, setting) DO UPDATE SET value = excluded.value, \"over\" = excluded.\"over\"",
+        )
+        .bind(change.drop.as_str())
+        .bind(&change.setting)
+        .bind(&change.value)
+        .bind(&change.over)
+        .execute(&mut *transaction)
+        .await?;
+    }
     note(&mut transaction, entry).await?;
     transaction.commit().await?;
     Ok(())

@@ -14,13 +14,18 @@ pub(super) const SCHEMA: &str = "checkout";
 /// Where it is written which migrations ran.
 const TABLE: &str = "checkout.migration";
 /// Every migration, oldest first. One that was released is never edited: its checksum is on record.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (
         1,
         "ledger",
         include_str!("../../migrations/postgres/0001_ledger.sql"),
     ),
     (2, "pace", include_str!("../../migrations/postgres/0002_pace.sql")),
+    (
+        3,
+        "changed",
+        include_str!("../../migrations/postgres/0003_changed.sql"),
+    ),
 ];
 
 /// Creates the ledger's tables or brings them up to date. Needs the role that owns them; safe to run twice at once.

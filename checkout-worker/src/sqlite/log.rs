@@ -1,8 +1,9 @@
-//! Provider events seen, durable switches, and the operators' log.
+//! Provider events seen, durable switches, changed settings, and the operators' log.
 
+use domain::DropId;
 use rusqlite::{OptionalExtension, params};
 
-use crate::ledger::AuditEntry;
+use crate::ledger::{AuditEntry, Change};
 use crate::row::millis;
 
 use super::StoreError;
@@ -46,6 +47,44 @@ pub(super) fn set_switch(
         "INSERT INTO switch (name, is_on) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET is_on = excluded.is_on",
     )?;
     statement.execute(params![name, on])?;
+    note(store, entry)
+}
+
+/// Everything that operators have changed.
+pub(super) fn changes(store: &Store<'_>) -> Result<Vec<Change>, StoreError> {
+    let mut statement = store
+        .connection
+        .prepare_cached("SELECT drop_id, setting, value, over FROM changed ORDER BY drop_id, setting")?;
+    let mut rows = statement.query([])?;
+    let mut changes = Vec::new();
+    while let Some(row) = rows.next()? {
+        let drop: String = row.get(0)?;
+        // A name that is none cannot be that of a configured drop: nobody asks for it.
+        let Ok(drop) = DropId::new(&drop) else { continue };
+        changes.push(Change {
+            drop,
+            setting: row.get(1)?,
+            value: row.get(2)?,
+            over: row.get(3)?,
+        });
+    }
+    Ok(changes)
+}
+
+/// Keeps changes and writes who made them.
+pub(super) fn change(store: &Store<'_>, changes: &[Change], entry: &AuditEntry) -> Result<(), StoreError> {
+    let mut statement = store.connection.prepare_cached(
+        "INSERT INTO changed (drop_id, setting, value, over) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (drop_id, setting) DO UPDATE SET value = excluded.value, over = excluded.over",
+    )?;
+    for change in changes {
+        statement.execute(params![
+            change.drop.as_str(),
+            change.setting,
+            change.value,
+            change.over
+        ])?;
+    }
     note(store, entry)
 }
 

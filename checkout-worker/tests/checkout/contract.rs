@@ -8,8 +8,8 @@ mod upkeep;
 use std::sync::Arc;
 
 use checkout_worker::ledger::{
-    Acceptance, Applied, Channel, ClientKey, DropPlan, Item, Ledger, Message, NewOrder, Opened, OrderFilter,
-    Reservation, StockChange, StockChanged, Transition,
+    Acceptance, Applied, AuditEntry, Change, Channel, ClientKey, DropPlan, Item, Ledger, Message, NewOrder,
+    Opened, OrderFilter, Reservation, StockChange, StockChanged, Transition,
 };
 use domain::pool::{Level, Line};
 use domain::saga::{Event, Moment, Notice, StateName, Why};
@@ -128,5 +128,6 @@ every_ledger_keeps!(
     upkeep::operators_add_and_withdraw_free_units_only,
     upkeep::an_event_is_recorded_once_and_a_switch_holds,
     upkeep::lists_filter_and_page,
+    upkeep::changed_settings_are_kept_over_a_restart_each_on_its_own,
     upkeep::news_are_orders_above_the_version_that_is_known,
 );

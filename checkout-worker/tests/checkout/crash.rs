@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use checkout_worker::ledger::{
-    Acceptance, Applied, AuditEntry, AuditSums, Channel, DropPlan, Gauges, Ledger, LedgerReply, NewOrder,
-    Opened, OrderFilter, OrderRecord, Pending, Reply, Reservation, StockChange, StockChanged, Transition,
+    Acceptance, Applied, AuditEntry, AuditSums, Change, Channel, DropPlan, Gauges, Ledger, LedgerReply,
+    NewOrder, Opened, OrderFilter, OrderRecord, Pending, Reply, Reservation, StockChange, StockChanged,
+    Transition,
 };
 use checkout_worker::provider::memory::MemoryProvider;
 use checkout_worker::provider::{Page, Provider, ProviderCall, Window};
@@ -105,6 +106,8 @@ impl Ledger for Mortal<Arc<SqliteLedger>> {
         audit() -> AuditSums;
         switch(name: &'static str) -> bool;
         set_switch(name: &'static str, on: bool, entry: AuditEntry) -> ();
+        changes() -> Vec<Change>;
+        change(changes: Vec<Change>, entry: AuditEntry) -> ();
         note(entry: AuditEntry) -> ();
     }
 }

@@ -4,17 +4,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use checkout_worker::breaker::{Breaker, Health};
-use checkout_worker::driver::{Drain, Fed, Shut, Valve};
-use checkout_worker::ledger::OrderFilter;
+use checkout_worker::driver::{DRAIN_PER_SECOND, Drain, Fed, Shut, Valve};
+use checkout_worker::ledger::{Change, OrderFilter};
 use checkout_worker::pace::Pace;
 use checkout_worker::provider::memory::Fault;
+use checkout_worker::{Checkout, CheckoutConfig, DropTerms};
 use domain::saga::{By, LEASE, StateName};
 use domain::{DropId, Span};
 use proptest::prelude::*;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::support::{VISA, drop_id, place, purchase, turns};
+use super::support::{VISA, config, drop_id, place, ports, purchase, terms, turns};
 use super::witness::Watched;
 
 /// Most turns that any stretch of one second saw.
@@ -69,14 +70,31 @@ async fn one_drops_pace_is_not_anothers() {
         (drain.action_time(&drop_id()), drain.action_time(&other)),
         (Span::from_mins(10), Span::from_mins(3))
     );
-    assert!(drain.set_rate(&other, 7) && drain.knows(&other));
-    assert_eq!(drain.rates()[1], (other, 7));
+    let change = |over: &str| Change {
+        drop: other.clone(),
+        setting: DRAIN_PER_SECOND.to_owned(),
+        value: "7".to_owned(),
+        over: over.to_owned(),
+    };
+    drain.follow(&[change("100")]);
+    assert_eq!(drain.rates(), [(drop_id(), 1), (other.clone(), 7)]);
+    drain.configure(&other, 30, Span::from_mins(3));
+    drain.follow(&[change("100")]);
+    assert_eq!(
+        drain.rates()[1],
+        (other.clone(), 30),
+        "something else is configured now"
+    );
+    drain.follow(&[change("30")]);
+    drain.follow(&[]);
+    assert_eq!(drain.rates()[1].1, 30, "no change, as configured");
+    assert!(drain.knows(&other));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_drop_that_nobody_configured_goes_at_one_per_second() {
     let (drain, unknown) = (Drain::new(turns()), DropId::new("gone").unwrap());
-    assert!(!drain.knows(&unknown) && !drain.set_rate(&unknown, 50));
+    assert!(!drain.knows(&unknown));
     let start = Instant::now();
     for _ in 0..5 {
         drain.turn(&unknown).await.unwrap();
@@ -261,4 +279,43 @@ async fn while_payments_are_paused_orders_are_taken_and_can_be_given_up_and_noth
     shop.clock.advance(LEASE);
     shop.checkout.drive(waiting).await.unwrap();
     assert_eq!(shop.state(waiting).await, StateName::Paid);
+}
+
+#[tokio::test]
+async fn a_changed_rate_reaches_every_process_and_survives_its_restart() {
+    let shop = super::support::Shop::open(9).await;
+    let process = async |rate| {
+        let ports = ports(
+            shop.ledger.clone(),
+            Arc::new(shop.provider.clone()),
+            shop.clock.clone(),
+        );
+        let terms = DropTerms {
+            drain_per_second: rate,
+            ..terms(9)
+        };
+        let config = CheckoutConfig {
+            drops: vec![terms],
+            ..config(9)
+        };
+        Checkout::open(config, ports).await.unwrap()
+    };
+    let rate = async |checkout: &Checkout| checkout.figures().await.unwrap().drain[0].1;
+    let (asked, other) = (process(20).await, process(20).await);
+    let change = Change {
+        drop: drop_id(),
+        setting: DRAIN_PER_SECOND.to_owned(),
+        value: "3".to_owned(),
+        over: "20".to_owned(),
+    };
+    asked.change(vec![change], "aurora 3", "operator").await.unwrap();
+    assert_eq!((rate(&asked).await, rate(&other).await), (3, 20));
+    other.jobs().follow_switches().await.unwrap();
+    assert_eq!(rate(&other).await, 3);
+    assert_eq!(rate(&process(20).await).await, 3, "after a restart");
+    assert_eq!(
+        rate(&process(25).await).await,
+        25,
+        "something else is configured now"
+    );
 }

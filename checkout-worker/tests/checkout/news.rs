@@ -41,8 +41,8 @@ async fn whoever_watches_is_woken_once_per_change_and_nobody_else() {
 }
 
 /// A checkout of its own process on the shared ledger.
-async fn process(url: &str, part: Part) -> Checkout {
-    let clock: Arc<dyn Clock> = RunningClock::from(Timestamp::from_millis(1_700_000_000_000));
+async fn process(url: &str, part: Part, now: Timestamp) -> Checkout {
+    let clock: Arc<dyn Clock> = RunningClock::from(now);
     let ledger: Arc<dyn Ledger> = open_postgres(url).await;
     let provider = Arc::new(MemoryProvider::new(clock.clone()));
     let config = CheckoutConfig { part, ..config(9) };
@@ -56,10 +56,11 @@ async fn a_gateways_watch_wakes_when_a_worker_elsewhere_moves_the_order() {
     let server = postgres().await;
     let url = server.fresh_database("news").unwrap();
     checkout_worker::postgres::migrate(&url).await.unwrap();
-    let (gateway, worker) = (
-        process(&url, Part::Counter).await,
-        process(&url, Part::Payment).await,
-    );
+    // Orders are due by the database's clock: the processes' clocks agree with it.
+    let now = server.sql("news", "SELECT checkout.ledger_now()").unwrap();
+    let now = Timestamp::from_millis(now.parse().unwrap());
+    let gateway = process(&url, Part::Counter, now).await;
+    let worker = process(&url, Part::Payment, now).await;
     let order = place(&gateway, purchase(1, Some(VISA))).await;
     let stop = CancellationToken::new();
     let seen = async {

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::changes::ChangeError;
 use super::wire::{Audit, DropChange, DropStatus, Object, OrderStatus};
 use super::{Admin, Front, gauges, waits};
 
@@ -44,6 +45,13 @@ fn unknown(what: &str) -> Failure {
 impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
         tracing::error!(%error, "the ledger failed an operator's request");
+        Self(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl From<ChangeError> for Failure {
+    fn from(error: ChangeError) -> Self {
+        tracing::error!(%error, "a change of a drop was not kept, or not carried out yet");
         Self(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
     }
 }
@@ -193,7 +201,7 @@ pub(super) async fn command(
     status_of(&admin, &drop).map(Json).ok_or_else(|| unknown("drop"))
 }
 
-/// `PATCH drops/{drop}`: limits, drain rate, notice.
+/// `PATCH drops/{drop}`: limits, drain rate, notice; at every gateway and worker, and over restarts.
 pub(super) async fn change_drop(
     State(admin): Shared,
     Path(name): Path<String>,
@@ -201,7 +209,7 @@ pub(super) async fn change_drop(
 ) -> Result<Json<DropStatus>, Failure> {
     let drop = drop_id(&name)?;
     let front = front(&admin)?;
-    let snapshot = front.desk.snapshot(&drop).ok_or_else(|| unknown("drop"))?;
+    front.desk.snapshot(&drop).ok_or_else(|| unknown("drop"))?;
     let zero = [
         change.total_active_users,
         change.new_users_per_minute,
@@ -213,29 +221,8 @@ pub(super) async fn change_drop(
             "limits are 1 or more; to hold everybody, pause".into(),
         ));
     }
-    let mut rules = (*snapshot.rules).clone();
-    rules.limits.total_active_users = change
-        .total_active_users
-        .unwrap_or(rules.limits.total_active_users);
-    rules.limits.new_users_per_minute = change
-        .new_users_per_minute
-        .unwrap_or(rules.limits.new_users_per_minute);
-    front
-        .desk
-        .reconfigure(vec![rules])
-        .await
-        .map_err(|error| Failure(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;
-    if let Some(rate) = change.drain_per_second {
-        admin.checkout.set_drain_rate(&drop, rate);
-    }
-    if let Some(notice) = &change.notice {
-        front.room.set_notice(&drop, notice);
-    }
+    front.changes.make(&drop, &change, ACTOR).await?;
     tracing::info!(drop.id = %drop, change = ?change, "an operator changed a drop");
-    admin
-        .checkout
-        .note("drop.change", &format!("{drop} {}", json!(change)), ACTOR)
-        .await?;
     status_of(&admin, &drop).map(Json).ok_or_else(|| unknown("drop"))
 }
 

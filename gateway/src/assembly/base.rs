@@ -17,6 +17,7 @@ use super::errands::Errands;
 use super::payment::Sandbox;
 use super::readings::{House, Shared};
 use super::{Ground, Role, payment, terms};
+use crate::admin::changes::Changes;
 use crate::admin::{Admin, AdminService, Front, Sign};
 use crate::config::secret::admin::admin_token;
 use crate::config::{Config, DropConfig};
@@ -114,6 +115,18 @@ impl Base {
             let (house, checkout) = (Arc::clone(&house), checkout.clone());
             async move { house.refresh(&checkout, stop).await }
         });
+    }
+
+    /// Does once, and from then on, what operators change at any gateway.
+    pub(super) async fn follow(&self, changes: Changes) -> anyhow::Result<Arc<Changes>> {
+        changes.follow().await?;
+        let changes = Arc::new(changes);
+        let followed = Arc::clone(&changes);
+        self.supervisor.keep("changes", move |stop| {
+            let changes = Arc::clone(&followed);
+            async move { changes.run(stop).await }
+        });
+        Ok(changes)
     }
 
     /// Opens the admin listener and gives its address.

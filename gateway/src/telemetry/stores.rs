@@ -8,8 +8,8 @@ use std::time::Duration;
 use admission::store::redis::Watch;
 use admission::store::{Answer, Going, JoinRequest, QueueStore, Went};
 use checkout_worker::ledger::{
-    Acceptance, Applied, AuditEntry, AuditSums, Channel, DropPlan, Gauges, Ledger, LedgerReply, NewOrder,
-    Opened, OrderFilter, OrderRecord, Pending, Reservation, StockChange, StockChanged, Transition,
+    Acceptance, Applied, AuditEntry, AuditSums, Change, Channel, DropPlan, Gauges, Ledger, LedgerReply,
+    NewOrder, Opened, OrderFilter, OrderRecord, Pending, Reservation, StockChange, StockChanged, Transition,
 };
 use domain::pool::Level;
 use domain::queue::{Advance, Claim, Claimant, Command, EndReason, JoinRefusal, Joined, Moment, Stale, View};
@@ -128,6 +128,8 @@ impl Ledger for TimedLedger {
         audit<'a>() -> AuditSums;
         switch<'a>(name: &'static str) -> bool;
         set_switch<'a>(name: &'static str, on: bool, entry: AuditEntry) -> ();
+        changes<'a>() -> Vec<Change>;
+        change<'a>(changes: Vec<Change>, entry: AuditEntry) -> ();
         note<'a>(entry: AuditEntry) -> ();
     }
 }

@@ -5,6 +5,7 @@
 mod admin;
 mod admin_verbs;
 mod built_in;
+mod changes;
 mod cli;
 mod cli_books;
 mod client;

@@ -179,3 +179,29 @@ pub(super) async fn news_are_orders_above_the_version_that_is_known(house: House
         "nobody asked about the third"
     );
 }
+
+pub(super) async fn changed_settings_are_kept_over_a_restart_each_on_its_own(mut house: House) {
+    let (ledger, _clock) = opened(&house, 9).await;
+    let change = |setting: &str, value: &str, over: &str| Change {
+        drop: drop_id(),
+        setting: setting.to_owned(),
+        value: value.to_owned(),
+        over: over.to_owned(),
+    };
+    let entry = || AuditEntry {
+        action: "drop.change",
+        subject: "aurora".to_owned(),
+        by: "operator".to_owned(),
+    };
+    assert_eq!(ledger.changes().await.unwrap(), []);
+    let first = vec![change("a", "1", "20"), change("b", "Soon. \u{1f45f}", "")];
+    ledger.change(first, entry()).await.unwrap();
+    ledger
+        .change(vec![change("a", "2", "30")], entry())
+        .await
+        .unwrap();
+    let kept = [change("a", "2", "30"), change("b", "Soon. \u{1f45f}", "")];
+    assert_eq!(ledger.changes().await.unwrap(), kept);
+    drop(ledger);
+    assert_eq!(house.reopened().await.changes().await.unwrap(), kept);
+}

@@ -1,0 +1,115 @@
+//! What operators and audits read and write: figures, sums, changes, and the log.
+
+use domain::pool::Level;
+use domain::saga::StateName;
+use domain::{DropId, Sku, Timestamp};
+
+/// Figures of the ledger for metrics and for the outflow.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Gauges {
+    /// Orders per drop and state.
+    pub orders: Vec<(DropId, StateName, u64)>,
+    /// Orders per kind of flag.
+    pub flagged: Vec<(String, u64)>,
+    /// Messages waiting in the outbox.
+    pub outbox_pending: u64,
+    /// When the oldest of them was written.
+    pub outbox_oldest: Option<Timestamp>,
+}
+
+/// The ledger's books, each kept in two ways that must agree.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct AuditSums {
+    /// Stock rows against stock entries and live orders.
+    pub stock: Vec<StockSums>,
+    /// Orders that are PAID or REFUNDED.
+    pub paid_orders: u64,
+    /// Sum of their totals, in minor units.
+    pub paid_total: u64,
+    /// Sum of what the payment rows say was captured, in minor units.
+    pub captured_total: u64,
+    /// Payments captured whose order is not PAID or REFUNDED.
+    pub captured_without_paid: u64,
+    /// Orders PAID or REFUNDED without a captured payment of exactly their total.
+    pub paid_without_capture: u64,
+    /// Accepted orders (not final, not flagged) that nobody will ever look at: neither due, nor leased, nor in the outbox.
+    pub forgotten: u64,
+}
+
+/// One SKU's stock, counted in several ways.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StockSums {
+    /// The drop.
+    pub drop: DropId,
+    /// The SKU.
+    pub sku: Sku,
+    /// What the stock rows say.
+    pub level: Level,
+    /// Units held by the entries: hold − void − sell.
+    pub held_by_entries: i64,
+    /// Units sold by the entries: sell − unsell.
+    pub sold_by_entries: i64,
+    /// Units of orders that are alive and not sold.
+    pub held_by_orders: i64,
+    /// Units of orders that are COMMITTED or PAID, or REFUNDED without restocking.
+    pub sold_by_orders: i64,
+}
+
+/// A line in the operators' log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AuditEntry {
+    /// What was done (`order.cancel`, `payments.pause`, …).
+    pub action: &'static str,
+    /// To what.
+    pub subject: String,
+    /// By whom: a role or a token's name, never a secret.
+    pub by: String,
+}
+
+/// What an operator changed of one setting of a drop. What the setting means is not the ledger's to know.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Change {
+    /// The drop.
+    pub drop: DropId,
+    /// Which setting, by its name in the configuration.
+    pub setting: String,
+    /// What it is now.
+    pub value: String,
+    /// What was configured when it was changed. Once something else is configured, the change is over.
+    pub over: String,
+}
+
+impl Change {
+    /// What is in force of a setting that is `configured` so, after `changes`.
+    pub fn in_force(changes: &[Self], drop: &DropId, setting: &str, configured: &str) -> String {
+        let made = changes
+            .iter()
+            .find(|change| change.drop == *drop && change.setting == setting && change.over == configured);
+        made.map_or(configured, |change| &change.value).to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_stands_until_something_else_is_configured() {
+        let drop = DropId::new("aurora").unwrap();
+        let changes = [Change {
+            drop: drop.clone(),
+            setting: "rate".to_owned(),
+            value: "7".to_owned(),
+            over: "20".to_owned(),
+        }];
+        let other = DropId::new("borealis").unwrap();
+        for (drop, setting, configured, in_force) in [
+            (&drop, "rate", "20", "7"),
+            (&drop, "rate", "21", "21"),
+            (&drop, "limit", "20", "20"),
+            (&other, "rate", "20", "20"),
+        ] {
+            assert_eq!(Change::in_force(&changes, drop, setting, configured), in_force);
+        }
+    }
+}
