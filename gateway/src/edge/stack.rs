@@ -114,6 +114,10 @@ impl Stack {
 
     /// The rules in force. Every request holds them until it is answered; were they counted where
     /// they are shared, all cores would write to that one word with every request.
+    #[expect(
+        clippy::redundant_allocation,
+        reason = "the outer count is this runtime's own"
+    )]
     fn rules(&self) -> Guard<Arc<Arc<Rules>>> {
         let own = self.rules.load();
         let shared = self.parts.rules.load();

@@ -50,8 +50,23 @@ const fn class(byte: u8) -> Class {
         b'/' => Class::Slash,
         b'.' => Class::Dot,
         b'A'..=b'Z' => Class::Upper,
-        b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' => Class::Plain,
-        b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@' => Class::Plain,
+        b'a'..=b'z'
+        | b'0'..=b'9'
+        | b'-'
+        | b'_'
+        | b'~'
+        | b'!'
+        | b'$'
+        | b'&'
+        | b'\''
+        | b'('
+        | b')'
+        | b'*'
+        | b'+'
+        | b','
+        | b'='
+        | b':'
+        | b'@' => Class::Plain,
         _ => Class::Odd,
     }
 }
