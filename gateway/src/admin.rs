@@ -30,11 +30,11 @@ use tower::ServiceExt;
 
 use crate::assembly::readings::House;
 use crate::config::{DropConfig, Secret};
+use crate::edge::Form;
 use crate::edge::connection::Connection;
 use crate::edge::ids::X_REQUEST_ID;
-use crate::edge::listener::Serve;
+use crate::edge::listener::{Answer, Serve};
 use crate::edge::problem::explain_rejection;
-use crate::edge::{EdgeBody, Form};
 use crate::room::Room;
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics::Metrics;
@@ -138,19 +138,18 @@ async fn authorised(State(admin): State<Arc<Admin>>, request: Request, next: Nex
 }
 
 impl Serve for AdminService {
-    async fn serve(
-        &self,
-        request: http::Request<Incoming>,
-        connection: &Arc<Connection>,
-    ) -> http::Response<EdgeBody> {
+    fn serve(self: &Arc<Self>, request: http::Request<Incoming>, connection: &Arc<Connection>) -> Answer {
         let identity = connection.ids().identify(request.headers());
         let (parts, body): (Parts, Incoming) = request.into_parts();
         let request = Request::from_parts(parts, axum::body::Body::new(body));
-        let mut response = match self.router.clone().oneshot(request).await {
-            Ok(response) => explain_rejection(response, &identity.id, Form::Json).await,
-            Err(never) => match never {},
-        };
-        response.headers_mut().insert(X_REQUEST_ID, identity.id.header());
-        response
+        let answered = self.router.clone().oneshot(request);
+        Answer::Later(Box::pin(async move {
+            let mut response = match answered.await {
+                Ok(response) => explain_rejection(response, &identity.id, Form::Json).await,
+                Err(never) => match never {},
+            };
+            response.headers_mut().insert(X_REQUEST_ID, identity.id.header());
+            response
+        }))
     }
 }

@@ -129,7 +129,11 @@ impl Room {
     /// A moment's look at what the drop's board shows for its latest snapshot.
     fn read_posted<R>(&self, drop: &DropId, read: impl FnOnce(&Posted) -> R) -> Option<R> {
         let boards = self.boards.load();
-        let board = boards.get(drop)?;
+        self.read_board(drop, boards.get(drop)?, read)
+    }
+
+    /// The same where the drop's board is at hand.
+    fn read_board<R>(&self, drop: &DropId, board: &Board, read: impl FnOnce(&Posted) -> R) -> Option<R> {
         let snapshot = self.desk.glance(drop)?;
         Some(board.read(&snapshot, || self.stock(&board.config), read))
     }

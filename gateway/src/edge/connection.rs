@@ -139,13 +139,6 @@ impl std::fmt::Debug for Memo {
     }
 }
 
-impl InFlight {
-    /// The connection that the request came by.
-    pub(super) const fn connection(&self) -> &Arc<Connection> {
-        &self.0
-    }
-}
-
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.watch.end_request();

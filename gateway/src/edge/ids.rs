@@ -4,7 +4,6 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use domain::Entropy;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -22,17 +21,29 @@ const TRACEPARENT_BYTES: usize = 55;
 /// The golden-ratio increment of `SplitMix64` (Steele, Lea and Flood, 2014).
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Names one request: 8 to 64 bytes of `[A-Za-z0-9._-]`, safe in logs, JSON and HTML.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RequestId(HeaderValue);
+/// Names one request: 8 to 64 bytes of `[A-Za-z0-9._-]`, safe in logs, JSON and HTML. Held in place,
+/// because every request has one and most need it as a header only once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RequestId {
+    text: [u8; REQUEST_ID_BYTES_MAX],
+    bytes: u8,
+}
 
 /// The request id and trace context of one request.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// Names the request.
     pub id: RequestId,
-    /// The `traceparent` to send upstream.
-    pub traceparent: HeaderValue,
+    trace: Trace,
+}
+
+/// A trace context; one of ours is written out only where it goes upstream.
+#[derive(Clone, Debug)]
+enum Trace {
+    /// As the client sent it.
+    Taken(HeaderValue),
+    /// The halves of the trace id, and the span.
+    Made { id: [u64; 2], span: u64 },
 }
 
 /// Makes identities for the requests of one connection: drawn once from [`Entropy`], then
@@ -67,18 +78,10 @@ impl IdSource {
         }
         let taken_id = taken_id.filter(|value| is_request_id(value.as_bytes()));
         let taken_trace = taken_trace.filter(|value| is_traceparent(value.as_bytes()));
-        match (taken_id, taken_trace) {
-            (Some(id), Some(trace)) => Identity {
-                id: RequestId(id.clone()),
-                traceparent: trace.clone(),
-            },
-            (id, trace) => {
-                let made = self.make();
-                Identity {
-                    id: id.map_or(made.id, |value| RequestId(value.clone())),
-                    traceparent: trace.map_or(made.traceparent, HeaderValue::clone),
-                }
-            }
+        let made = self.make();
+        Identity {
+            id: taken_id.map_or(made.id, |value| RequestId::of(value.as_bytes())),
+            trace: taken_trace.map_or(made.trace, |value| Trace::Taken(value.clone())),
         }
     }
 
@@ -89,17 +92,34 @@ impl IdSource {
         let high = mix(self.seed[0].wrapping_add(step));
         let low = mix(self.seed[1].wrapping_add(step)) | 1; // an all-zero trace id is invalid
         let span = mix(self.seed[0].wrapping_sub(step) ^ self.seed[1]) | 1;
-        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        write_hex(&mut text[3..19], high);
-        write_hex(&mut text[19..35], low);
-        write_hex(&mut text[36..52], span);
-        let text = Bytes::copy_from_slice(&text);
-        let value = |bytes: Bytes| {
-            HeaderValue::from_maybe_shared(bytes).expect("hexadecimal digits and dashes fit a header")
-        };
+        let mut text = [0; 32];
+        write_hex(&mut text[..16], high);
+        write_hex(&mut text[16..], low);
         Identity {
-            id: RequestId(value(text.slice(3..35))),
-            traceparent: value(text),
+            id: RequestId::of(&text),
+            trace: Trace::Made {
+                id: [high, low],
+                span,
+            },
+        }
+    }
+}
+
+impl Identity {
+    /// The `traceparent` to send upstream.
+    pub fn traceparent(&self) -> HeaderValue {
+        match &self.trace {
+            Trace::Taken(value) => value.clone(),
+            Trace::Made {
+                id: [high, low],
+                span,
+            } => {
+                let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+                write_hex(&mut text[3..19], *high);
+                write_hex(&mut text[19..35], *low);
+                write_hex(&mut text[36..52], *span);
+                HeaderValue::from_bytes(&text).expect("hexadecimal digits and dashes fit a header")
+            }
         }
     }
 }
@@ -107,19 +127,37 @@ impl IdSource {
 impl RequestId {
     /// Takes `text` if it is well-formed.
     pub fn new(text: &str) -> Option<Self> {
-        is_request_id(text.as_bytes())
-            .then(|| HeaderValue::from_str(text).ok().map(Self))
-            .flatten()
+        is_request_id(text.as_bytes()).then(|| Self::of(text.as_bytes()))
+    }
+
+    /// Takes over what is known to be well-formed.
+    fn of(bytes: &[u8]) -> Self {
+        let mut text = [0; REQUEST_ID_BYTES_MAX];
+        text[..bytes.len()].copy_from_slice(bytes);
+        Self {
+            text,
+            bytes: u8::try_from(bytes.len()).unwrap_or(0),
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.bytes)]
     }
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
-    /// The id as a header value, without copying.
+    /// The id as a header value.
     pub fn header(&self) -> HeaderValue {
-        self.0.clone()
+        HeaderValue::from_bytes(self.as_bytes()).expect("letters, digits and dashes fit a header")
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RequestId").field(&self.as_str()).finish()
     }
 }
 

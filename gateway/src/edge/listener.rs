@@ -3,7 +3,6 @@
 //! One [`Listener`] runs on one runtime. For a runtime per core, bind one listener per runtime to
 //! the same address with [`ListenerConfig::reuse_port`] and share one [`ConnectionCaps`].
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,8 +17,10 @@ use tokio_util::task::TaskTracker;
 
 use super::body::EdgeBody;
 use super::connection::Connection;
+use super::door::AnswerFuture;
 use super::observe::{ConnectionEnd, Observer};
 
+mod answering;
 mod caps;
 mod drain;
 mod refuse;
@@ -40,12 +41,17 @@ const EXHAUSTED_REST: Duration = Duration::from_millis(50);
 
 /// Answers the requests of all connections of a listener.
 pub trait Serve: Send + Sync + 'static {
-    /// Answers one request of `connection`.
-    fn serve(
-        &self,
-        request: Request<Incoming>,
-        connection: &Arc<Connection>,
-    ) -> impl Future<Output = Response<EdgeBody>> + Send;
+    /// Answers one request of `connection`, at once where nothing has to be waited for.
+    fn serve(self: &Arc<Self>, request: Request<Incoming>, connection: &Arc<Connection>) -> Answer;
+}
+
+/// An answer, or the making of one. Most answers of a waiting room are known at once; they are spared
+/// the future that carries a request to the upstream, which is many times as large as they are.
+pub enum Answer {
+    /// Here it is.
+    Ready(Response<EdgeBody>),
+    /// Something has to be waited for.
+    Later(AnswerFuture),
 }
 
 /// How a listener treats its connections.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use domain::DropId;
 use http::request::Parts;
-use http::{Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
@@ -16,14 +16,14 @@ use super::checks;
 use super::connection::Connection;
 use super::door::{Admitted, Door, Handler, Settled};
 use super::headers;
-use super::ids::{Identity, X_REQUEST_ID};
+use super::ids::{Identity, RequestId, X_REQUEST_ID};
 use super::limits::AddressLimit;
-use super::listener::Serve;
+use super::listener::{Answer, Serve};
 use super::observe::{Limit, Observer, Priority, Route};
 use super::path::{NormalPath, PathTable};
 use super::problem::{Form, Pages, Problem};
 use super::proxy::{Proxy, Upgrades, requested_upgrade, set_upgrade};
-use super::shed::{Shedder, api_priority};
+use super::shed::{Place, Shedder, api_priority};
 use super::visit::Visit;
 
 mod record;
@@ -77,14 +77,39 @@ pub struct Stack {
     parts: Arc<StackParts>,
     /// The rules in force once more, behind a count of references that is this runtime's own.
     rules: ArcSwap<Arc<Rules>>,
+    /// The shedder once more, for the same reason.
+    shedder: Arc<Shedder>,
     proxy: Proxy,
+}
+
+/// A request that has passed the stages that all requests pass.
+struct Entered {
+    visit: Visit,
+    path: NormalPath,
+    priority: Priority,
+    /// Held until the answer's head is ready; the rest is the connection's affair.
+    place: Place,
+}
+
+/// What the next stage found.
+enum Step {
+    /// The answer is known.
+    Answered(Response<EdgeBody>),
+    /// Somebody else has to be asked.
+    Ask(Entered, RequestBody),
 }
 
 impl Stack {
     /// Puts the shared parts over the proxy of this runtime.
     pub fn new(parts: Arc<StackParts>, proxy: Proxy) -> Self {
         let rules = ArcSwap::from_pointee(parts.rules.load_full());
-        Self { parts, rules, proxy }
+        let shedder = Arc::new(parts.shedder.clone());
+        Self {
+            parts,
+            rules,
+            shedder,
+            proxy,
+        }
     }
 
     /// The rules in force. Every request holds them until it is answered; were they counted where
@@ -93,15 +118,14 @@ impl Stack {
         clippy::redundant_allocation,
         reason = "the outer count is this runtime's own"
     )]
-    fn rules(&self) -> Arc<Arc<Rules>> {
-        let own = self.rules.load_full();
+    fn rules(&self) -> Guard<Arc<Arc<Rules>>> {
+        let own = self.rules.load();
         let shared = self.parts.rules.load();
-        if Arc::ptr_eq(&*own, &shared) {
+        if Arc::ptr_eq(&**own, &*shared) {
             return own;
         }
-        let fresh = Arc::new(Arc::clone(&shared));
-        self.rules.store(Arc::clone(&fresh));
-        fresh
+        self.rules.store(Arc::new(Arc::clone(&shared)));
+        self.rules.load()
     }
 
     /// Connections to the upstream that this stack holds open, idle ones included.
@@ -124,18 +148,18 @@ impl Stack {
         }
     }
 
-    /// The stages. A refusal leaves early as a problem; `record` follows along for the metrics.
-    async fn pass(
+    /// The stages that all requests pass. A refusal leaves early as a problem; `record` follows along for
+    /// the metrics.
+    fn enter(
         &self,
-        mut parts: Box<Parts>,
-        incoming: Incoming,
+        rules: &Rules,
+        parts: &mut Parts,
         identity: Identity,
         connection: &Arc<Connection>,
-        record: &mut Record<'_>,
-    ) -> Result<Response<EdgeBody>, Problem> {
-        let rules = self.rules();
+        record: &mut Record,
+    ) -> Result<Entered, Problem> {
         // Before anything reads the request: what has two readings has none.
-        checks::check(&mut parts)?;
+        checks::check(parts)?;
         // Before the limits: they count clients, not proxies.
         let client = rules.trusted.resolve(connection.peer().ip(), &parts.headers);
         // Before the route: routes are found by the normal form, and the upstream gets the same.
@@ -153,56 +177,92 @@ impl Stack {
         };
         limit(rules.per_address.as_deref(), Limit::PerAddress, &visit, record)?;
         // After the limits, so that one client cannot shed the others.
-        let target = route(&rules, &path);
-        let priority = target.priority(&parts, &path);
+        let target = route(rules, &path);
+        let priority = target.priority(parts, &path);
         let place = self
-            .parts
             .shedder
             .enter(priority)
             .inspect_err(|_| record.shed(priority))?;
         record.routed(target.route());
+        Ok(Entered {
+            visit,
+            path,
+            priority,
+            place,
+        })
+    }
+
+    /// Answers for our own paths what is known at once, so that a poll never becomes a future.
+    fn step(
+        &self,
+        rules: &Rules,
+        parts: &Parts,
+        incoming: Incoming,
+        entered: Entered,
+        record: &mut Record,
+    ) -> Result<Step, Problem> {
         let body = RequestBody::new(incoming, rules.body);
-        let answer = match target {
-            Target::Api => self.api(&rules, priority, parts, body, visit, record).await,
+        if record.route() != Route::Api {
+            return Ok(Step::Ask(entered, body));
+        }
+        if entered.priority == Priority::Join {
+            let limited = rules.joins_per_address.as_deref();
+            limit(limited, Limit::JoinsPerAddress, &entered.visit, record)?;
+        }
+        let body = body.with_bytes_max(rules.api_body_bytes_max);
+        body.check_announced().map_err(|error| problem_of_body(&error))?;
+        Ok(match self.parts.api.at_once(parts, &entered.visit) {
+            Some(response) => Step::Answered(record.answered(response)),
+            None => Step::Ask(entered, body),
+        })
+    }
+
+    /// The stages that wait for somebody.
+    async fn ask(
+        &self,
+        rules: &Rules,
+        parts: Box<Parts>,
+        body: RequestBody,
+        entered: Entered,
+        record: &mut Record,
+    ) -> Result<Response<EdgeBody>, Problem> {
+        let Entered {
+            visit, path, place, ..
+        } = entered;
+        let answer = match route(rules, &path) {
+            Target::Api => {
+                let request = Request::from_parts(*parts, body);
+                Ok(record.answered(self.parts.api.answer(request, visit).await))
+            }
             // Admission last: everything before it is cheaper than deciding.
             Target::Protected(drop) => match self.parts.door.decide(drop, &parts, &visit).settled().await {
                 Settled::Hold(response) => Ok(record.held(response)),
                 Settled::Admit(admitted) => {
-                    self.admitted(&rules, drop, &admitted, parts, body, &visit, record)
+                    self.admitted(rules, drop, &admitted, parts, body, &visit, record)
                         .await
                 }
             },
-            Target::Open => self.forward(&rules, parts, body, &visit, None, record).await,
+            Target::Open => self.forward(rules, parts, body, &visit, None, record).await,
         };
-        std::mem::drop(place); // the head is ready; the rest is the connection's affair
+        std::mem::drop(place);
         answer
     }
 
-    async fn api(
+    /// The answer to a request that ends here, well or with a problem.
+    fn finish(
         &self,
-        rules: &Rules,
-        priority: Priority,
-        parts: Box<Parts>,
-        body: RequestBody,
-        visit: Visit,
-        record: &mut Record<'_>,
-    ) -> Result<Response<EdgeBody>, Problem> {
-        if priority == Priority::Join {
-            limit(
-                rules.joins_per_address.as_deref(),
-                Limit::JoinsPerAddress,
-                &visit,
-                record,
-            )?;
-        }
-        let body = body.with_bytes_max(rules.api_body_bytes_max);
-        body.check_announced().map_err(|error| problem_of_body(&error))?;
-        let api = &self.parts.api;
-        let response = match api.at_once(&parts, &visit) {
-            Some(response) => response,
-            None => api.answer(Request::from_parts(*parts, body), visit).await,
-        };
-        Ok(record.answered(response))
+        answered: Result<Response<EdgeBody>, Problem>,
+        id: &RequestId,
+        accept: Option<&HeaderValue>,
+        mut record: Record,
+    ) -> Response<EdgeBody> {
+        let mut response = answered.unwrap_or_else(|problem| {
+            let form = Form::of(accept, self.parts.pages.as_ref());
+            record.refused(problem).into_response(id, form)
+        });
+        response.headers_mut().insert(X_REQUEST_ID, id.header());
+        record.end(id, response.status());
+        response
     }
 
     #[expect(
@@ -217,7 +277,7 @@ impl Stack {
         parts: Box<Parts>,
         body: RequestBody,
         visit: &Visit,
-        record: &mut Record<'_>,
+        record: &mut Record,
     ) -> Result<Response<EdgeBody>, Problem> {
         let mut response = self
             .forward(rules, parts, body, visit, Some((drop, admitted)), record)
@@ -235,7 +295,7 @@ impl Stack {
         body: RequestBody,
         visit: &Visit,
         admitted: Option<(&DropId, &Admitted)>,
-        record: &mut Record<'_>,
+        record: &mut Record,
     ) -> Result<Response<EdgeBody>, Problem> {
         body.check_announced().map_err(|error| problem_of_body(&error))?;
         let protocol = match rules.upgrades {
@@ -276,27 +336,34 @@ impl Stack {
 }
 
 impl Serve for Stack {
-    async fn serve(&self, request: Request<Incoming>, connection: &Arc<Connection>) -> Response<EdgeBody> {
-        let mut record = Record::begin(self.parts.observer.as_ref());
-        let (parts, incoming) = request.into_parts();
-        // Behind a pointer: every stage would else copy it into its own future.
-        let parts = Box::new(parts);
+    fn serve(self: &Arc<Self>, request: Request<Incoming>, connection: &Arc<Connection>) -> Answer {
+        let mut record = Record::begin(Arc::clone(self));
+        let (mut parts, incoming) = request.into_parts();
         // First of all, because every refusal names its request.
         let identity = connection.ids().identify(&parts.headers);
-        let id = identity.id.clone();
-        let accept = parts.headers.get(header::ACCEPT).cloned(); // only a refusal reads it
-        let mut response = match self
-            .pass(parts, incoming, identity, connection, &mut record)
-            .await
-        {
-            Ok(response) => response,
-            Err(problem) => record
-                .refused(problem)
-                .into_response(&id, Form::of(accept.as_ref(), self.parts.pages.as_ref())),
+        let id = identity.id;
+        let rules = self.rules();
+        let step = self
+            .enter(&rules, &mut parts, identity, connection, &mut record)
+            .and_then(|entered| self.step(&rules, &parts, incoming, entered, &mut record));
+        let answered = match step {
+            Ok(Step::Ask(entered, body)) => {
+                let (stack, rules) = (Arc::clone(self), Guard::into_inner(rules));
+                let accept = parts.headers.get(header::ACCEPT).cloned(); // only a refusal reads it
+                let parts = Box::new(parts);
+                return Answer::Later(Box::pin(async move {
+                    let answered = stack.ask(&rules, parts, body, entered, &mut record).await;
+                    stack.finish(answered, &id, accept.as_ref(), record)
+                }));
+            }
+            Ok(Step::Answered(response)) => Ok(response),
+            Err(problem) => Err(problem),
         };
-        response.headers_mut().insert(X_REQUEST_ID, id.header());
-        record.end(&id, response.status());
-        response
+        let accept = answered
+            .as_ref()
+            .err()
+            .and_then(|_| parts.headers.get(header::ACCEPT));
+        Answer::Ready(self.finish(answered, &id, accept, record))
     }
 }
 
@@ -341,7 +408,7 @@ fn limit(
     limit: Option<&AddressLimit>,
     name: Limit,
     visit: &Visit,
-    record: &mut Record<'_>,
+    record: &mut Record,
 ) -> Result<(), Problem> {
     let Some(limit) = limit else { return Ok(()) };
     limit.admit(&visit.client).map_err(|wait| {

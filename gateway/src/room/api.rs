@@ -167,9 +167,9 @@ impl Room {
         };
         // The house's own name for the drop: to make another would allocate. Drops are few.
         let boards = self.boards.load();
-        let drop = boards.keys().find(|drop| drop.as_str() == name)?;
+        let (drop, board) = boards.iter().find(|(drop, _)| drop.as_str() == name)?;
         let answered = match verb {
-            "/ticket" => self.look(drop, &parts.headers, visit),
+            "/ticket" => self.look(drop, Some(board), &parts.headers, visit),
             "" => self.public_state(drop),
             _ => return None,
         };
@@ -189,7 +189,7 @@ impl Room {
         let headers = &parts.headers;
         let reads = reads(parts);
         match address {
-            Address::Ticket(drop) if reads => self.look(drop, headers, visit),
+            Address::Ticket(drop) if reads => self.look(drop, self.board(drop).as_deref(), headers, visit),
             Address::Drop(drop) if reads => self.public_state(drop),
             Address::Draw(drop) if reads => self.draw(drop),
             Address::TicketEvents(drop) if reads => self.events(drop, headers),

@@ -93,7 +93,7 @@ impl HouseDoor {
 
     /// The waiting room instead of the shop.
     fn receive(&self, drop: &DropId, request: &Parts, visit: &Visit) -> Decision {
-        let (room, drop, id) = (Arc::clone(&self.0), drop.clone(), visit.id().clone());
+        let (room, drop, id) = (Arc::clone(&self.0), drop.clone(), *visit.id());
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.method = request.method.clone();
         parts.uri = request.uri.clone();

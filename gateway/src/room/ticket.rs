@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Room;
 use super::answer::{self, Refusal};
+use super::board::{Board, Posted};
 use super::cookies::Cookie;
 use super::recall;
 use super::return_path::ReturnPath;
@@ -144,6 +145,7 @@ impl Room {
     pub(super) fn look(
         &self,
         drop: &DropId,
+        board: Option<&Board>,
         headers: &HeaderMap,
         visit: &Visit,
     ) -> Result<Response<EdgeBody>, Refusal> {
@@ -153,7 +155,8 @@ impl Room {
             None => self.look_closely(drop, headers, visit)?,
         };
         let (place, shown) = self.carried(drop, headers, place);
-        let text = self.read_posted(drop, |posted| poll_json(posted, &place, None, &*self.clock));
+        let write = |posted: &Posted| poll_json(posted, &place, None, &*self.clock);
+        let text = board.and_then(|board| self.read_board(drop, board, write));
         let mut response = answer::json(StatusCode::OK, text.ok_or_else(Problem::not_found)?);
         answer::keep(&mut response, shown);
         Ok(response)

@@ -75,7 +75,7 @@ impl Handler for RouterHandler {
     fn answer(&self, request: Request<RequestBody>, visit: Visit) -> AnswerFuture {
         let router = self.0.clone();
         Box::pin(async move {
-            let id = visit.id().clone();
+            let id = *visit.id();
             let (mut parts, body) = request.into_parts();
             parts.extensions.insert(visit);
             let request = Request::from_parts(parts, axum::body::Body::new(body));

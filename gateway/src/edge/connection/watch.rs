@@ -67,7 +67,9 @@ impl Watch {
     /// The socket took bytes, or would not.
     pub(in crate::edge) fn wrote(&self, progress: bool) {
         if progress {
-            if self.write_blocked.swap(false, Ordering::Relaxed) {
+            // Looked at before it is written: nearly always there is nothing to change.
+            if self.write_blocked.load(Ordering::Relaxed) {
+                self.write_blocked.store(false, Ordering::Relaxed);
                 self.steps.fetch_add(1, Ordering::Relaxed);
             }
         } else {

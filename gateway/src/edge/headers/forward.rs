@@ -30,7 +30,7 @@ impl Added {
     pub(super) fn of(headers: &mut HeaderMap, visit: &Visit, proof: Option<&Proof>) -> Self {
         let mut added = Self(Vec::with_capacity(ADDED_MAX));
         added.push("x-request-id", visit.identity.id.header());
-        added.push("traceparent", visit.identity.traceparent.clone());
+        added.push("traceparent", visit.identity.traceparent());
         let peer = visit.connection.peer_text();
         let forwarded = visit.connection.forwarded(&visit.host);
         match visit.client.peer {

@@ -27,8 +27,8 @@ fn made_ids_are_well_formed_and_differ() {
     for _ in 0..10_000 {
         let made = source.make();
         assert!(is_request_id(made.id.as_str().as_bytes()));
-        assert!(is_traceparent(made.traceparent.as_bytes()));
-        assert_eq!(made.id.as_str(), &made.traceparent.to_str().unwrap()[3..35]);
+        assert!(is_traceparent(made.traceparent().as_bytes()));
+        assert_eq!(made.id.as_str(), &made.traceparent().to_str().unwrap()[3..35]);
         assert!(seen.insert(made.id.as_str().to_owned()));
     }
 }
@@ -39,7 +39,7 @@ fn well_formed_ids_are_kept() {
     let given = headers(&[("x-request-id", "order-42.retry_1"), ("traceparent", trace)]);
     let identity = IdSource::new(&Fixed).identify(&given);
     assert_eq!(identity.id.as_str(), "order-42.retry_1");
-    assert_eq!(identity.traceparent, trace);
+    assert_eq!(identity.traceparent(), trace);
 }
 
 #[test]
@@ -69,8 +69,8 @@ fn malformed_trace_contexts_are_replaced() {
         "junk",
     ] {
         let identity = IdSource::new(&Fixed).identify(&headers(&[("traceparent", trace)]));
-        assert_ne!(identity.traceparent, HeaderValue::from_str(trace).unwrap());
-        assert!(is_traceparent(identity.traceparent.as_bytes()));
+        assert_ne!(identity.traceparent(), HeaderValue::from_str(trace).unwrap());
+        assert!(is_traceparent(identity.traceparent().as_bytes()));
     }
 }
 

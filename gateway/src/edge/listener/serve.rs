@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::Request;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
@@ -21,9 +21,10 @@ use tokio_util::task::TaskTracker;
 use super::super::body::{BoxError, EdgeBody};
 use super::super::connection::{Connection, Scheme};
 use super::super::observe::{ConnectionEnd, Observer};
+use super::answering::Answering;
 use super::supervise::{Finish, Supervised};
 use super::watched::Watched;
-use super::{Serve, Shared};
+use super::{Answer, Serve, Shared};
 
 /// Largest request head, in bytes.
 const HEAD_BYTES_MAX: usize = 32 * 1_024;
@@ -134,7 +135,7 @@ where
         .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(idle / 2)
         .keep_alive_timeout(idle / 2)
-        .serve_connection(io, service(shared, &connection));
+        .serve_connection(io, streams_service(shared, &connection));
     supervise(shared, conn, connection).await
 }
 
@@ -155,22 +156,31 @@ async fn supervise<S: Serve, C: Finish>(
 fn service<S: Serve>(
     shared: &Arc<Shared<S>>,
     connection: &Arc<Connection>,
-) -> impl HttpService<
-    Incoming,
-    ResBody = EdgeBody,
-    Error = Infallible,
-    Future = impl Future<Output = Result<Response<EdgeBody>, Infallible>> + Send + 'static,
-> + Send
-+ 'static {
+) -> impl HttpService<Incoming, ResBody = EdgeBody, Error = Infallible, Future = Answering> + Send + 'static {
     let (service, connection) = (Arc::clone(&shared.service), Arc::clone(connection));
     service_fn(move |request: Request<Incoming>| {
-        let service = Arc::clone(&service);
         let in_flight = connection.begin_request();
-        async move {
-            let mut response = service.serve(request, in_flight.connection()).await;
-            response.body_mut().set_in_flight(in_flight);
-            Ok(response)
-        }
+        Answering::of(service.serve(request, &connection), in_flight)
+    })
+}
+
+/// The same for HTTP/2, where all of a request's work belongs to its stream's task: a panic must end
+/// that stream alone.
+fn streams_service<S: Serve>(
+    shared: &Arc<Shared<S>>,
+    connection: &Arc<Connection>,
+) -> impl HttpService<Incoming, ResBody = EdgeBody, Error = Infallible, Future = Answering> + Send + 'static {
+    let (service, connection) = (Arc::clone(&shared.service), Arc::clone(connection));
+    service_fn(move |request: Request<Incoming>| {
+        let in_flight = connection.begin_request();
+        let (service, connection) = (Arc::clone(&service), Arc::clone(&connection));
+        let answer = Box::pin(async move {
+            match service.serve(request, &connection) {
+                Answer::Ready(response) => response,
+                Answer::Later(answer) => answer.await,
+            }
+        });
+        Answering::of(Answer::Later(answer), in_flight)
     })
 }
 

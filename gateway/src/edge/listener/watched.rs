@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::super::connection::Connection;
-use super::super::gather::Gathered;
+use super::super::gather::gathered;
 
 /// Wraps a socket or TLS stream of `connection`.
 #[derive(Debug)]
@@ -57,11 +57,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let mut gathered = Gathered::new();
-        let polled = match gathered.gather(slices) {
+        let polled = gathered(slices, |bytes| match bytes {
             Some(bytes) => Pin::new(&mut this.socket).poll_write(cx, bytes),
             None => Pin::new(&mut this.socket).poll_write_vectored(cx, slices),
-        };
+        });
         this.note_write(&polled);
         polled
     }

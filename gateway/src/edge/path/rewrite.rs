@@ -13,50 +13,108 @@ pub(super) enum Shape {
     Other,
 }
 
-/// Bytes that mean themselves wherever they stand; looked up, because every path is scanned.
-const PLAIN: [bool; 256] = plain();
+/// What a byte is to the scan.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Means itself wherever it stands.
+    Plain,
+    Slash,
+    Dot,
+    Upper,
+    Odd,
+}
 
-const fn plain() -> [bool; 256] {
-    let mut table = [false; 256];
-    let bytes = b"abcdefghijklmnopqrstuvwxyz0123456789-_~!$&'()*+,=:@";
-    let mut i = 0;
-    while i < bytes.len() {
-        table[bytes[i] as usize] = true;
-        i += 1;
+/// The scan stands behind a slash.
+const SLASH: u64 = 0;
+/// In a segment, behind anything but a dot.
+const NAME: u64 = 1;
+/// In a segment that has more than dots, behind a dot.
+const DOT: u64 = 2;
+/// In a segment that has had only dots so far.
+const DOTS: u64 = 3;
+/// Behind something that has to be written anew.
+const ODD: u64 = 4;
+/// Added to a state where the key is written differently.
+const DIFFERS: u64 = 5;
+const STATES: u64 = 2 * DIFFERS;
+/// Bits of a step for each state: as many as hold the place of any other state.
+const WIDTH: u64 = 6;
+const MASK: u64 = (1 << WIDTH) - 1;
+
+/// For each byte where it leads from each state. Every path is scanned, so a byte costs one look-up and
+/// one shift: a state is the place, in these numbers, of the state that follows it.
+const STEPS: [u64; 256] = steps();
+
+const fn class(byte: u8) -> Class {
+    match byte {
+        b'/' => Class::Slash,
+        b'.' => Class::Dot,
+        b'A'..=b'Z' => Class::Upper,
+        b'a'..=b'z'
+        | b'0'..=b'9'
+        | b'-'
+        | b'_'
+        | b'~'
+        | b'!'
+        | b'$'
+        | b'&'
+        | b'\''
+        | b'('
+        | b')'
+        | b'*'
+        | b'+'
+        | b','
+        | b'='
+        | b':'
+        | b'@' => Class::Plain,
+        _ => Class::Odd,
+    }
+}
+
+const fn step(state: u64, class: Class) -> u64 {
+    let (state, differs) = (state % DIFFERS, state / DIFFERS * DIFFERS);
+    match (state, class) {
+        (ODD, _) | (_, Class::Odd) => ODD,
+        (_, Class::Plain) => NAME + differs,
+        (_, Class::Upper) => NAME + DIFFERS,
+        (SLASH | DOTS, Class::Dot) => DOTS + differs,
+        (_, Class::Dot) => DOT + differs,
+        (NAME, Class::Slash) => SLASH + differs,
+        (DOT, Class::Slash) => SLASH + DIFFERS,
+        (_, Class::Slash) => ODD, // an empty segment, or one of dots
+    }
+}
+
+const fn steps() -> [u64; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut state = 0;
+        while state < STATES {
+            #[expect(clippy::cast_possible_truncation, reason = "counted up to 255")]
+            let next = step(state, class(byte as u8));
+            table[byte] |= (next * WIDTH) << (state * WIDTH);
+            state += 1;
+        }
+        byte += 1;
     }
     table
 }
 
 /// Scans `path` once. Says [`Shape::Other`] whenever in doubt.
 pub(super) fn shape(path: &[u8]) -> Shape {
-    if path.first() != Some(&b'/') {
+    let Some((b'/', rest)) = path.split_first() else {
         return Shape::Other;
+    };
+    let mut place = SLASH * WIDTH;
+    for byte in rest {
+        place = (STEPS[usize::from(*byte)] >> place) & MASK;
     }
-    let mut shape = Shape::OwnKey;
-    let mut previous = 0;
-    for (i, &byte) in path.iter().enumerate() {
-        if PLAIN[usize::from(byte)] {
-            previous = byte;
-            continue;
-        }
-        match byte {
-            b'/' if previous == b'/' => return Shape::Other,
-            b'/' if previous == b'.' => shape = Shape::Normal,
-            b'.' if previous == b'/' && is_dots(&path[i..]) => return Shape::Other,
-            b'A'..=b'Z' => shape = Shape::Normal,
-            b'/' | b'.' => {}
-            _ => return Shape::Other,
-        }
-        previous = byte;
+    match place / WIDTH {
+        SLASH | NAME => Shape::OwnKey,
+        state if state % DIFFERS == DOTS || state % DIFFERS == ODD => Shape::Other,
+        _ => Shape::Normal,
     }
-    if previous == b'.' { Shape::Normal } else { shape }
-}
-
-/// Whether the segment that `rest` begins with consists of dots.
-fn is_dots(rest: &[u8]) -> bool {
-    rest.iter()
-        .take_while(|byte| **byte != b'/')
-        .all(|byte| *byte == b'.')
 }
 
 /// Writes `path` in normal form.

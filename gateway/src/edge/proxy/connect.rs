@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::super::gather::Gathered;
+use super::super::gather::gathered;
 use super::super::listener::TlsError;
 use super::ProxyConfig;
 
@@ -195,14 +195,12 @@ impl AsyncWrite for Socket {
             let first = slices.iter().find(|slice| !slice.is_empty());
             return self.poll_write(cx, first.map_or(&[], |slice| slice));
         }
-        let mut gathered = Gathered::new();
-        if let Some(bytes) = gathered.gather(slices) {
-            return self.poll_write(cx, bytes);
-        }
-        match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-        }
+        let this = self.get_mut();
+        gathered(slices, |bytes| match (bytes, &mut this.stream) {
+            (Some(bytes), _) => Pin::new(&mut *this).poll_write(cx, bytes),
+            (None, Stream::Plain(stream)) => Pin::new(stream).poll_write_vectored(cx, slices),
+            (None, Stream::Tls(stream)) => Pin::new(stream).poll_write_vectored(cx, slices),
+        })
     }
 
     fn is_write_vectored(&self) -> bool {

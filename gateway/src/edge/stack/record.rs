@@ -1,17 +1,20 @@
 //! What the metrics learn of one request, gathered while it passes the stages.
 
+use std::sync::Arc;
+
 use http::{Response, StatusCode};
 use tokio::time::Instant;
 
 use super::super::body::EdgeBody;
 use super::super::ids::RequestId;
-use super::super::observe::{Limit, Observer, Outcome, Priority, Route};
+use super::super::observe::{Limit, Outcome, Priority, Route};
 use super::super::problem::Problem;
 use super::super::proxy::ProxyError;
+use super::Stack;
 
 /// The record of one request. Dropped before its end, it counts as abandoned: the client left.
-pub(super) struct Record<'a> {
-    observer: &'a dyn Observer,
+pub(super) struct Record {
+    stack: Arc<Stack>,
     // Time passed is measured, never decided by; the domain's clock ticks in whole milliseconds.
     started: Instant,
     route: Route,
@@ -19,10 +22,10 @@ pub(super) struct Record<'a> {
     ended: bool,
 }
 
-impl<'a> Record<'a> {
-    pub(super) fn begin(observer: &'a dyn Observer) -> Self {
+impl Record {
+    pub(super) fn begin(stack: Arc<Stack>) -> Self {
         Self {
-            observer,
+            stack,
             started: Instant::now(),
             route: Route::Unrouted,
             outcome: None,
@@ -34,18 +37,22 @@ impl<'a> Record<'a> {
         self.started
     }
 
+    pub(super) const fn route(&self) -> Route {
+        self.route
+    }
+
     pub(super) const fn routed(&mut self, route: Route) {
         self.route = route;
     }
 
     pub(super) fn rate_limited(&mut self, limit: Limit) {
         self.outcome = Some(Outcome::RateLimited);
-        self.observer.rate_limited(limit);
+        self.stack.parts.observer.rate_limited(limit);
     }
 
     pub(super) fn shed(&mut self, priority: Priority) {
         self.outcome = Some(Outcome::Shed);
-        self.observer.shed(priority);
+        self.stack.parts.observer.shed(priority);
     }
 
     pub(super) fn upstream_failed(&mut self, error: &ProxyError) {
@@ -86,7 +93,7 @@ impl<'a> Record<'a> {
         self.ended = true;
         let outcome = self.outcome.unwrap_or(Outcome::of_status(status));
         let took = self.started.elapsed();
-        self.observer.request(self.route, outcome, took);
+        self.stack.parts.observer.request(self.route, outcome, took);
         tracing::debug!(
             request.id = id.as_str(),
             route = self.route.label(),
@@ -98,10 +105,12 @@ impl<'a> Record<'a> {
     }
 }
 
-impl Drop for Record<'_> {
+impl Drop for Record {
     fn drop(&mut self) {
         if !self.ended {
-            self.observer
+            self.stack
+                .parts
+                .observer
                 .request(self.route, Outcome::Abandoned, self.started.elapsed());
         }
     }
