@@ -37,9 +37,10 @@ use crate::{DropId, Money, OrderId, ShopperKey, Span, Timestamp};
 
 use next::{Context, Facts, Transition};
 
-/// How long a worker keeps an order to itself while it calls the provider: the call's own deadline (20 s) and its wait
-/// for a permit, with room. A courtesy that saves calls; correctness rests on versions and keys.
-pub const LEASE: Span = Span::from_secs(60);
+/// How long a worker keeps an order to itself while it calls the provider: the call's own deadline (20 s), with room for
+/// its wait for a permit. A courtesy that saves calls; correctness rests on versions and keys. No longer, because the
+/// order of a worker that died waits for its end: thirty seconds after a fault every accepted order shall be through.
+pub const LEASE: Span = Span::from_secs(25);
 /// How long a shopper may take to confirm with their bank, unless the drop says otherwise. Banks' own pages give up after
 /// about ten minutes.
 pub const ACTION_TIME: Span = Span::from_mins(10);

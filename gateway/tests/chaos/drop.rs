@@ -1,11 +1,12 @@
 //! One drop under faults: the crowd comes, the faults strike, and both sides are counted.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use checkout_worker::OrderView;
 use checkout_worker::ledger::OrderFilter;
 use domain::OrderId;
 use domain::saga::StateName;
@@ -88,7 +89,7 @@ async fn strike_all(stage: &Stage, waves: &[Wave], opening: Instant) -> anyhow::
     let until = Instant::now() + ENDED_WITHIN;
     loop {
         let mut late = accepted_and_open(stage).await?;
-        late.retain(|order| under_way.contains(order));
+        late.retain(|order, _| under_way.contains_key(order));
         if late.is_empty() {
             return Ok(());
         }
@@ -101,14 +102,14 @@ async fn strike_all(stage: &Stage, waves: &[Wave], opening: Instant) -> anyhow::
 }
 
 /// Orders that were accepted and have not come to their end.
-async fn accepted_and_open(stage: &Stage) -> anyhow::Result<BTreeSet<OrderId>> {
+async fn accepted_and_open(stage: &Stage) -> anyhow::Result<BTreeMap<OrderId, OrderView>> {
     let filter = OrderFilter {
         limit: 1_000,
         ..OrderFilter::default()
     };
     let orders = stage.checkout.orders(filter).await?;
     let open = orders
-        .iter()
+        .into_iter()
         .filter(|order| order.ledger_state != StateName::Reserved && !order.ledger_state.is_end());
-    Ok(open.map(|order| order.order).collect())
+    Ok(open.map(|order| (order.order, order)).collect())
 }
