@@ -116,9 +116,7 @@ impl Place {
             ..place
         }
     }
-}
 
-impl Place {
     /// The same place for a shopper who has been shown `before`, perhaps by a gateway that knows of calls which this one
     /// has not heard of: the position never goes back.
     #[must_use]

@@ -79,8 +79,8 @@ impl Jobs {
         Ok(count)
     }
 
-    /// Does what the durable switches and changed drain rates say. Refused credentials are made a pause that every process sees, so that an
-    /// operator may end it at any of them.
+    /// Does what the durable switches and changed drain rates say. Refused credentials are made a pause that every
+    /// process sees, so that an operator may end it at any of them.
     pub async fn follow_switches(&self) -> Result<(), LedgerError> {
         let (ledger, valve) = (&self.driver.ledger, &self.driver.valve);
         self.driver.drain.follow(&ledger.changes().await?);

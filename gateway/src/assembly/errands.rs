@@ -1,5 +1,6 @@
 //! What has to be done between the two halves of the house after the fact: a completed order
-//! ends its shopper's session, and units that come back void what was read of the stock before. Notices come at least once, and ending a session twice is harmless.
+//! ends its shopper's session, and units that come back void what was read of the stock before. Notices
+//! come at least once, and ending a session twice is harmless.
 
 use std::sync::{Arc, OnceLock};
 
