@@ -161,19 +161,21 @@ async fn proxied(folder: &Path, upstream: &Server, doorline: &Server, size: Size
     let nginx = servers::nginx_proxy(folder, upstream.address).await;
     let haproxy = servers::haproxy_proxy(folder, upstream.address).await;
     let plain = load::get("/open", "Accept: */*\r\n");
-    let admitted = shopper::admitted(doorline.address).await;
-    let contenders = [
-        ("nginx, plain proxy", &nginx, Arc::clone(&plain)),
-        ("haproxy, plain proxy", &haproxy, Arc::clone(&plain)),
-        ("doorline, open path", doorline, plain),
-        (
-            "doorline, protected path, admitted",
-            doorline,
-            load::get("/drops/boreal", &admitted),
-        ),
-    ];
+    let proxies = |request: &Arc<[u8]>, doorline_passes| {
+        [
+            ("nginx, plain proxy", &nginx, Arc::clone(request)),
+            ("haproxy, plain proxy", &haproxy, Arc::clone(request)),
+            (doorline_passes, doorline, Arc::clone(request)),
+        ]
+    };
+    let contenders = proxies(&plain, "doorline, open path");
     let figures = in_turns(&contenders, size).await;
     print_ratios("Proxied requests", &contenders, &figures);
+    // The same bytes to all of them: a shopper's cookies cost every proxy something to read and copy.
+    let admitted = load::get("/drops/boreal", &shopper::admitted(doorline.address).await);
+    let contenders = proxies(&admitted, "doorline, protected path, admitted");
+    let figures = in_turns(&contenders, size).await;
+    print_ratios("Proxied requests of an admitted shopper", &contenders, &figures);
 }
 
 async fn polls(doorline: &Server, size: Size) {

@@ -19,7 +19,7 @@ mod rewrite;
 mod table;
 
 pub use pattern::{InvalidPattern, Pattern};
-pub use table::PathTable;
+pub use table::{Found, PathTable};
 
 /// A path in normal form, with its query untouched.
 #[derive(Clone, Debug)]

@@ -23,17 +23,15 @@ use super::observe::{Limit, Observer, Priority, Route};
 use super::path::{NormalPath, PathTable};
 use super::problem::{Form, Pages, Problem};
 use super::proxy::{Proxy, Upgrades, requested_upgrade, set_upgrade};
-use super::shed::{Place, Shedder, api_priority};
+use super::shed::{Place, Shedder};
 use super::visit::Visit;
 
 mod record;
+mod target;
 
 use record::Record;
+use target::Target;
 
-/// Everything under this path is ours; no spelling of it reaches the upstream.
-const API_PREFIX: &str = "/.doorline";
-/// Paths of ours that stand where the world looks for them.
-const API_PATHS: &[&str] = &["/.well-known/jwks.json"];
 /// How often idle upstream connections are looked through.
 const TEND_EVERY: Duration = Duration::from_secs(1);
 
@@ -85,7 +83,7 @@ pub struct Stack {
 /// A request that has passed the stages that all requests pass.
 struct Entered {
     visit: Visit,
-    path: NormalPath,
+    target: Target,
     priority: Priority,
     /// Held until the answer's head is ready; the rest is the connection's affair.
     place: Place,
@@ -177,7 +175,7 @@ impl Stack {
         };
         limit(rules.per_address.as_deref(), Limit::PerAddress, &visit, record)?;
         // After the limits, so that one client cannot shed the others.
-        let target = route(rules, &path);
+        let target = Target::of(&path, &rules.drops);
         let priority = target.priority(parts, &path);
         let place = self
             .shedder
@@ -186,7 +184,7 @@ impl Stack {
         record.routed(target.route());
         Ok(Entered {
             visit,
-            path,
+            target,
             priority,
             place,
         })
@@ -227,21 +225,24 @@ impl Stack {
         record: &mut Record,
     ) -> Result<Response<EdgeBody>, Problem> {
         let Entered {
-            visit, path, place, ..
+            visit, target, place, ..
         } = entered;
-        let answer = match route(rules, &path) {
+        let answer = match target {
             Target::Api => {
                 let request = Request::from_parts(*parts, body);
                 Ok(record.answered(self.parts.api.answer(request, visit).await))
             }
             // Admission last: everything before it is cheaper than deciding.
-            Target::Protected(drop) => match self.parts.door.decide(drop, &parts, &visit).settled().await {
-                Settled::Hold(response) => Ok(record.held(response)),
-                Settled::Admit(admitted) => {
-                    self.admitted(rules, drop, &admitted, parts, body, &visit, record)
-                        .await
+            Target::Protected(by) => {
+                let drop = rules.drops.value(by);
+                match self.parts.door.decide(drop, &parts, &visit).settled().await {
+                    Settled::Hold(response) => Ok(record.held(response)),
+                    Settled::Admit(admitted) => {
+                        self.admitted(rules, drop, &admitted, parts, body, &visit, record)
+                            .await
+                    }
                 }
-            },
+            }
             Target::Open => self.forward(rules, parts, body, &visit, None, record).await,
         };
         std::mem::drop(place);
@@ -364,42 +365,6 @@ impl Serve for Stack {
             .err()
             .and_then(|_| parts.headers.get(header::ACCEPT));
         Answer::Ready(self.finish(answered, &id, accept, record))
-    }
-}
-
-/// Where a request goes.
-enum Target<'a> {
-    Api,
-    Protected(&'a DropId),
-    Open,
-}
-
-fn route<'a>(rules: &'a Rules, path: &NormalPath) -> Target<'a> {
-    let ours = path
-        .key()
-        .strip_prefix(API_PREFIX)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    if ours || API_PATHS.contains(&path.key()) {
-        return Target::Api;
-    }
-    rules.drops.find(path).map_or(Target::Open, Target::Protected)
-}
-
-impl Target<'_> {
-    const fn route(&self) -> Route {
-        match self {
-            Self::Api => Route::Api,
-            Self::Protected(_) => Route::Protected,
-            Self::Open => Route::Open,
-        }
-    }
-
-    fn priority(&self, parts: &Parts, path: &NormalPath) -> Priority {
-        match self {
-            Self::Api => api_priority(&parts.method, path.path()),
-            Self::Protected(_) => Priority::Poll,
-            Self::Open => Priority::Open,
-        }
     }
 }
 

@@ -11,6 +11,10 @@ pub struct PathTable<T> {
     entries: Vec<(Pattern, T)>,
 }
 
+/// A pattern of a table. Keeps nothing of the table, so that it can wait for a decision with the request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Found(usize);
+
 impl<T> PathTable<T> {
     /// Orders `entries` by how specific they are; among equals the first one wins.
     pub fn new(mut entries: Vec<(Pattern, T)>) -> Self {
@@ -18,13 +22,19 @@ impl<T> PathTable<T> {
         Self { entries }
     }
 
-    /// The value of the most specific pattern that covers `path`.
-    pub fn find(&self, path: &NormalPath) -> Option<&T> {
+    /// The most specific pattern that covers `path`.
+    pub fn find(&self, path: &NormalPath) -> Option<Found> {
         let key = path.key();
         self.entries
             .iter()
-            .find(|(pattern, _)| pattern.covers(key))
-            .map(|(_, value)| value)
+            .position(|(pattern, _)| pattern.covers(key))
+            .map(Found)
+    }
+
+    /// The value of a pattern that was found in this very table.
+    pub fn value(&self, found: Found) -> &T {
+        let (_, value) = self.entries.get(found.0).expect("found in this table");
+        value
     }
 
     /// The values, most specific pattern first.

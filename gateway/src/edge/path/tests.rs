@@ -22,7 +22,8 @@ fn table() -> PathTable<&'static str> {
 }
 
 fn found(raw: &str) -> Option<&'static str> {
-    table().find(&normal(raw).unwrap()).copied()
+    let table = table();
+    table.find(&normal(raw).unwrap()).map(|found| *table.value(found))
 }
 
 /// Every way around the queue by spelling that security tests know of: each is held or refused.
