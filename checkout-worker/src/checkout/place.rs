@@ -1,5 +1,6 @@
 //! What shoppers do: reserve, accept, cancel.
 
+use domain::money::Unchargeable;
 use domain::pool::{Line, check_lines};
 use domain::saga::{By, Event, PaymentMethod, Refusal, StateName, Why};
 use domain::{AdmissionId, DropId, Money, OrderId, ShopperKey, Sku};
@@ -50,6 +51,9 @@ pub enum ReserveError {
     /// No lines, a SKU twice, 0 units, or an amount that no currency has.
     #[error("an order names each SKU once, with at least one unit")]
     Malformed,
+    /// More than the provider charges at once; the configuration warns of prices that lead here.
+    #[error("the order comes to more than is charged at once")]
+    TooLarge,
     /// Too little is left.
     #[error("too little is left")]
     SoldOut {
@@ -225,7 +229,11 @@ impl Checkout {
                 .price;
             items.push(Item { line, price });
         }
-        let total = total(&items).ok_or(ReserveError::Malformed)?;
+        let total = total(&items).ok_or(ReserveError::TooLarge)?;
+        total.check_chargeable().map_err(|why| match why {
+            Unchargeable::TooLarge => ReserveError::TooLarge,
+            Unchargeable::Nothing | Unchargeable::Uneven { .. } => ReserveError::Malformed,
+        })?;
         Ok(NewOrder {
             id: self.order_id(),
             drop: purchase.drop,

@@ -209,7 +209,9 @@ fn sold_out(left: Vec<Line>) -> Problem {
 fn reserve_problem(error: ReserveError) -> Problem {
     match error {
         ReserveError::UnknownDrop(_) => unknown_drop(),
-        ReserveError::UnknownSku(_) | ReserveError::Malformed => invalid(error.to_string()),
+        ReserveError::UnknownSku(_) | ReserveError::Malformed | ReserveError::TooLarge => {
+            invalid(error.to_string())
+        }
         ReserveError::SoldOut { left } => sold_out(left),
         ReserveError::LimitExceeded { limit, has } => {
             let title = "That is more than one shopper may have";

@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use domain::Span;
+use domain::money::AMOUNT_MAX;
+use domain::{Currency, Money, Span};
 
 use super::shown;
 use crate::config::fields::Fields;
@@ -172,9 +173,6 @@ fn checkout(drop: &Fields, report: &mut Report) {
     }
 }
 
-/// Stripe takes amounts of at most eight digits.
-const AMOUNT_MAX: u64 = 99_999_999;
-
 fn items(items: &[Fields], report: &mut Report) {
     let mut seen = HashSet::new();
     let mut currency: Option<String> = None;
@@ -193,6 +191,11 @@ fn items(items: &[Fields], report: &mut Report) {
         let Some(own) = price.get::<String>("currency") else {
             continue;
         };
+        if let (Some(amount), Ok(known)) = (price.get("amount"), Currency::new(&own))
+            && let Err(unchargeable) = Money::new(amount, known).check_chargeable()
+        {
+            report.mistake(&price.place_of("amount"), format!("`amount`: {unchargeable}"));
+        }
         match &currency {
             Some(first) if *first != own => report.mistake(
                 &price.place_of("currency"),

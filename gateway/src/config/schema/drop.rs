@@ -1,5 +1,7 @@
 //! The sections about a drop: `[[drop]]`, `[drop.checkout]`, `[[drop.item]]`.
 
+use domain::money::AMOUNT_MAX;
+
 use super::Kind::{
     Count, Currency, DropId, Duration, Flag, List, Moment, OneNumberOf, OneOf, PathPattern, Sku, Table,
     Tables, Text,
@@ -10,8 +12,6 @@ const SECOND: u64 = 1_000;
 const HOUR: u64 = 3_600 * SECOND;
 const DAY: u64 = 24 * HOUR;
 
-/// Stripe takes amounts of at most eight digits.
-const AMOUNT_MAX: u64 = 99_999_999;
 const STOCK_MAX: u64 = 10_000_000;
 
 pub(super) static DROP: Section = Section {
