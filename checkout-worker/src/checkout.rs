@@ -28,11 +28,9 @@ use crate::jobs::{Jobs, Timing};
 use crate::ledger::{DropPlan, ItemPlan, Ledger, LedgerError, Opened};
 use crate::observe::Observer;
 use crate::provider::Provider;
+use crate::switch::Switches;
 use crate::turns::Turns;
 use crate::webhook::Signing;
-
-/// The durable switch that keeps payments paused over a restart.
-pub(crate) const PAYMENTS_PAUSED: &str = "payments.paused";
 
 /// What the checkout stands on; assembly chooses.
 #[derive(Clone)]
@@ -66,6 +64,8 @@ pub struct CheckoutConfig {
     pub concurrency: usize,
     /// Which part of the work this process does.
     pub part: Part,
+    /// What the configuration stops; operators' switches come on top.
+    pub stopped: Switches,
 }
 
 /// Which part of the checkout's work a process does. Taking and showing orders is part of all: it needs no task.
@@ -157,6 +157,7 @@ impl CheckoutConfig {
             timing: Timing::default(),
             concurrency: 16,
             part: Part::Whole,
+            stopped: Switches::default(),
         }
     }
 }
@@ -201,9 +202,8 @@ impl Checkout {
             observer,
         } = ports;
         let (hub, drain, valve) = (Hub::default(), Drain::new(turns), Valve::default());
-        if ledger.switch(PAYMENTS_PAUSED).await? {
-            valve.pause();
-        }
+        valve.configure(config.stopped);
+        valve.follow(Switches::of_names(ledger.switches().await?));
         let breaker = crate::breaker::Breaker::default();
         let driver = Driver {
             ledger,

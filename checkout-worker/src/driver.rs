@@ -166,7 +166,7 @@ impl Driver {
 
     /// Makes a call, unless payments are shut or the provider is known not to answer.
     async fn ask(&self, call: &ProviderCall) -> Option<Answer> {
-        if (moves_money(&call.call) && self.valve.shut().is_some()) || !self.breaker.admits() {
+        if (moves_money(&call.call) && self.valve.shut(&call.drop).is_some()) || !self.breaker.admits() {
             return None;
         }
         let start = Instant::now();

@@ -56,6 +56,13 @@ impl Hub {
         }
     }
 
+    /// Wakes everybody: what holds for all orders has changed.
+    pub fn wake_all(&self) {
+        for sender in self.lock().values() {
+            sender.send_modify(|changes| *changes = changes.wrapping_add(1));
+        }
+    }
+
     /// How many orders are watched now.
     pub fn watched(&self) -> usize {
         self.lock().len()

@@ -366,7 +366,8 @@ pub trait Ledger: Send + Sync {
     /// Writes a drive message for up to `limit` orders that are due, not leased, not flagged and have none; says how many.
     /// An order that has not changed since its message was [published](Self::published) is left out for `patience`
     /// after that, by the ledger's own clock: its message waits for its turn. No patience leaves nothing out.
-    fn redrive(&self, limit: u32, patience: Span) -> LedgerReply<'_, u32>;
+    /// Orders of the drops in `paused` are left out: nobody may take them to payment.
+    fn redrive(&self, limit: u32, patience: Span, paused: Vec<DropId>) -> LedgerReply<'_, u32>;
     /// Lists orders.
     fn list(&self, filter: OrderFilter) -> LedgerReply<'_, Vec<OrderRecord>>;
     /// The oldest messages of one channel that are not delivered, at most `limit`.
@@ -376,6 +377,9 @@ pub trait Ledger: Send + Sync {
     /// Notes that a durable broker holds these drive messages: they go from the outbox, and each order keeps the version
     /// that its message was written for and the instant, for [`Ledger::redrive`].
     fn published(&self, messages: Vec<i64>) -> LedgerReply<'_, ()>;
+    /// Notes that the broker no longer holds a message of this order, which was not worked on: [`Ledger::redrive`] writes
+    /// another as soon as it may.
+    fn postponed(&self, order: OrderId) -> LedgerReply<'_, ()>;
     /// Whether a provider event was recorded before.
     fn event_known(&self, event: String) -> LedgerReply<'_, bool>;
     /// Records a provider event; says whether it is the first time.
@@ -386,10 +390,10 @@ pub trait Ledger: Send + Sync {
     fn gauges(&self) -> LedgerReply<'_, Gauges>;
     /// Both sides of every book, read at one moment.
     fn audit(&self) -> LedgerReply<'_, AuditSums>;
-    /// Reads a durable switch.
-    fn switch(&self, name: &'static str) -> LedgerReply<'_, bool>;
+    /// The names of the durable switches that are on.
+    fn switches(&self) -> LedgerReply<'_, Vec<String>>;
     /// Sets a durable switch and writes who did it.
-    fn set_switch(&self, name: &'static str, on: bool, entry: AuditEntry) -> LedgerReply<'_, ()>;
+    fn set_switch(&self, name: String, on: bool, entry: AuditEntry) -> LedgerReply<'_, ()>;
     /// What operators have changed of drops' settings, over all drops.
     fn changes(&self) -> LedgerReply<'_, Vec<Change>>;
     /// Keeps changes, each in place of the one before of the same setting, and writes who made them.

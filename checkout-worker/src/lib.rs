@@ -15,6 +15,7 @@ pub mod provider;
 mod reserving;
 mod row;
 pub mod sqlite;
+pub mod switch;
 pub mod turns;
 pub mod webhook;
 

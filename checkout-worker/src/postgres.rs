@@ -268,9 +268,9 @@ impl Ledger for PostgresLedger {
         })
     }
 
-    fn redrive(&self, limit: u32, patience: Span) -> LedgerReply<'_, u32> {
+    fn redrive(&self, limit: u32, patience: Span, paused: Vec<DropId>) -> LedgerReply<'_, u32> {
         self.call(Kind::Write, "re-driving", move |c| {
-            Box::pin(outbox::redrive(c, limit, patience))
+            Box::pin(outbox::redrive(c, limit, patience, paused))
         })
     }
 
@@ -300,6 +300,12 @@ impl Ledger for PostgresLedger {
         })
     }
 
+    fn postponed(&self, order: OrderId) -> LedgerReply<'_, ()> {
+        self.call(Kind::Write, "postponing an order", move |c| {
+            Box::pin(outbox::postponed(c, order))
+        })
+    }
+
     fn event_known(&self, event: String) -> LedgerReply<'_, bool> {
         self.call(Kind::Read, "looking an event up", |c| {
             Box::pin(async move { log::event_known(c, &event).await })
@@ -326,13 +332,13 @@ impl Ledger for PostgresLedger {
         self.report("auditing", |c| Box::pin(books::audit(c)))
     }
 
-    fn switch(&self, name: &'static str) -> LedgerReply<'_, bool> {
-        self.call(Kind::Read, "reading a switch", |c| Box::pin(log::switch(c, name)))
+    fn switches(&self) -> LedgerReply<'_, Vec<String>> {
+        self.call(Kind::Read, "reading the switches", |c| Box::pin(log::switches(c)))
     }
 
-    fn set_switch(&self, name: &'static str, on: bool, entry: AuditEntry) -> LedgerReply<'_, ()> {
+    fn set_switch(&self, name: String, on: bool, entry: AuditEntry) -> LedgerReply<'_, ()> {
         self.call(Kind::Write, "setting a switch", move |c| {
-            Box::pin(async move { log::set_switch(c, name, on, &entry).await })
+            Box::pin(async move { log::set_switch(c, &name, on, &entry).await })
         })
     }
 

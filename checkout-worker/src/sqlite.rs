@@ -237,9 +237,10 @@ impl Ledger for SqliteLedger {
             .write("storing a step", move |store| orders::apply(store, &transition))
     }
 
-    fn redrive(&self, limit: u32, patience: Span) -> LedgerReply<'_, u32> {
-        self.threads
-            .write("re-driving", move |store| outbox::redrive(store, limit, patience))
+    fn redrive(&self, limit: u32, patience: Span, paused: Vec<DropId>) -> LedgerReply<'_, u32> {
+        self.threads.write("re-driving", move |store| {
+            outbox::redrive(store, limit, patience, &paused)
+        })
     }
 
     fn list(&self, filter: OrderFilter) -> LedgerReply<'_, Vec<OrderRecord>> {
@@ -264,6 +265,12 @@ impl Ledger for SqliteLedger {
     fn published(&self, messages: Vec<i64>) -> LedgerReply<'_, ()> {
         self.threads.write("noting what was published", move |store| {
             outbox::published(store, &messages)
+        })
+    }
+
+    fn postponed(&self, order: OrderId) -> LedgerReply<'_, ()> {
+        self.threads.write("postponing an order", move |store| {
+            outbox::postponed(store, order)
         })
     }
 
@@ -294,15 +301,14 @@ impl Ledger for SqliteLedger {
         self.threads.read(Lane::Slow, "auditing", books::audit)
     }
 
-    fn switch(&self, name: &'static str) -> LedgerReply<'_, bool> {
-        self.threads.read(Lane::Quick, "reading a switch", move |store| {
-            log::switch(store, name)
-        })
+    fn switches(&self) -> LedgerReply<'_, Vec<String>> {
+        self.threads
+            .read(Lane::Quick, "reading the switches", log::switches)
     }
 
-    fn set_switch(&self, name: &'static str, on: bool, entry: AuditEntry) -> LedgerReply<'_, ()> {
+    fn set_switch(&self, name: String, on: bool, entry: AuditEntry) -> LedgerReply<'_, ()> {
         self.threads.write("setting a switch", move |store| {
-            log::set_switch(store, name, on, &entry)
+            log::set_switch(store, &name, on, &entry)
         })
     }
 

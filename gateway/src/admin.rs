@@ -102,6 +102,9 @@ impl AdminService {
             .route("/orders/{order}/{verb}", post(routes::mend))
             .route("/parked", get(routes::parked))
             .route("/payments/{verb}", post(routes::payments))
+            .route("/checkout/{verb}", post(routes::checkout))
+            .route("/drops/{drop}/payments/{verb}", post(routes::payments_of_drop))
+            .route("/drops/{drop}/checkout/{verb}", post(routes::checkout_of_drop))
             .route("/audit", get(routes::audit))
             .route("/reconcile", post(routes::reconcile))
             .layer(middleware::from_fn_with_state(Arc::clone(&admin), authorised));

@@ -8,8 +8,9 @@ use crate::audit::AuditReport;
 use crate::driver::{DriveError, Fed, Shut};
 use crate::jobs::{JobError, Reconciled};
 use crate::ledger::{AuditEntry, Change, Gauges, LedgerError, OrderFilter, StockChange, StockChanged};
+use crate::switch::{Stops, Switch};
 
-use super::{Checkout, OrderView, PAYMENTS_PAUSED};
+use super::{Checkout, OrderView};
 
 /// Figures for metrics and for the outflow, read at about one moment.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -18,8 +19,10 @@ pub struct Figures {
     pub gauges: Gauges,
     /// Orders per second taken to payment now, per drop.
     pub drain: Vec<(DropId, u32)>,
-    /// Why no payment is made, if so.
+    /// Why no payment of any drop is made, if so.
     pub shut: Option<Shut>,
+    /// Drops that take no new orders.
+    pub stopped: Vec<DropId>,
     /// Whether the circuit breaker towards the provider holds calls back.
     pub breaker_open: bool,
     /// Orders that somebody watches.
@@ -71,7 +74,7 @@ impl Checkout {
     /// Lists orders, oldest first.
     pub async fn orders(&self, filter: OrderFilter) -> Result<Vec<OrderView>, LedgerError> {
         let records = self.driver().ledger.list(filter).await?;
-        Ok(records.into_iter().map(OrderView::from).collect())
+        Ok(records.into_iter().map(|record| self.told(record)).collect())
     }
 
     /// Lists orders that are parked or frozen.
@@ -100,30 +103,46 @@ impl Checkout {
             .await
     }
 
-    /// Stops taking orders to payment. Orders keep being accepted and wait; authorisations can still be given up. Holds
-    /// over a restart.
-    pub async fn pause_payments(&self, by: &str) -> Result<(), LedgerError> {
-        let entry = entry("payments.pause", "payments", by);
-        let noted = self
-            .driver()
-            .ledger
-            .set_switch(PAYMENTS_PAUSED, true, entry)
-            .await;
+    /// Stops what the switch stops: here at once, at every other process within a second. Holds over a restart.
+    pub async fn stop(&self, switch: Switch, by: &str) -> Result<(), LedgerError> {
+        let action = match switch.stops {
+            Stops::Payments => "payments.pause",
+            Stops::Checkout => "checkout.pause",
+        };
+        let noted = self.turn_switch(&switch, true, action, by).await;
         // After the switch, which a job reads each second: it would open the valve again. And in any case: where the
         // switch cannot be written, at least this process stops.
-        self.driver().valve.pause();
+        self.driver().valve.set(switch, true);
+        self.driver().hub.wake_all();
         noted
     }
 
-    /// Takes orders to payment again, also after a stop for refused credentials.
-    pub async fn resume_payments(&self, by: &str) -> Result<(), LedgerError> {
-        let entry = entry("payments.resume", "payments", by);
-        self.driver()
-            .ledger
-            .set_switch(PAYMENTS_PAUSED, false, entry)
-            .await?;
-        self.driver().valve.resume();
+    /// Ends what the switch stopped; a stop of all payments for refused credentials ends too. What the configuration
+    /// stops stays stopped.
+    pub async fn resume(&self, switch: Switch, by: &str) -> Result<(), LedgerError> {
+        let action = match switch.stops {
+            Stops::Payments => "payments.resume",
+            Stops::Checkout => "checkout.resume",
+        };
+        self.turn_switch(&switch, false, action, by).await?;
+        if switch == Switch::everywhere(Stops::Payments) {
+            self.driver().valve.end_halt();
+        }
+        self.driver().valve.set(switch, false);
+        self.driver().hub.wake_all();
         Ok(())
+    }
+
+    async fn turn_switch(
+        &self,
+        switch: &Switch,
+        on: bool,
+        action: &'static str,
+        by: &str,
+    ) -> Result<(), LedgerError> {
+        let place = switch.drop.as_ref().map_or("all drops", DropId::as_str);
+        let entry = entry(action, place, by);
+        self.driver().ledger.set_switch(switch.name(), on, entry).await
     }
 
     /// Keeps changes of drops' settings over restarts and for every process on the ledger, and does here what they say
@@ -214,15 +233,26 @@ impl Checkout {
         Ok(Figures {
             gauges,
             drain: driver.drain.rates(),
-            shut: driver.valve.shut(),
+            shut: driver.valve.shut_everywhere(),
+            stopped: self
+                .all_terms()
+                .iter()
+                .map(|terms| terms.drop.clone())
+                .filter(|drop| self.is_stopped(drop))
+                .collect(),
             breaker_open: driver.breaker.is_open(),
             watched: driver.hub.watched(),
         })
     }
 
-    /// Why no payment is made, if so. Shoppers are told that their order waits.
-    pub fn payments_shut(&self) -> Option<Shut> {
-        self.driver().valve.shut()
+    /// Why no payment of a drop is made, if so. Shoppers are told that their order waits.
+    pub fn payments_shut(&self, drop: &DropId) -> Option<Shut> {
+        self.driver().valve.shut(drop)
+    }
+
+    /// Whether no new orders are taken for a drop.
+    pub fn is_stopped(&self, drop: &DropId) -> bool {
+        self.driver().valve.stops_checkout(drop)
     }
 
     async fn mend(

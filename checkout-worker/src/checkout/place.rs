@@ -45,6 +45,9 @@ pub enum ReserveError {
     /// No such drop sells anything.
     #[error("drop {0} sells nothing here")]
     UnknownDrop(DropId),
+    /// An operator, or the configuration, lets nobody order just now.
+    #[error("drop {0} takes no new orders just now")]
+    Stopped(DropId),
     /// The drop does not sell this.
     #[error("the drop has no SKU {0}")]
     UnknownSku(Sku),
@@ -122,6 +125,9 @@ impl Checkout {
         let terms = self
             .terms(&purchase.drop)
             .ok_or_else(|| ReserveError::UnknownDrop(purchase.drop.clone()))?;
+        if self.is_stopped(&purchase.drop) {
+            return Err(ReserveError::Stopped(purchase.drop));
+        }
         let order = self.priced(purchase, &terms)?;
         let checkout = self.clone();
         self.detached(async move { checkout.place(order).await }, "reserving")

@@ -66,7 +66,26 @@ pub struct OrderView {
 impl Checkout {
     /// Reads one order; nothing where there is none.
     pub async fn view(&self, order: OrderId) -> Result<Option<OrderView>, LedgerError> {
-        Ok(self.driver().ledger.load(order).await?.map(OrderView::from))
+        let record = self.driver().ledger.load(order).await?;
+        Ok(record.map(|record| self.told(record)))
+    }
+
+    /// The view of an order, with what holds it up.
+    pub(super) fn told(&self, record: OrderRecord) -> OrderView {
+        let mut view = OrderView::from(record);
+        let waits = matches!(view.state, PublicState::Accepted | PublicState::Paying);
+        if waits && view.reason.is_none() {
+            view.reason = self.holds_up(&view.drop).map(str::to_owned);
+        }
+        view
+    }
+
+    fn holds_up(&self, drop: &DropId) -> Option<&'static str> {
+        let driver = self.driver();
+        if driver.valve.shut(drop).is_some() {
+            return Some("payments_paused");
+        }
+        driver.breaker.is_open().then_some("provider_unavailable")
     }
 }
 

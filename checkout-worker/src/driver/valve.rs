@@ -1,68 +1,129 @@
-//! The valve in front of the provider: the operators' kill switch, and the stop after refused credentials.
+//! The valve in front of the provider: the operators' kill switches, and the stop after refused credentials.
 
+use domain::DropId;
 use tokio::sync::watch;
+
+use crate::switch::{Stops, Switch, Switches};
 
 /// Why no payment is made.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Shut {
-    /// An operator paused payments.
+    /// An operator paused payments, of one drop or of all; or the configuration did.
     Paused,
     /// The provider refused our credentials; resuming payments tries again.
     Halted,
 }
 
-/// Open, or shut for a reason. Orders keep being accepted while it is shut, and wait.
+/// Open, or shut for a reason: for one drop or for all. Orders keep being accepted while it is shut, and wait.
 #[derive(Clone, Debug)]
 pub struct Valve {
-    shut: watch::Sender<Option<Shut>>,
+    state: watch::Sender<State>,
+}
+
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+struct State {
+    /// What operators switched, at whatever process.
+    switched: Switches,
+    /// What the configuration says, which no operator's word ends.
+    configured: Switches,
+    halted: bool,
+}
+
+impl State {
+    fn stop(&self, stops: Stops, drop: &DropId) -> bool {
+        self.switched.stop(stops, drop) || self.configured.stop(stops, drop)
+    }
+
+    fn stop_everywhere(&self, stops: Stops) -> bool {
+        self.switched.stop_everywhere(stops) || self.configured.stop_everywhere(stops)
+    }
 }
 
 impl Default for Valve {
     fn default() -> Self {
         Self {
-            shut: watch::Sender::new(None),
+            state: watch::Sender::new(State::default()),
         }
     }
 }
 
 impl Valve {
-    /// Shuts it on an operator's word.
-    pub fn pause(&self) {
-        self.shut.send_replace(Some(Shut::Paused));
-    }
-
-    /// Shuts it because credentials were refused. An operator's pause stays an operator's.
+    /// Shuts it for all drops because credentials were refused.
     pub fn halt(&self) {
-        self.shut.send_modify(|shut| *shut = shut.or(Some(Shut::Halted)));
+        self.change(|state| state.halted = true);
     }
 
-    /// Takes over what the durable switch says, which operators set at whatever process. A stop after refused
-    /// credentials is not the switch's to end.
-    pub fn follow(&self, paused: bool) {
-        self.shut.send_if_modified(|shut| {
-            let next = match (*shut, paused) {
-                (None, true) => Some(Shut::Paused),
-                (Some(Shut::Paused), false) => None,
-                (unchanged, _) => unchanged,
-            };
-            std::mem::replace(shut, next) != next
+    /// Ends a halt: the provider is tried again.
+    pub fn end_halt(&self) {
+        self.change(|state| state.halted = false);
+    }
+
+    /// Whether credentials were refused and nobody has said to try again.
+    pub fn is_halted(&self) -> bool {
+        self.state.borrow().halted
+    }
+
+    /// Takes one switch over at once, before all processes have seen it.
+    pub fn set(&self, switch: Switch, on: bool) {
+        self.change(|state| {
+            state.switched.set(switch, on);
         });
     }
 
-    /// Opens it.
-    pub fn resume(&self) {
-        self.shut.send_replace(None);
+    /// Takes over all durable switches, which operators set at whatever process. A halt is not theirs to end. Says whether
+    /// that changed anything.
+    pub fn follow(&self, switched: Switches) -> bool {
+        self.change(|state| state.switched = switched)
     }
 
-    /// Why it is shut, if it is.
-    pub fn shut(&self) -> Option<Shut> {
-        *self.shut.borrow()
+    /// Takes over what the configuration stops.
+    pub fn configure(&self, configured: Switches) {
+        self.change(|state| state.configured = configured);
     }
 
-    /// Waits until it is open.
+    /// Why the payments of `drop` are shut, if they are.
+    pub fn shut(&self, drop: &DropId) -> Option<Shut> {
+        let state = self.state.borrow();
+        if state.stop(Stops::Payments, drop) {
+            return Some(Shut::Paused);
+        }
+        state.halted.then_some(Shut::Halted)
+    }
+
+    /// Why the payments of all drops are shut, if they are.
+    pub fn shut_everywhere(&self) -> Option<Shut> {
+        let state = self.state.borrow();
+        if state.stop_everywhere(Stops::Payments) {
+            return Some(Shut::Paused);
+        }
+        state.halted.then_some(Shut::Halted)
+    }
+
+    /// Whether no new orders are taken for `drop`.
+    pub fn stops_checkout(&self, drop: &DropId) -> bool {
+        self.state.borrow().stop(Stops::Checkout, drop)
+    }
+
+    /// The drops whose payments are paused by a switch of their own.
+    pub fn paused_drops(&self) -> Vec<DropId> {
+        let state = self.state.borrow();
+        let own = |switches: &Switches| switches.drops(Stops::Payments).cloned().collect::<Vec<_>>();
+        [own(&state.switched), own(&state.configured)].concat()
+    }
+
+    /// Waits until it is open for all drops that have no switch of their own on.
     pub async fn opened(&self) {
+        let open = |state: &State| !state.halted && !state.stop_everywhere(Stops::Payments);
         // The sender lives as long as `self`: waiting cannot fail.
-        let _ = self.shut.subscribe().wait_for(Option::is_none).await;
+        let _ = self.state.subscribe().wait_for(open).await;
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) -> bool {
+        self.state.send_if_modified(|state| {
+            let before = state.clone();
+            change(state);
+            *state != before
+        })
     }
 }
 
@@ -70,18 +131,53 @@ impl Valve {
 mod tests {
     use super::*;
 
+    fn everywhere() -> Switches {
+        Switches::from_iter([Switch::everywhere(Stops::Payments)])
+    }
+
     #[test]
     fn the_switch_pauses_and_resumes_but_does_not_end_a_halt() {
         let valve = Valve::default();
-        valve.follow(true);
-        assert_eq!(valve.shut(), Some(Shut::Paused));
-        valve.follow(false);
-        assert_eq!(valve.shut(), None);
+        let drop = DropId::new("aurora").unwrap();
+        valve.follow(everywhere());
+        assert_eq!(valve.shut(&drop), Some(Shut::Paused));
+        valve.follow(Switches::default());
+        assert_eq!(valve.shut(&drop), None);
         valve.halt();
-        valve.follow(false);
-        assert_eq!(valve.shut(), Some(Shut::Halted));
-        valve.pause();
-        valve.follow(false);
-        assert_eq!(valve.shut(), None);
+        valve.follow(Switches::default());
+        assert_eq!(valve.shut(&drop), Some(Shut::Halted));
+        valve.follow(everywhere());
+        assert_eq!(valve.shut_everywhere(), Some(Shut::Paused));
+        valve.follow(Switches::default());
+        assert_eq!(valve.shut_everywhere(), Some(Shut::Halted));
+        valve.end_halt();
+        assert_eq!(valve.shut_everywhere(), None);
+    }
+
+    #[test]
+    fn one_drop_is_shut_alone_and_the_configuration_outlasts_operators() {
+        let valve = Valve::default();
+        let (aurora, boreal) = (DropId::new("aurora").unwrap(), DropId::new("boreal").unwrap());
+        let switch = |stops| Switch {
+            stops,
+            drop: Some(aurora.clone()),
+        };
+        valve.configure(Switches::from_iter([
+            switch(Stops::Payments),
+            switch(Stops::Checkout),
+        ]));
+        valve.set(switch(Stops::Payments), true);
+        valve.set(switch(Stops::Payments), false);
+        assert_eq!(
+            (valve.shut(&aurora), valve.shut(&boreal)),
+            (Some(Shut::Paused), None)
+        );
+        assert!(valve.stops_checkout(&aurora) && !valve.stops_checkout(&boreal));
+        assert_eq!(
+            (valve.shut_everywhere(), valve.paused_drops()),
+            (None, vec![aurora.clone()])
+        );
+        valve.configure(Switches::default());
+        assert_eq!(valve.shut(&aurora), None);
     }
 }

@@ -6,9 +6,9 @@ use domain::Span;
 use domain::saga::{Event, StateName};
 
 use crate::audit::AuditReport;
-use crate::checkout::PAYMENTS_PAUSED;
-use crate::driver::{DriveError, Fed, Shut};
+use crate::driver::{DriveError, Fed};
 use crate::ledger::{AuditEntry, LedgerError, OrderFilter, OrderRecord};
+use crate::switch::{Stops, Switch, Switches};
 
 use super::reconcile::millis;
 use super::{Causes, Jobs};
@@ -24,7 +24,9 @@ impl Jobs {
     /// Writes a message for every order that is due, that nobody has in hand, and that no message is on its way to. Says
     /// how many.
     pub async fn redrive(&self) -> Result<u32, LedgerError> {
-        let written = self.driver.ledger.redrive(BATCH, self.patience()).await?;
+        let paused = self.driver.valve.paused_drops();
+        let redriven = self.driver.ledger.redrive(BATCH, self.patience(), paused);
+        let written = redriven.await?;
         if written > 0 {
             self.wake();
         }
@@ -84,17 +86,21 @@ impl Jobs {
     pub async fn follow_switches(&self) -> Result<(), LedgerError> {
         let (ledger, valve) = (&self.driver.ledger, &self.driver.valve);
         self.driver.drain.follow(&ledger.changes().await?);
-        if valve.shut() == Some(Shut::Halted) {
+        if valve.is_halted() {
             let entry = AuditEntry {
                 action: "payments.pause",
                 subject: "the provider refused our credentials".to_owned(),
                 by: "worker".to_owned(),
             };
-            ledger.set_switch(PAYMENTS_PAUSED, true, entry).await?;
-            valve.pause();
-            return Ok(());
+            let payments = Switch::everywhere(Stops::Payments);
+            ledger.set_switch(payments.name(), true, entry).await?;
+            valve.set(payments, true);
+            valve.end_halt();
         }
-        valve.follow(ledger.switch(PAYMENTS_PAUSED).await?);
+        if valve.follow(Switches::of_names(ledger.switches().await?)) {
+            // Whoever waits for an order is told that it waits, or that it goes on.
+            self.driver.hub.wake_all();
+        }
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::DropId;
 use domain::saga::{Event, StateName};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -54,17 +55,30 @@ impl Jobs {
             return Ok(Turn::Nothing);
         }
         let drop = &record.order.drop;
+        // What waits for one drop's switch may not fill the window that all drops share.
+        if self.is_paused_alone(drop) {
+            return Ok(Turn::Postponed);
+        }
         self.driver.drain.turn(drop).await?;
         let its_turn = Instant::now();
         let Ok(hand) = self.hands.acquire().await else {
             return Ok(Turn::Nothing);
         };
         self.driver.valve.opened().await;
+        if self.is_paused_alone(drop) {
+            return Ok(Turn::Postponed);
+        }
         self.driver.breaker.ready().await;
         if its_turn.elapsed() > TURN_LASTS {
             self.driver.drain.turn(drop).await?;
         }
         Ok(Turn::Go(hand))
+    }
+
+    /// Whether this drop's payments are paused and those of others are not.
+    fn is_paused_alone(&self, drop: &DropId) -> bool {
+        let valve = &self.driver.valve;
+        valve.shut_everywhere().is_none() && valve.shut(drop).is_some()
     }
 
     async fn drive(&self, delivery: Delivery, turn: Result<Turn<'_>, LedgerError>) {
@@ -77,6 +91,10 @@ impl Jobs {
                 driven.map(drop)
             }
             Ok(Turn::Nothing) => Ok(()),
+            Ok(Turn::Postponed) => {
+                let noted = self.driver.ledger.postponed(order).await;
+                noted.map_err(|cause| DriveError::Ledger { order, cause })
+            }
             Ok(Turn::Unknown) => {
                 // Never create an order from a message: it says nothing that could be believed.
                 tracing::error!(order.id = %order, "a message names an order that the ledger does not have");
@@ -101,6 +119,8 @@ enum Turn<'a> {
     Go(tokio::sync::SemaphorePermit<'a>),
     /// The order needs no driving.
     Nothing,
+    /// Its drop's payments are paused: the message goes, and re-driving writes another once they are not.
+    Postponed,
     /// There is no such order.
     Unknown,
 }

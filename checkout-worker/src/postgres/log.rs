@@ -26,10 +26,10 @@ pub(super) async fn record_event(c: &mut PgConnection, event: &str, kind: &str) 
     Ok(written.rows_affected() == 1)
 }
 
-/// Reads a switch; one that was never set is off.
-pub(super) async fn switch(c: &mut PgConnection, name: &str) -> Result<bool, Trouble> {
-    let sql = "SELECT coalesce((SELECT is_on FROM switch WHERE name = $1), FALSE)";
-    Ok(sqlx::query_scalar(sql).bind(name).fetch_one(c).await?)
+/// The names of the switches that are on.
+pub(super) async fn switches(c: &mut PgConnection) -> Result<Vec<String>, Trouble> {
+    let sql = "SELECT name FROM switch WHERE is_on";
+    Ok(sqlx::query_scalar(sql).fetch_all(c).await?)
 }
 
 /// Sets a switch and writes who did it.

@@ -1,6 +1,6 @@
 //! The outbox: messages are written with what they tell; here they are read, claimed and marked.
 
-use domain::{OrderId, Span};
+use domain::{DropId, OrderId, Span};
 use sqlx::{PgConnection, Row as _};
 
 use crate::ledger::{Channel, Pending};
@@ -108,7 +108,13 @@ pub(super) async fn published(connection: &mut PgConnection, messages: &[i64]) -
 /// Messages for orders that are due and that nobody has in hand. Says how many were written. Orders that are being changed
 /// are left out: whoever changes them says what is to come; and those whose message the broker holds, for `patience`: a
 /// published message speaks for the version it was written for.
-pub(super) async fn redrive(c: &mut PgConnection, limit: u32, patience: Span) -> Result<u32, Trouble> {
+pub(super) async fn redrive(
+    c: &mut PgConnection,
+    limit: u32,
+    patience: Span,
+    paused: Vec<DropId>,
+) -> Result<u32, Trouble> {
+    let paused: Vec<String> = paused.iter().map(DropId::to_string).collect();
     let now: i64 = sqlx::query_scalar("SELECT ledger_now()")
         .fetch_one(&mut *c)
         .await?;
@@ -118,14 +124,25 @@ pub(super) async fn redrive(c: &mut PgConnection, limit: u32, patience: Span) ->
          SELECT id, version FROM orders \
          WHERE due_at <= $1 AND due_at < 9223372036854775807 AND leased_until <= $1 AND flag IS NULL \
          AND NOT (published_version = version AND published_at > $1 - $3) \
+         AND drop_id <> ALL ($4) \
          AND NOT EXISTS (SELECT 1 FROM outbox WHERE order_id = orders.id AND channel = 'workers') \
          ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED) AS due ON CONFLICT DO NOTHING",
     )
     .bind(now)
     .bind(i64::from(limit))
     .bind(i64::try_from(patience.as_millis()).unwrap_or(i64::MAX))
+    .bind(paused)
     .execute(c)
     .await?
     .rows_affected();
     Ok(u32::try_from(written).unwrap_or(u32::MAX))
+}
+
+/// Notes that no broker holds a message of this order any more.
+pub(super) async fn postponed(c: &mut PgConnection, order: OrderId) -> Result<(), Trouble> {
+    sqlx::query("UPDATE orders SET published_version = -1 WHERE id = $1")
+        .bind(order.0.to_be_bytes().to_vec())
+        .execute(c)
+        .await?;
+    Ok(())
 }

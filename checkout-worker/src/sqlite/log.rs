@@ -25,15 +25,13 @@ pub(super) fn record_event(store: &Store<'_>, event: &str, kind: &str) -> Result
     Ok(statement.execute(params![event, kind, millis(store.now)])? == 1)
 }
 
-/// Reads a switch; one that was never set is off.
-pub(super) fn switch(store: &Store<'_>, name: &str) -> Result<bool, StoreError> {
+/// The names of the switches that are on.
+pub(super) fn switches(store: &Store<'_>) -> Result<Vec<String>, StoreError> {
     let mut statement = store
         .connection
-        .prepare_cached("SELECT is_on FROM switch WHERE name = ?1")?;
-    Ok(statement
-        .query_row(params![name], |row| row.get(0))
-        .optional()?
-        .unwrap_or(false))
+        .prepare_cached("SELECT name FROM switch WHERE is_on")?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    Ok(names.collect::<Result<_, _>>()?)
 }
 
 /// Sets a switch and writes who did it.

@@ -1,7 +1,7 @@
 //! The outbox: messages written in the transaction of what they tell.
 
 use domain::saga::{Effect, Order};
-use domain::{OrderId, Span};
+use domain::{DropId, OrderId, Span};
 use rusqlite::params;
 
 use crate::ledger::{Channel, Pending};
@@ -52,7 +52,12 @@ fn drive(store: &Store<'_>, order: OrderId, version: u64) -> Result<(), StoreErr
 
 /// Messages for orders that are due, that nobody has in hand, and that no message is on its way to. Says how many were
 /// written.
-pub(super) fn redrive(store: &Store<'_>, limit: u32, patience: Span) -> Result<u32, StoreError> {
+pub(super) fn redrive(
+    store: &Store<'_>,
+    limit: u32,
+    patience: Span,
+    paused: &[DropId],
+) -> Result<u32, StoreError> {
     // Orders that have a message already are left out before the limit counts, else a long backlog would hide others.
     // A published message speaks for the version it was written for: an order that has moved on since has seen it.
     let mut statement = store.connection.prepare_cached(
@@ -60,11 +65,14 @@ pub(super) fn redrive(store: &Store<'_>, limit: u32, patience: Span) -> Result<u
          SELECT 'workers', id, version, ?1 FROM orders \
          WHERE due_at <= ?1 AND due_at < 9223372036854775807 AND leased_until <= ?1 AND flag IS NULL \
          AND NOT (published_version = version AND published_at > ?3) \
+         AND drop_id NOT IN (SELECT value FROM json_each(?4)) \
          AND NOT EXISTS (SELECT 1 FROM outbox WHERE order_id = orders.id AND channel = 'workers') \
          ORDER BY due_at LIMIT ?2 ON CONFLICT DO NOTHING",
     )?;
     let taken_for_lost = millis(store.now - patience);
-    let written = statement.execute(params![millis(store.now), limit, taken_for_lost])?;
+    let names = paused.iter().map(DropId::as_str).collect::<Vec<_>>();
+    let paused = serde_json::to_string(&names).expect("a list of names serializes");
+    let written = statement.execute(params![millis(store.now), limit, taken_for_lost, paused])?;
     Ok(u32::try_from(written).unwrap_or(u32::MAX))
 }
 
@@ -126,4 +134,13 @@ pub(super) fn published(store: &Store<'_>, messages: &[i64]) -> Result<(), Store
         remember.execute(params![millis(store.now), message])?;
     }
     delivered(store, messages)
+}
+
+/// Notes that no broker holds a message of this order any more.
+pub(super) fn postponed(store: &Store<'_>, order: OrderId) -> Result<(), StoreError> {
+    let mut forget = store
+        .connection
+        .prepare_cached("UPDATE orders SET published_version = -1 WHERE id = ?1")?;
+    forget.execute(params![key(order)])?;
+    Ok(())
 }

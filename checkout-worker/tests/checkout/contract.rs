@@ -13,7 +13,7 @@ use checkout_worker::ledger::{
 };
 use domain::pool::{Level, Line};
 use domain::saga::{Event, Moment, Notice, StateName, Why};
-use domain::{AdmissionId, Clock, OrderId, ShopperKey, Span};
+use domain::{AdmissionId, Clock, DropId, OrderId, ShopperKey, Span};
 
 use super::house::{House, postgres};
 use super::support::{DECLINED, StandingClock, VISA, drop_id, euros, item, line, method, sku};
@@ -122,6 +122,7 @@ every_ledger_keeps!(
     buying::the_last_unit_goes_to_one_of_many,
     buying::acceptance_is_judged_by_the_ledgers_clock,
     buying::acceptance_and_its_message_are_one,
+    buying::a_postponed_order_is_driven_again_once_its_drop_is_not_paused,
     buying::expired_reservations_return_their_units_and_tell_the_house,
     buying::a_step_decided_on_an_old_version_is_not_stored,
     upkeep::stock_follows_configuration_but_never_below_what_is_taken,

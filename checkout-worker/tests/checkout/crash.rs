@@ -88,9 +88,10 @@ impl Ledger for Mortal<Arc<SqliteLedger>> {
         accept(order: OrderId, method: PaymentMethod) -> Acceptance;
         expire(limit: u32) -> Vec<OrderRecord>;
         apply(transition: Transition) -> Applied;
-        redrive(limit: u32, patience: Span) -> u32;
+        redrive(limit: u32, patience: Span, paused: Vec<DropId>) -> u32;
         delivered(messages: Vec<i64>) -> ();
         published(messages: Vec<i64>) -> ();
+        postponed(order: OrderId) -> ();
         record_event(event: String, kind: String) -> bool;
     }
     plain_reads! {
@@ -104,8 +105,8 @@ impl Ledger for Mortal<Arc<SqliteLedger>> {
         stock(drop: DropId) -> Vec<(Sku, Level)>;
         gauges() -> Gauges;
         audit() -> AuditSums;
-        switch(name: &'static str) -> bool;
-        set_switch(name: &'static str, on: bool, entry: AuditEntry) -> ();
+        switches() -> Vec<String>;
+        set_switch(name: String, on: bool, entry: AuditEntry) -> ();
         changes() -> Vec<Change>;
         change(changes: Vec<Change>, entry: AuditEntry) -> ();
         note(entry: AuditEntry) -> ();

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::support::{VISA, config, drop_id, place, ports, purchase, terms, turns};
+use super::support::{PAYMENTS, VISA, config, drop_id, place, ports, purchase, terms, turns};
 use super::witness::Watched;
 
 /// Most turns that any stretch of one second saw.
@@ -183,22 +183,25 @@ proptest! {
 #[tokio::test]
 async fn an_operators_pause_stays_an_operators_and_resuming_opens_both() {
     let valve = Valve::default();
-    assert_eq!(valve.shut(), None);
+    assert_eq!(valve.shut_everywhere(), None);
     valve.halt();
-    assert_eq!(valve.shut(), Some(Shut::Halted));
-    valve.pause();
+    assert_eq!(valve.shut_everywhere(), Some(Shut::Halted));
+    valve.set(PAYMENTS, true);
     valve.halt();
     assert_eq!(
-        valve.shut(),
+        valve.shut_everywhere(),
         Some(Shut::Paused),
         "a stop for credentials does not cover a pause"
     );
     let waiter = valve.clone();
     let ((), ()) = tokio::join!(waiter.opened(), async {
         tokio::task::yield_now().await;
-        valve.resume();
+        valve.set(PAYMENTS, false);
+        tokio::task::yield_now().await;
+        assert_eq!(valve.shut_everywhere(), Some(Shut::Halted));
+        valve.end_halt();
     });
-    assert_eq!(waiter.shut(), None, "clones are one valve");
+    assert_eq!(waiter.shut_everywhere(), None, "clones are one valve");
 }
 
 #[tokio::test(start_paused = true)]
@@ -264,7 +267,7 @@ async fn while_payments_are_paused_orders_are_taken_and_can_be_given_up_and_noth
     let shop = Watched::usual().await;
     let begun = place(&shop.checkout, purchase(1, Some(super::support::SECURE))).await;
     shop.checkout.drive(begun).await.unwrap();
-    shop.checkout.pause_payments("operator").await.unwrap();
+    shop.checkout.stop(PAYMENTS, "operator").await.unwrap();
     shop.provider.keys();
     let waiting = place(&shop.checkout, purchase(2, Some(VISA))).await;
     assert!(matches!(
@@ -275,7 +278,7 @@ async fn while_payments_are_paused_orders_are_taken_and_can_be_given_up_and_noth
     shop.checkout.cancel(begun, By::Shopper).await.unwrap();
     shop.checkout.jobs().cancel().await.unwrap();
     assert_eq!(shop.state(begun).await, StateName::Released, "giving up goes on");
-    shop.checkout.resume_payments("operator").await.unwrap();
+    shop.checkout.resume(PAYMENTS, "operator").await.unwrap();
     shop.clock.advance(LEASE);
     shop.checkout.drive(waiting).await.unwrap();
     assert_eq!(shop.state(waiting).await, StateName::Paid);

@@ -9,7 +9,9 @@ use domain::pool::Level;
 use domain::saga::{By, PaymentStatus, Restock, StateName};
 use domain::{Currency, DropId, Money, Span};
 
-use super::support::{DECLINED, SECURE, Shop, VISA, drop_id, euros, line, method, purchase, sku, terms};
+use super::support::{
+    DECLINED, PAYMENTS, SECURE, Shop, VISA, drop_id, euros, line, method, purchase, sku, terms,
+};
 
 impl Shop {
     async fn level(&self) -> Level {
@@ -286,13 +288,16 @@ async fn refused_credentials_stop_payments_until_an_operator_resumes_them() {
     let order = shop.buy(1, VISA).await;
     shop.provider.plan([Fault::Forbidden]);
     shop.checkout.drive(order).await.unwrap();
-    assert_eq!(shop.checkout.payments_shut(), Some(Shut::Halted));
+    assert_eq!(
+        shop.checkout.payments_shut(&super::support::drop_id()),
+        Some(Shut::Halted)
+    );
     let other = shop.buy(2, VISA).await;
     assert_eq!(
         shop.checkout.drive(other).await.unwrap(),
         Fed::Deferred(StateName::Authorising)
     );
-    shop.checkout.resume_payments("test").await.unwrap();
+    shop.checkout.resume(PAYMENTS, "test").await.unwrap();
     shop.recover().await;
     assert_eq!(
         (shop.state(order).await, shop.state(other).await),
@@ -304,7 +309,7 @@ async fn refused_credentials_stop_payments_until_an_operator_resumes_them() {
 #[tokio::test]
 async fn paused_payments_stay_paused_over_a_restart_and_orders_are_still_taken() {
     let shop = Shop::open(2).await;
-    shop.checkout.pause_payments("test").await.unwrap();
+    shop.checkout.stop(PAYMENTS, "test").await.unwrap();
     let order = shop.buy(1, VISA).await;
     let ports = super::support::ports(
         shop.ledger.clone(),
@@ -314,7 +319,10 @@ async fn paused_payments_stay_paused_over_a_restart_and_orders_are_still_taken()
     let again = checkout_worker::Checkout::open(super::support::config(2), ports)
         .await
         .unwrap();
-    assert_eq!(again.payments_shut(), Some(Shut::Paused));
+    assert_eq!(
+        again.payments_shut(&super::support::drop_id()),
+        Some(Shut::Paused)
+    );
     assert_eq!(
         again.drive(order).await.unwrap(),
         Fed::Deferred(StateName::Authorising)

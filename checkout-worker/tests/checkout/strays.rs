@@ -227,7 +227,11 @@ async fn refused_credentials_met_while_giving_up_stop_the_drain() {
         shop.provider.make(id, 2).await;
         shop.provider.inner.plan([Fault::Forbidden]);
         shop.checkout.reconcile().await.unwrap();
-        assert_eq!(shop.checkout.payments_shut(), Some(Shut::Halted), "{order:?}");
+        assert_eq!(
+            shop.checkout.payments_shut(&super::support::drop_id()),
+            Some(Shut::Halted),
+            "{order:?}"
+        );
         assert_eq!(shop.ear.heard(Alarm::Forbidden), 1);
     }
 }

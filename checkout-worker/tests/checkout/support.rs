@@ -11,6 +11,7 @@ use checkout_worker::observe::Silent;
 use checkout_worker::provider::Provider;
 use checkout_worker::provider::memory::MemoryProvider;
 use checkout_worker::sqlite::SqliteLedger;
+use checkout_worker::switch::{Stops, Switch};
 use checkout_worker::turns::{MemoryTurns, Turns};
 use checkout_worker::webhook::Signing;
 use checkout_worker::{Checkout, DropTerms, Placed, Ports, Purchase};
@@ -80,6 +81,9 @@ impl Entropy for CountingEntropy {
 pub(crate) fn drop_id() -> DropId {
     DropId::new("aurora").unwrap()
 }
+
+/// The switch that stops all payments.
+pub(crate) const PAYMENTS: Switch = Switch::everywhere(Stops::Payments);
 
 pub(crate) fn sku(name: &str) -> Sku {
     Sku::new(name).unwrap()

@@ -9,7 +9,9 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use checkout_worker::checkout::MendError;
+use checkout_worker::driver::Shut;
 use checkout_worker::ledger::{LedgerError, OrderFilter};
+use checkout_worker::switch::{Stops, Switch};
 use domain::saga::{Restock, StateName};
 use domain::{DropId, OrderId, Span};
 use serde::Deserialize;
@@ -17,10 +19,12 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::changes::ChangeError;
-use super::wire::{Audit, DropChange, DropStatus, Object, OrderStatus};
+use super::wire::{Audit, DropChange, DropStatus, Object, OrderStatus, SwitchStatus};
 use super::{Admin, Front, gauges, waits};
 
 type Shared = State<Arc<Admin>>;
+/// What a turned switch is answered with.
+type Switched = Result<Json<SwitchStatus>, Failure>;
 
 /// Who acts, in the operators' log: the API has one token, so it has one name.
 const ACTOR: &str = "admin";
@@ -152,6 +156,7 @@ fn status_of(admin: &Admin, drop: &DropId) -> Option<DropStatus> {
         &snapshot,
         &figures,
         &admin.house.stock(drop),
+        [payments_word(admin, drop), checkout_word(admin, drop)],
     ))
 }
 
@@ -301,19 +306,91 @@ pub(super) async fn parked(State(admin): Shared) -> Result<Json<Vec<OrderStatus>
 }
 
 /// `POST payments/{pause|resume}`.
-pub(super) async fn payments(
+pub(super) async fn payments(State(admin): Shared, Path(verb): Path<String>) -> Switched {
+    turn(&admin, Switch::everywhere(Stops::Payments), &verb).await
+}
+
+/// `POST checkout/{pause|resume}`.
+pub(super) async fn checkout(State(admin): Shared, Path(verb): Path<String>) -> Switched {
+    turn(&admin, Switch::everywhere(Stops::Checkout), &verb).await
+}
+
+/// `POST drops/{drop}/payments/{pause|resume}`.
+pub(super) async fn payments_of_drop(
     State(admin): Shared,
-    Path(verb): Path<String>,
-) -> Result<Json<serde_json::Value>, Failure> {
-    match verb.as_str() {
-        "pause" => admin.checkout.pause_payments(ACTOR).await?,
-        "resume" => admin.checkout.resume_payments(ACTOR).await?,
+    Path((name, verb)): Path<(String, String)>,
+) -> Switched {
+    turn(&admin, switch_of(&admin, Stops::Payments, &name)?, &verb).await
+}
+
+/// `POST drops/{drop}/checkout/{pause|resume}`.
+pub(super) async fn checkout_of_drop(
+    State(admin): Shared,
+    Path((name, verb)): Path<(String, String)>,
+) -> Switched {
+    turn(&admin, switch_of(&admin, Stops::Checkout, &name)?, &verb).await
+}
+
+fn switch_of(admin: &Admin, stops: Stops, name: &str) -> Result<Switch, Failure> {
+    let drop = drop_id(name)?;
+    if !admin.drops.load().contains_key(&drop) {
+        return Err(unknown("drop"));
+    }
+    Ok(Switch {
+        stops,
+        drop: Some(drop),
+    })
+}
+
+async fn turn(admin: &Admin, switch: Switch, verb: &str) -> Switched {
+    match verb {
+        "pause" => admin.checkout.stop(switch.clone(), ACTOR).await?,
+        "resume" => admin.checkout.resume(switch.clone(), ACTOR).await?,
         _ => return Err(unknown("command")),
     }
-    tracing::info!(command = verb, "an operator switched payments");
-    Ok(Json(
-        json!({ "payments": if verb == "pause" { "paused" } else { "running" } }),
-    ))
+    tracing::info!(
+        switch = switch.name(),
+        command = verb,
+        "an operator turned a switch"
+    );
+    let drops: Vec<DropId> = match &switch.drop {
+        Some(drop) => vec![drop.clone()],
+        None => admin.drops.load().keys().cloned().collect(),
+    };
+    let standing = |drop: &DropId| {
+        let word = match switch.stops {
+            Stops::Payments => payments_word(admin, drop),
+            Stops::Checkout => checkout_word(admin, drop),
+        };
+        (drop.to_string(), word.to_owned())
+    };
+    let drops = drops.iter().map(standing).collect();
+    let word = Some(if verb == "pause" { "paused" } else { "running" }.to_owned());
+    let (payments, checkout) = match switch.stops {
+        Stops::Payments => (word, None),
+        Stops::Checkout => (None, word),
+    };
+    Ok(Json(SwitchStatus {
+        payments,
+        checkout,
+        drops,
+    }))
+}
+
+fn payments_word(admin: &Admin, drop: &DropId) -> &'static str {
+    match admin.checkout.payments_shut(drop) {
+        None => "running",
+        Some(Shut::Paused) => "paused",
+        Some(Shut::Halted) => "halted",
+    }
+}
+
+fn checkout_word(admin: &Admin, drop: &DropId) -> &'static str {
+    if admin.checkout.is_stopped(drop) {
+        "paused"
+    } else {
+        "running"
+    }
 }
 
 /// `POST keys/rotate`: new tickets and tokens are signed with new keys. Those signed with the keys

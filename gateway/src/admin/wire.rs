@@ -29,6 +29,10 @@ pub struct DropStatus {
     pub phase: String,
     /// What the operator has switched.
     pub control: Switches,
+    /// `running`, `paused`, or `halted` for refused credentials.
+    pub payments: String,
+    /// `running`, or `paused`: no new orders are taken.
+    pub checkout: String,
     /// Shoppers waiting.
     pub waiting: u64,
     /// All ranks below are called.
@@ -68,6 +72,20 @@ pub struct Switches {
     pub ended: bool,
     /// Everybody is held.
     pub queue_all: bool,
+}
+
+/// `POST {payments|checkout}/{pause|resume}`, for all drops or for one: what was switched, and where
+/// every drop stands then. One that is still paused is so by another switch, or by the configuration.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, Debug)]
+pub struct SwitchStatus {
+    /// What payments were switched to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payments: Option<String>,
+    /// What the checkout was switched to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkout: Option<String>,
+    /// Each drop the switch is about, and where it stands.
+    pub drops: BTreeMap<String, String>,
 }
 
 /// The hard limits.
@@ -233,6 +251,7 @@ impl DropStatus {
         snapshot: &Snapshot,
         figures: &Figures,
         stock: &BTreeMap<Sku, Level>,
+        [payments, checkout]: [&str; 2],
     ) -> Self {
         let control = snapshot.control;
         let units = |(sku, level): (&Sku, &Level)| {
@@ -253,6 +272,8 @@ impl DropStatus {
                 ended: control.ended,
                 queue_all: control.queue_all,
             },
+            payments: payments.to_owned(),
+            checkout: checkout.to_owned(),
             waiting: snapshot.waiting,
             frontier: snapshot.frontier.0,
             active_users: snapshot.active_users,

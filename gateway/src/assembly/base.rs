@@ -87,6 +87,7 @@ impl Base {
         let drops = config.drops.iter().filter_map(terms::of).collect();
         let behaviour = CheckoutConfig {
             part: role.part(),
+            stopped: terms::stopped(config),
             ..CheckoutConfig::new(drops, payment.signing)
         };
         let checkout = Checkout::open(behaviour, ports).await?;

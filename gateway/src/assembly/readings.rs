@@ -225,6 +225,12 @@ impl Outside for House {
             .iter()
             .find(|(id, _)| id == drop)
             .map(|(_, per_second)| *per_second);
+        // Who is called while nobody may order is called for nothing.
+        let drain = if figures.stopped.contains(drop) {
+            Some(0)
+        } else {
+            drain
+        };
         Readings {
             stock,
             order_backlog: backlog.map(|(.., count)| count).sum(),

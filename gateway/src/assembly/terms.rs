@@ -2,8 +2,9 @@
 
 use checkout_worker::DropTerms;
 use checkout_worker::ledger::ItemPlan;
+use checkout_worker::switch::{Stops, Switch, Switches};
 
-use crate::config::{CheckoutConfig, DropConfig, ItemConfig};
+use crate::config::{CheckoutConfig, Config, DropConfig, ItemConfig};
 
 /// Buckets per SKU: one row is one lock, and a hot SKU must not be one hot row. SQLite has a
 /// single writer, so few suffice there; units stay easy to find when little is left.
@@ -20,6 +21,24 @@ pub(super) fn of(drop: &DropConfig) -> Option<DropTerms> {
         drain_per_second: checkout.drain_per_second,
         action_time: checkout.action_window,
     })
+}
+
+/// What the configuration stops, in all drops and in single ones.
+pub(super) fn stopped(config: &Config) -> Switches {
+    let own = |drop: &DropConfig| Some((Some(drop.id.clone()), drop.checkout.as_ref()?.stops));
+    let places = std::iter::once((None, config.stops)).chain(config.drops.iter().filter_map(own));
+    let switches = places.flat_map(|(drop, stops)| {
+        let switch = |stops| Switch {
+            stops,
+            drop: drop.clone(),
+        };
+        let payments = stops.payments.then(|| switch(Stops::Payments));
+        payments
+            .into_iter()
+            .chain(stops.checkout.then(|| switch(Stops::Checkout)))
+            .collect::<Vec<_>>()
+    });
+    switches.collect()
 }
 
 fn item(item: &ItemConfig) -> ItemPlan {

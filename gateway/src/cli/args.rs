@@ -100,6 +100,18 @@ pub enum Command {
     /// Set how many shoppers are let in per minute
     #[command(after_help = "Example:\n  doorline rate aurora 300")]
     Rate(RateOptions),
+    /// Stop or resume payments; orders are accepted meanwhile, and wait
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  doorline payments pause\n  doorline payments resume aurora"
+    )]
+    Payments(SwitchCommand),
+    /// Stop or resume the taking of new orders; those that exist go on
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  doorline checkout pause aurora\n  doorline checkout resume aurora"
+    )]
+    Checkout(SwitchCommand),
     /// Look into orders and mend them
     #[command(
         subcommand,
@@ -216,6 +228,23 @@ pub struct RateOptions {
     /// Shoppers per minute
     #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub new_users_per_minute: u32,
+}
+
+/// `doorline payments …` and `doorline checkout …`.
+#[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
+pub enum SwitchCommand {
+    /// Stop, until `resume`; holds over restarts
+    Pause(SwitchTarget),
+    /// Go on
+    Resume(SwitchTarget),
+}
+
+/// Where a switch is turned.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub struct SwitchTarget {
+    /// Only this drop [default: all drops]
+    #[arg(value_parser = DropId::new)]
+    pub drop: Option<DropId>,
 }
 
 /// `doorline orders …`.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::args::{Cli, Command, OrdersCommand, OutputForm, ParkedCommand, StatusOptions};
+use super::args::{Cli, Command, OrdersCommand, OutputForm, ParkedCommand, StatusOptions, SwitchCommand};
 use super::{Exit, offline, show, signals};
 use crate::admin::client::Client;
-use crate::admin::wire::{Audit, DropChange, DropStatus, OrderStatus};
+use crate::admin::wire::{Audit, DropChange, DropStatus, OrderStatus, SwitchStatus};
 use crate::assembly::{self, Doorline, Ground, Role, Worker};
 use crate::config::secret::admin::existing_admin_token;
 use crate::config::{Environment, Loaded, LogFormat};
@@ -119,6 +119,8 @@ async fn ask(cli: &Cli, client: &Client) -> anyhow::Result<Exit> {
             let status: DropStatus = client.patch(&format!("drops/{}", options.drop), &change).await?;
             show::drops(&[status], form, &mut out)?;
         }
+        Command::Payments(turned) => switch(client, "payments", turned, form, &mut out).await?,
+        Command::Checkout(turned) => switch(client, "checkout", turned, form, &mut out).await?,
         Command::Orders(orders) => self::orders(orders, client, form, &mut out).await?,
         Command::Parked(parked) => self::parked(parked, client, form, &mut out).await?,
         Command::Audit => return audited(&client.get("audit").await?, form, &mut out),
@@ -161,6 +163,23 @@ async fn command(
 ) -> anyhow::Result<()> {
     let status: DropStatus = client.post(&format!("drops/{drop}/{verb}")).await?;
     show::drops(&[status], form, out)
+}
+
+async fn switch(
+    client: &Client,
+    what: &str,
+    turned: &SwitchCommand,
+    form: OutputForm,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let (target, verb) = match turned {
+        SwitchCommand::Pause(target) => (target, "pause"),
+        SwitchCommand::Resume(target) => (target, "resume"),
+    };
+    let place = target.drop.as_ref().map(|drop| format!("drops/{drop}/"));
+    let path = format!("{}{what}/{verb}", place.unwrap_or_default());
+    let switched: SwitchStatus = client.post(&path).await?;
+    show::switched(what, &switched, form, out)
 }
 
 async fn orders(

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::args::OutputForm;
-use crate::admin::wire::{Audit, DropStatus, OrderStatus};
+use crate::admin::wire::{Audit, DropStatus, OrderStatus, SwitchStatus};
 
 /// Shows drops.
 pub(super) fn drops(drops: &[DropStatus], form: OutputForm, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -43,6 +43,23 @@ pub(super) fn drops(drops: &[DropStatus], form: OutputForm, out: &mut dyn Write)
         ]
     };
     table(&head, &drops.iter().map(row).collect::<Vec<_>>(), out)
+}
+
+/// Shows where a switch left every drop.
+pub(super) fn switched(
+    what: &str,
+    status: &SwitchStatus,
+    form: OutputForm,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    if form == OutputForm::Json {
+        return json(status, out);
+    }
+    let rows = status.drops.iter();
+    let rows: Vec<Vec<String>> = rows
+        .map(|(drop, word)| vec![drop.clone(), word.clone()])
+        .collect();
+    table(&["drop", what], &rows, out)
 }
 
 /// Shows orders.

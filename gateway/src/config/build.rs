@@ -6,7 +6,7 @@ use http::{StatusCode, Uri};
 use super::drop::{CheckoutConfig, DropConfig, ItemConfig, QUEUEING_METHODS};
 use super::effective::{
     AdminConfig, BackendConfig, BackendMode, Config, LogConfig, LogFormat, LogLevel, PaymentConfig,
-    PaymentProvider, RateLimitConfig, ServerConfig, TlsConfig, UpstreamConfig,
+    PaymentProvider, RateLimitConfig, ServerConfig, StopsConfig, TlsConfig, UpstreamConfig,
 };
 use super::fields::Fields;
 use super::secret::SecretSource;
@@ -21,6 +21,7 @@ pub(crate) fn build(root: &Fields) -> Config {
         backend: backend(section("backend")),
         rate_limit: rate_limit(section("rate_limit")),
         payment: payment(section("payment")),
+        stops: stops(section("checkout")),
         log: log(section("log")),
         drops: root.tables("drop").iter().map(drop).collect(),
     }
@@ -131,6 +132,13 @@ fn payment(fields: &Fields) -> PaymentConfig {
     }
 }
 
+fn stops(fields: &Fields) -> StopsConfig {
+    StopsConfig {
+        checkout: fields.need("paused"),
+        payments: fields.need("payments_paused"),
+    }
+}
+
 fn log(fields: &Fields) -> LogConfig {
     LogConfig {
         level: one_of(
@@ -197,6 +205,7 @@ fn checkout(fields: &Fields, tables: &[Fields]) -> Option<CheckoutConfig> {
         drain_per_second: fields.need("drain_per_second"),
         overbooking_percent: fields.need("overbooking_percent"),
         action_window: fields.need("action_window"),
+        stops: stops(fields),
         currency,
         items,
     })

@@ -6,6 +6,7 @@ use domain::{
 };
 use http::StatusCode;
 
+use super::effective::StopsConfig;
 use super::moment::Moment;
 use crate::edge::path::Pattern;
 
@@ -65,6 +66,8 @@ pub struct CheckoutConfig {
     pub overbooking_percent: u32,
     /// How long a shopper has for an extra step of the bank (3-D Secure).
     pub action_window: Span,
+    /// What is stopped in this drop.
+    pub stops: StopsConfig,
     /// What every price of the drop is in.
     pub currency: Currency,
     /// What is for sale; at least one, each SKU once.

@@ -27,6 +27,8 @@ pub struct Config {
     pub rate_limit: RateLimitConfig,
     /// The payment provider.
     pub payment: PaymentConfig,
+    /// What is stopped in all drops.
+    pub stops: StopsConfig,
     /// How the program speaks of itself.
     pub log: LogConfig,
     /// The drops, in the order of the file. Ids are unique; no path belongs to two of them.
@@ -138,6 +140,15 @@ pub struct RateLimitConfig {
     pub exempt: Vec<IpNet>,
     /// Addresses remembered at once; beyond it the least active are forgotten.
     pub max_addresses: u32,
+}
+
+/// `[checkout]`, and the same keys of `[drop.checkout]`: what operators do not resume.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct StopsConfig {
+    /// No new orders are taken.
+    pub checkout: bool,
+    /// No order is taken to payment.
+    pub payments: bool,
 }
 
 /// `[payment]`: the payment provider.

@@ -115,6 +115,7 @@ pub(crate) static ROOT: Section = Section {
         Key::table("backend", Kind::Table(&plumbing::BACKEND)),
         Key::table("rate_limit", Kind::Table(&plumbing::RATE_LIMIT)),
         Key::table("payment", Kind::Table(&plumbing::PAYMENT)),
+        Key::table("checkout", Kind::Table(&plumbing::CHECKOUT)),
         Key::table("log", Kind::Table(&plumbing::LOG)),
         Key::optional("drop", Kind::Tables(&drop::DROP), Shown::Default, ""),
     ],

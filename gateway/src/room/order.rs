@@ -198,6 +198,14 @@ fn ledger_problem(error: &LedgerError) -> Problem {
     .retry_after(Span::from_secs(2))
 }
 
+/// Not the shopper's fault, and not for long: the session goes on meanwhile.
+fn stopped() -> Problem {
+    let title = "New orders are not taken for a moment";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "checkout-paused", title)
+        .detail("The shop has paused the checkout. Orders that were placed before go on. Try again shortly.")
+        .retry_after(Span::from_secs(10))
+}
+
 fn sold_out(left: Vec<Line>) -> Problem {
     let left: serde_json::Map<_, _> = left
         .into_iter()
@@ -209,6 +217,7 @@ fn sold_out(left: Vec<Line>) -> Problem {
 fn reserve_problem(error: ReserveError) -> Problem {
     match error {
         ReserveError::UnknownDrop(_) => unknown_drop(),
+        ReserveError::Stopped(_) => stopped(),
         ReserveError::UnknownSku(_) | ReserveError::Malformed | ReserveError::TooLarge => {
             invalid(error.to_string())
         }

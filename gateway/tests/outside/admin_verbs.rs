@@ -18,12 +18,16 @@ fn addresses() -> Vec<(&'static str, String)> {
         ("GET", "parked".to_owned()),
         ("GET", "audit".to_owned()),
         ("POST", "reconcile".to_owned()),
-        ("POST", "payments/pause".to_owned()),
-        ("POST", "payments/resume".to_owned()),
         ("POST", "keys/rotate".to_owned()),
     ];
     for verb in ["pause", "resume", "drain", "end", "queue-all"] {
         all.push(("POST", format!("drops/aurora/{verb}")));
+    }
+    for what in ["payments", "checkout"] {
+        for verb in ["pause", "resume"] {
+            all.push(("POST", format!("{what}/{verb}")));
+            all.push(("POST", format!("drops/aurora/{what}/{verb}")));
+        }
     }
     for verb in ["cancel", "refund", "retry"] {
         all.push(("POST", format!("orders/{UNKNOWN_ORDER}/{verb}")));
@@ -85,8 +89,14 @@ async fn every_action_is_written_down_before_it_is_answered() {
     let refund = format!("orders/{order}/refund");
     let order_subject = written_order(&order);
     for (path, action, subject) in [
-        ("payments/pause", "payments.pause", "payments"),
-        ("payments/resume", "payments.resume", "payments"),
+        ("payments/pause", "payments.pause", "all drops"),
+        ("payments/resume", "payments.resume", "all drops"),
+        ("drops/aurora/payments/pause", "payments.pause", "aurora"),
+        ("drops/aurora/payments/resume", "payments.resume", "aurora"),
+        ("checkout/pause", "checkout.pause", "all drops"),
+        ("checkout/resume", "checkout.resume", "all drops"),
+        ("drops/aurora/checkout/pause", "checkout.pause", "aurora"),
+        ("drops/aurora/checkout/resume", "checkout.resume", "aurora"),
         (refund.as_str(), "order.refund", order_subject.as_str()),
         ("reconcile", "reconcile", "provider"),
         ("keys/rotate", "keys.rotate", "keys"),

@@ -33,5 +33,6 @@ mod shopper_api;
 #[path = "../../benches/reservations/stampede.rs"]
 mod stampede;
 mod stream;
+mod switches;
 mod vendor;
 mod webhooks;

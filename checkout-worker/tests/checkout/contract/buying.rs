@@ -191,17 +191,35 @@ pub(super) async fn acceptance_and_its_message_are_one(house: House) {
         [(id, &Message::Drive)]
     );
     assert_eq!(
-        ledger.redrive(10, Span::from_mins(10)).await.unwrap(),
+        ledger.redrive(10, Span::from_mins(10), Vec::new()).await.unwrap(),
         0,
         "one message per order is enough"
     );
     ledger.delivered(vec![pending[0].id]).await.unwrap();
     assert_eq!(ledger.pending(Channel::Workers, 10).await.unwrap(), []);
     assert_eq!(
-        ledger.redrive(10, Span::from_mins(10)).await.unwrap(),
+        ledger.redrive(10, Span::from_mins(10), Vec::new()).await.unwrap(),
         1,
         "a lost message comes back"
     );
+}
+
+pub(super) async fn a_postponed_order_is_driven_again_once_its_drop_is_not_paused(house: House) {
+    let (ledger, _clock) = opened(&house, 5).await;
+    let order = NewOrder {
+        method: Some(method(VISA)),
+        ..new_order(1, 1, vec![line("AUR-42", 1)])
+    };
+    let id = placed(&*ledger, order).await;
+    let pending = ledger.pending(Channel::Workers, 10).await.unwrap();
+    ledger.published(vec![pending[0].id]).await.unwrap();
+    let redrive = async |paused| ledger.redrive(10, Span::from_mins(10), paused).await.unwrap();
+    assert_eq!(redrive(vec![]).await, 0, "the broker holds its message");
+    ledger.postponed(id).await.unwrap();
+    assert_eq!(redrive(vec![drop_id()]).await, 0);
+    let other = DropId::new("boreal").unwrap();
+    assert_eq!(redrive(vec![other]).await, 1);
+    assert_eq!(redrive(vec![]).await, 0, "one message per order is enough");
 }
 
 pub(super) async fn expired_reservations_return_their_units_and_tell_the_house(house: House) {

@@ -179,6 +179,8 @@ static CHECKOUT: Section = Section {
             "\"10m\"",
             "How long a shopper has to confirm with the bank (3-D Secure).",
         ),
+        Key::preset("paused", Flag, "false", "As in [checkout], for this drop alone."),
+        Key::preset("payments_paused", Flag, "false", ""),
     ],
     identity: None,
 };

@@ -1,6 +1,6 @@
 //! The sections about what lies beneath: `[backend]`, `[rate_limit]`, `[payment]`, `[log]`.
 
-use super::Kind::{Count, Duration, File, List, Network, OneOf, Rate, SecretFile, SecretVariable, Url};
+use super::Kind::{Count, Duration, File, Flag, List, Network, OneOf, Rate, SecretFile, SecretVariable, Url};
 use super::{Key, Section, Shown};
 
 pub(super) static BACKEND: Section = Section {
@@ -136,6 +136,27 @@ pub(super) static PAYMENT: Section = Section {
             Url,
             Shown::Comment("\"http://127.0.0.1:12111\""),
             "Where the provider's API is, if not at its usual address.",
+        ),
+    ],
+    identity: None,
+};
+
+pub(super) static CHECKOUT: Section = Section {
+    header: "[checkout]",
+    doc: "What is stopped in all drops. `doorline checkout pause` and `doorline payments pause` do the same\n\
+          while it runs; what is stopped here is not resumed by a command.",
+    keys: &[
+        Key::preset(
+            "paused",
+            Flag,
+            "false",
+            "No new orders are taken. Those that exist go on.",
+        ),
+        Key::preset(
+            "payments_paused",
+            Flag,
+            "false",
+            "No order is taken to payment. Orders are still accepted, and wait.",
         ),
     ],
     identity: None,

@@ -28,7 +28,8 @@ struct Watching {
     room: Arc<Room>,
     order: OrderId,
     watch: OrderWatch,
-    said: Option<u64>,
+    /// The version and the reason that the shopper was told last.
+    said: Option<(u64, Option<String>)>,
     looks: u32,
     over: bool,
 }
@@ -71,9 +72,10 @@ async fn next(mut watching: Watching) -> Option<(Bytes, Watching)> {
     watching.looks += 1;
     let view = watching.room.checkout.view(watching.order).await.ok().flatten()?;
     watching.over = view.state.is_final() || watching.looks >= LOOKS_MAX;
-    if watching.said == Some(view.version) {
+    let news = Some((view.version, view.reason.clone()));
+    if watching.said == news {
         return Some((Bytes::from_static(b": still here\n\n"), watching));
     }
-    watching.said = Some(view.version);
+    watching.said = news;
     Some((Bytes::from(format!("data: {}\n\n", json(&view))), watching))
 }
