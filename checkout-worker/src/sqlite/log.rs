@@ -1,7 +1,7 @@
 //! Provider events seen, durable switches, changed settings, and the operators' log.
 
 use domain::DropId;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use crate::ledger::{AuditEntry, Change};
 use crate::row::millis;

@@ -1,3 +1,5 @@
+//! Which amounts can be charged, by example and for all multiples.
+
 use alloc::vec::Vec;
 
 use proptest::prelude::*;

@@ -39,6 +39,8 @@ pub fn run(
         | Command::End(_)
         | Command::QueueAll(_)
         | Command::Rate(_)
+        | Command::Payments(_)
+        | Command::Checkout(_)
         | Command::Orders(_)
         | Command::Parked(_)
         | Command::Audit
