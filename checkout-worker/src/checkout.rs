@@ -5,11 +5,13 @@
 mod admin;
 mod events;
 mod place;
+mod restore;
 mod view;
 
 pub use admin::{Figures, MendError, StockChangeError};
 pub use events::{WebhookDone, WebhookFailure};
 pub use place::{AcceptError, CancelError, Placed, Purchase, ReserveError};
+pub use restore::{RestoreError, Restored};
 pub use view::{OrderView, PublicState};
 
 use std::collections::BTreeMap;
@@ -22,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::Broker;
-use crate::driver::{Drain, DriveError, Driver, Fed, Valve};
+use crate::driver::{Drain, DriveError, Driver, Fed, Keys, Valve};
 use crate::hub::{Hub, HubFull, OrderWatch};
 use crate::jobs::{Jobs, Timing};
 use crate::ledger::{DropPlan, ItemPlan, Ledger, LedgerError, Opened};
@@ -205,6 +207,7 @@ impl Checkout {
         valve.configure(config.stopped);
         valve.follow(Switches::of_names(ledger.switches().await?));
         let breaker = crate::breaker::Breaker::default();
+        let keys = Keys::of(ledger.key_space().await?);
         let driver = Driver {
             ledger,
             provider,
@@ -215,6 +218,7 @@ impl Checkout {
             drain,
             valve,
             breaker,
+            keys,
         };
         let driver = Arc::new(driver);
         let jobs = Arc::new(Jobs::new(

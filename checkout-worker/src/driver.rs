@@ -5,9 +5,11 @@
 //! the same call under the same key.
 
 mod drain;
+mod keys;
 mod valve;
 
 pub use drain::{DRAIN_PER_SECOND, Drain};
+pub use keys::Keys;
 pub use valve::{Shut, Valve};
 
 use std::sync::Arc;
@@ -50,6 +52,8 @@ pub struct Driver {
     pub valve: Valve,
     /// Whether the provider answers.
     pub breaker: Breaker,
+    /// Where keys are drawn from.
+    pub keys: Keys,
 }
 
 /// Where an event led.
@@ -107,7 +111,7 @@ impl Driver {
                 // An answer that no longer applies: somebody else has moved the order on, and it is theirs.
                 Err(_) => return Ok(Fed::Rested(state)),
             };
-            let call = step.call().map(|call| outgoing(&record, call));
+            let call = step.call().map(|call| self.outgoing(&record, call));
             let transition = stored(&step, call.as_ref(), &event);
             match self.ledger.apply(transition).await.map_err(failed)? {
                 Applied::Done => steps += 1,
@@ -164,6 +168,21 @@ impl Driver {
         }
     }
 
+    /// A step's call with everything that goes out with it, from ledger rows alone.
+    fn outgoing(&self, record: &OrderRecord, call: &Call) -> ProviderCall {
+        let space = self.keys.space();
+        let key = call
+            .attempt()
+            .map(|(operation, attempt)| record.order.key(space, operation, attempt.n));
+        ProviderCall {
+            drop: record.order.drop.clone(),
+            order: record.order.id,
+            key,
+            email: record.email.clone(),
+            call: call.clone(),
+        }
+    }
+
     /// Makes a call, unless payments are shut or the provider is known not to answer.
     async fn ask(&self, call: &ProviderCall) -> Option<Answer> {
         if (moves_money(&call.call) && self.valve.shut(&call.drop).is_some()) || !self.breaker.admits() {
@@ -203,20 +222,6 @@ const fn moves_money(call: &Call) -> bool {
             true
         }
         Call::Cancel { .. } | Call::CancelStray { .. } | Call::Retrieve { .. } | Call::Find { .. } => false,
-    }
-}
-
-/// A step's call with everything that goes out with it, from ledger rows alone.
-fn outgoing(record: &OrderRecord, call: &Call) -> ProviderCall {
-    let key = call
-        .attempt()
-        .map(|(operation, attempt)| record.order.key(operation, attempt.n));
-    ProviderCall {
-        drop: record.order.drop.clone(),
-        order: record.order.id,
-        key,
-        email: record.email.clone(),
-        call: call.clone(),
     }
 }
 

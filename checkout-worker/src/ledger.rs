@@ -12,7 +12,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use domain::pool::{Level, Line};
-use domain::saga::{IdempotencyKey, Notice, Operation, Order, PaymentMethod, Refusal, StateName, Step};
+use domain::saga::{
+    IdempotencyKey, KeySpace, Notice, Operation, Order, PaymentMethod, Refusal, StateName, Step,
+};
 use domain::{AdmissionId, DropId, Money, OrderId, ShopperKey, Sku, Span, Timestamp};
 
 pub use books::{AuditEntry, AuditSums, Change, Gauges, StockSums};
@@ -390,6 +392,10 @@ pub trait Ledger: Send + Sync {
     fn gauges(&self) -> LedgerReply<'_, Gauges>;
     /// Both sides of every book, read at one moment.
     fn audit(&self) -> LedgerReply<'_, AuditSums>;
+    /// The space that keys are drawn from.
+    fn key_space(&self) -> LedgerReply<'_, KeySpace>;
+    /// Moves to the next space, for good, and writes who did it.
+    fn next_key_space(&self, entry: AuditEntry) -> LedgerReply<'_, KeySpace>;
     /// The names of the durable switches that are on.
     fn switches(&self) -> LedgerReply<'_, Vec<String>>;
     /// Sets a durable switch and writes who did it.

@@ -24,7 +24,7 @@ mod writer;
 use std::time::Duration;
 
 use domain::pool::Level;
-use domain::saga::PaymentMethod;
+use domain::saga::{KeySpace, PaymentMethod};
 use domain::{DropId, OrderId, Sku, Span};
 use sqlx::migrate::MigrateError;
 use sqlx::{PgConnection, PgPool};
@@ -330,6 +330,18 @@ impl Ledger for PostgresLedger {
 
     fn audit(&self) -> LedgerReply<'_, AuditSums> {
         self.report("auditing", |c| Box::pin(books::audit(c)))
+    }
+
+    fn key_space(&self) -> LedgerReply<'_, KeySpace> {
+        self.call(Kind::Read, "reading the key space", |c| {
+            Box::pin(log::key_space(c))
+        })
+    }
+
+    fn next_key_space(&self, entry: AuditEntry) -> LedgerReply<'_, KeySpace> {
+        self.call(Kind::Write, "moving to the next key space", |c| {
+            Box::pin(async move { log::next_key_space(c, &entry).await })
+        })
     }
 
     fn switches(&self) -> LedgerReply<'_, Vec<String>> {

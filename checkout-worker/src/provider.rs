@@ -58,7 +58,8 @@ pub trait Provider: Send + Sync {
 }
 
 /// SHA-256 over everything that a call sends under its key. Recorded with the attempt, so that a bug which changes a
-/// parameter is caught here and not by the provider.
+/// parameter is caught here and not by the provider. The key itself is no part of it: a restored ledger sends the same
+/// attempt under a key of another space.
 pub fn fingerprint(call: &ProviderCall) -> [u8; 32] {
     let mut hash = Sha256::new();
     let mut field = |text: &str| {
@@ -68,7 +69,6 @@ pub fn fingerprint(call: &ProviderCall) -> [u8; 32] {
     let money = |amount: &Money| format!("{} {}", amount.amount, amount.currency);
     field(call.drop.as_str());
     field(&call.order.to_string());
-    field(call.key.as_ref().map_or("", IdempotencyKey::as_str));
     match &call.call {
         Call::Authorise { method, amount, .. } => {
             field(method.as_str());

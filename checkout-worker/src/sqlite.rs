@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use domain::pool::Level;
-use domain::saga::{IdempotencyKey, PaymentMethod};
+use domain::saga::{IdempotencyKey, KeySpace, PaymentMethod};
 use domain::{Clock, DropId, OrderId, Sku, Span};
 use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
@@ -36,6 +36,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("../migrations/0001_ledger.sql")),
     M::up(include_str!("../migrations/0002_published.sql")),
     M::up(include_str!("../migrations/0003_changed.sql")),
+    M::up(include_str!("../migrations/0005_key_space.sql")),
 ];
 
 /// The ledger in SQLite. One process has it open for writing at a time.
@@ -299,6 +300,17 @@ impl Ledger for SqliteLedger {
 
     fn audit(&self) -> LedgerReply<'_, AuditSums> {
         self.threads.read(Lane::Slow, "auditing", books::audit)
+    }
+
+    fn key_space(&self) -> LedgerReply<'_, KeySpace> {
+        self.threads
+            .read(Lane::Quick, "reading the key space", log::key_space)
+    }
+
+    fn next_key_space(&self, entry: AuditEntry) -> LedgerReply<'_, KeySpace> {
+        self.threads.write("moving to the next key space", move |store| {
+            log::next_key_space(store, &entry)
+        })
     }
 
     fn switches(&self) -> LedgerReply<'_, Vec<String>> {

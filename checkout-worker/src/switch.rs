@@ -22,9 +22,16 @@ pub struct Switch {
     pub drop: Option<DropId>,
 }
 
+/// The name under which it is kept that a restore has begun and not come to its end.
+pub const RESTORING: &str = "restoring";
+
 /// The switches that are on; all others are off.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Switches(BTreeSet<Switch>);
+pub struct Switches {
+    on: BTreeSet<Switch>,
+    /// Everything is stopped, and only a restore that succeeds ends it.
+    restoring: bool,
+}
 
 impl Stops {
     /// Everything that can be stopped.
@@ -74,31 +81,31 @@ impl Switches {
     /// Reads the names of those that are on. A name that means nothing here stops nothing here: a newer
     /// version may have set it.
     pub fn of_names<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Self {
-        Self(
-            names
-                .into_iter()
-                .filter_map(|name| Switch::parse(name.as_ref()))
-                .collect(),
-        )
+        let mut switches = Self::default();
+        for name in names {
+            switches.restoring |= name.as_ref() == RESTORING;
+            switches.on.extend(Switch::parse(name.as_ref()));
+        }
+        switches
     }
 
     /// Whether something is stopped for `drop`, by its own switch or by the one for all.
     pub fn stop(&self, stops: Stops, drop: &DropId) -> bool {
         self.stop_everywhere(stops)
             || self
-                .0
+                .on
                 .iter()
                 .any(|on| on.stops == stops && on.drop.as_ref() == Some(drop))
     }
 
     /// Whether something is stopped for all drops.
     pub fn stop_everywhere(&self, stops: Stops) -> bool {
-        self.0.contains(&Switch::everywhere(stops))
+        self.restoring || self.on.contains(&Switch::everywhere(stops))
     }
 
     /// The drops whose own switch is on.
     pub fn drops(&self, stops: Stops) -> impl Iterator<Item = &DropId> {
-        self.0
+        self.on
             .iter()
             .filter(move |on| on.stops == stops)
             .filter_map(|on| on.drop.as_ref())
@@ -107,16 +114,19 @@ impl Switches {
     /// Turns one on or off. Says whether that changed anything.
     pub fn set(&mut self, switch: Switch, on: bool) -> bool {
         if on {
-            self.0.insert(switch)
+            self.on.insert(switch)
         } else {
-            self.0.remove(&switch)
+            self.on.remove(&switch)
         }
     }
 }
 
 impl FromIterator<Switch> for Switches {
     fn from_iter<I: IntoIterator<Item = Switch>>(on: I) -> Self {
-        Self(on.into_iter().collect())
+        Self {
+            on: on.into_iter().collect(),
+            restoring: false,
+        }
     }
 }
 
@@ -147,6 +157,15 @@ mod tests {
             .iter()
             .all(|name| Switch::parse(name).is_none())
         );
+    }
+
+    #[test]
+    fn while_the_ledger_is_being_restored_everything_is_stopped_and_no_switch_ends_that() {
+        let mut switches = Switches::of_names([RESTORING, "payments.paused"]);
+        assert!(switches.set(Switch::everywhere(Stops::Payments), false));
+        for stops in Stops::ALL {
+            assert!(switches.stop_everywhere(stops) && switches.stop(stops, &drop("aurora")));
+        }
     }
 
     #[test]

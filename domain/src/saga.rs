@@ -18,7 +18,7 @@ mod state;
 mod stray;
 
 pub use answer::{Answer, Class, Outcome, Repeat, Stall, classify};
-pub use attempt::{Attempt, IdempotencyKey, KEY_AGE_MAX, KEY_SPACE, Operation, SAVED_ERRORS_MAX};
+pub use attempt::{Attempt, IdempotencyKey, KEY_AGE_MAX, KeySpace, Operation, SAVED_ERRORS_MAX};
 pub use event::{Alarm, Asked, Call, Effect, Event, EventName, Notice, Why};
 pub use payment::{
     ClientSecret, InvalidProviderName, PROVIDER_NAME_BYTES_MAX, Payment, PaymentId, PaymentMethod,
@@ -193,8 +193,8 @@ impl Order {
     }
 
     /// The idempotency key of attempt `n` at `operation` for this order.
-    pub fn key(&self, operation: Operation, n: u32) -> IdempotencyKey {
-        IdempotencyKey::derive(&self.drop, self.id, operation, n)
+    pub fn key(&self, space: KeySpace, operation: Operation, n: u32) -> IdempotencyKey {
+        IdempotencyKey::derive(space, &self.drop, self.id, operation, n)
     }
 
     /// Whether `payment` is for exactly this order's total.

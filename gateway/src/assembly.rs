@@ -19,7 +19,8 @@ use admission::snapshot::Showing;
 use admission::{Admission, Parts, Settings};
 use anyhow::Context as _;
 use checkout_worker::Checkout;
-use domain::{Clock, Entropy};
+use checkout_worker::checkout::Restored;
+use domain::{Clock, Entropy, Span};
 
 use crate::admin::Front;
 use crate::admin::changes::{self, Changes};
@@ -90,6 +91,16 @@ pub async fn look_into(config: &Config, ground: &Ground) -> anyhow::Result<Check
     Ok(Base::open(config, Role::Gateway, ground, &backend, metrics)
         .await?
         .checkout)
+}
+
+/// Brings a ledger that was restored to an older copy together with the provider, which kept what was lost. Nothing else
+/// may run on it meanwhile.
+pub async fn restore(config: &Config, ground: &Ground, lost: Span) -> anyhow::Result<Restored> {
+    let metrics = Metrics::new()?;
+    let backend = Backend::open(config, Role::All, ground, &metrics).await?;
+    let base = Base::open(config, Role::Worker, ground, &backend, metrics).await?;
+    let since = ground.clock.now() - lost;
+    Ok(base.checkout.restore(since, "restore").await?)
 }
 
 impl Doorline {

@@ -276,7 +276,7 @@ impl Checkout {
     }
 }
 
-fn entry(action: &'static str, subject: &str, by: &str) -> AuditEntry {
+pub(super) fn entry(action: &'static str, subject: &str, by: &str) -> AuditEntry {
     AuditEntry {
         action,
         subject: subject.to_owned(),

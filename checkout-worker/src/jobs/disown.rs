@@ -6,11 +6,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use domain::Span;
-use domain::Timestamp;
 use domain::saga::{
     Alarm, Answer, Attempt, Call, IdempotencyKey, Operation, Payment, PaymentId, PaymentStatus, Repeat, Stall,
 };
+use domain::{Money, Span, Timestamp};
 use tokio::time::Instant;
 
 use crate::ledger::LedgerError;
@@ -21,6 +20,15 @@ use super::Jobs;
 /// Keys that one such payment may use up, two failures or one refusal each: at a round every five minutes more than five
 /// hours. After that only people can help, and they are told every time it is seen.
 const KEYS_MAX: u32 = 64;
+/// What becomes of captured money that no order knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Captured {
+    /// It is a person's business, because giving it back cannot be undone.
+    Leave,
+    /// A person has said so: the ledger was restored, and the order is lost for good.
+    GiveBack,
+}
+
 /// Payments that are remembered to be looked at again; a restart looks at a whole day anyway.
 const UNSETTLED_MAX: usize = 1_000;
 
@@ -52,28 +60,43 @@ impl Unsettled {
 }
 
 impl Jobs {
-    /// Whether such a payment is open and of a drop that is sold here.
-    pub(super) fn is_ours_to_give_up(&self, payment: &Payment) -> bool {
-        payment.is_open() && self.driver.drain.knows(&payment.drop)
+    /// What is to be done with such a payment, if anything is and its drop is sold here.
+    pub(super) fn undoing(&self, payment: &Payment, captured: Captured) -> Option<Operation> {
+        if !self.driver.drain.knows(&payment.drop) {
+            return None;
+        }
+        if payment.is_open() {
+            return Some(Operation::CancelStray);
+        }
+        (payment.is_kept() && captured == Captured::GiveBack).then_some(Operation::RefundStray)
     }
 
-    /// Gives up an authorisation that no order knows. Captured money is a person's business, because giving it back cannot
-    /// be undone.
-    pub(super) async fn disown(&self, payment: &Payment) -> Result<(), LedgerError> {
+    /// Gives up an authorisation that no order knows, and gives captured money back where that was asked for.
+    pub(super) async fn disown(&self, payment: &Payment, captured: Captured) -> Result<(), LedgerError> {
         let (order, status) = (payment.order, payment.status);
         if payment.is_kept() || payment.status == PaymentStatus::RequiresCapture {
             tracing::error!(order.id = %order, payment.id = %payment.id, status = ?status, "a payment has no order");
             self.driver.observer.alarm(Alarm::Stray, order);
         }
-        if !self.is_ours_to_give_up(payment) || !self.driver.breaker.admits() {
-            return Ok(());
-        }
-        let Some((key, n)) = self.usable_key(payment).await? else {
+        let Some(operation) = self.undoing(payment, captured) else {
             return Ok(());
         };
-        let call = Call::CancelStray {
-            attempt: Attempt::numbered(n, Timestamp::EPOCH),
-            payment: payment.id.clone(),
+        if !self.driver.breaker.admits() {
+            return Ok(());
+        }
+        let Some((key, n)) = self.usable_key(payment, operation).await? else {
+            return Ok(());
+        };
+        let (attempt, id) = (Attempt::numbered(n, Timestamp::EPOCH), payment.id.clone());
+        let call = if operation == Operation::RefundStray {
+            let kept = payment.captured.saturating_sub(payment.refunded);
+            Call::RefundStray {
+                attempt,
+                payment: id,
+                amount: Money::new(kept, payment.amount.currency),
+            }
+        } else {
+            Call::CancelStray { attempt, payment: id }
         };
         let call = ProviderCall {
             drop: payment.drop.clone(),
@@ -85,15 +108,20 @@ impl Jobs {
         let start = Instant::now();
         let answer = self.driver.provider.perform(&call).await;
         self.driver
-            .took_note(Operation::CancelStray.as_str(), &answer, start.elapsed());
+            .took_note(operation.as_str(), &answer, start.elapsed());
         self.remember(payment, &key, answer).await
     }
 
     /// The first key of this payment that is not used up. Each payment of the lost order has a range of its own.
-    async fn usable_key(&self, payment: &Payment) -> Result<Option<(IdempotencyKey, u32)>, LedgerError> {
+    async fn usable_key(
+        &self,
+        payment: &Payment,
+        operation: Operation,
+    ) -> Result<Option<(IdempotencyKey, u32)>, LedgerError> {
+        let space = self.driver.keys.space();
         let first = payment.n.saturating_sub(1).saturating_mul(KEYS_MAX);
         for n in (1..=KEYS_MAX).map(|at| first.saturating_add(at)) {
-            let key = IdempotencyKey::derive(&payment.drop, payment.order, Operation::CancelStray, n);
+            let key = IdempotencyKey::derive(space, &payment.drop, payment.order, operation, n);
             if !self.driver.ledger.event_known(spent(&key)).await? {
                 return Ok(Some((key, n)));
             }

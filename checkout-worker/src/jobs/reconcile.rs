@@ -11,6 +11,7 @@ use crate::driver::Fed;
 use crate::ledger::{LedgerError, OrderFilter};
 use crate::provider::Window;
 
+use super::disown::Captured;
 use super::{JobError, Jobs};
 
 /// Orders asked about per round. At the usual request rate a round of them takes a few seconds.
@@ -72,12 +73,27 @@ impl Jobs {
     /// what was not settled in an earlier round is looked at again, however old it is.
     pub async fn reconcile_with_provider(&self) -> Result<Reconciled, JobError> {
         let now = self.driver.clock.now();
-        let mut found = Reconciled::default();
         if !self.driver.breaker.admits() {
-            return Ok(found);
+            return Ok(Reconciled::default());
         }
+        let found = self.walk(self.window(now), Captured::Leave).await?;
+        self.set_compared_until(now);
+        Ok(found)
+    }
+
+    /// The same for everything since `since`, after the ledger was restored: captured money whose order is lost goes back.
+    pub(crate) async fn restore_from_provider(&self, since: Timestamp) -> Result<Reconciled, JobError> {
+        let window = Window {
+            since: since - CLOCK_MARGIN,
+            until: self.driver.clock.now() + CLOCK_MARGIN,
+            after: None,
+        };
+        self.walk(window, Captured::GiveBack).await
+    }
+
+    async fn walk(&self, mut window: Window, captured: Captured) -> Result<Reconciled, JobError> {
+        let mut found = Reconciled::default();
         let mut unsettled = self.unsettled.all();
-        let mut window = self.window(now);
         for _ in 0..PAGES_MAX {
             let start = Instant::now();
             let page = self.driver.provider.list(window.clone()).await;
@@ -88,13 +104,12 @@ impl Jobs {
             let page = page.map_err(JobError::Provider)?;
             for payment in page.payments {
                 unsettled.remove(&payment.id);
-                self.compare(payment, &mut found).await?;
+                self.compare(payment, captured, &mut found).await?;
             }
             window.after = page.next;
             if window.after.is_none() {
-                self.set_compared_until(now);
                 for payment in unsettled {
-                    self.look_again(&payment, &mut found).await?;
+                    self.look_again(&payment, captured, &mut found).await?;
                 }
                 return Ok(found);
             }
@@ -113,7 +128,12 @@ impl Jobs {
         }
     }
 
-    async fn look_again(&self, payment: &PaymentId, found: &mut Reconciled) -> Result<(), JobError> {
+    async fn look_again(
+        &self,
+        payment: &PaymentId,
+        captured: Captured,
+        found: &mut Reconciled,
+    ) -> Result<(), JobError> {
         if !self.driver.breaker.admits() {
             return Ok(());
         }
@@ -121,7 +141,7 @@ impl Jobs {
         let answer = self.driver.provider.retrieve(payment).await;
         self.driver.took_note("retrieve", &answer, start.elapsed());
         match answer {
-            Answer::Payment(payment) => self.compare(payment, found).await,
+            Answer::Payment(payment) => self.compare(payment, captured, found).await,
             Answer::Stalled(_) => Ok(()),
             // Not there, or none of ours any more.
             Answer::Refunded(_)
@@ -135,7 +155,12 @@ impl Jobs {
         }
     }
 
-    async fn compare(&self, payment: Payment, found: &mut Reconciled) -> Result<(), JobError> {
+    async fn compare(
+        &self,
+        payment: Payment,
+        captured: Captured,
+        found: &mut Reconciled,
+    ) -> Result<(), JobError> {
         found.seen += 1;
         let id = payment.id.clone();
         let fed = self
@@ -151,8 +176,8 @@ impl Jobs {
             Fed::Refused(_) => true,
             Fed::Unknown => {
                 found.unknown += 1;
-                self.disown(&payment).await?;
-                !self.is_ours_to_give_up(&payment)
+                self.disown(&payment, captured).await?;
+                self.undoing(&payment, captured).is_none()
             }
         };
         if settled {
@@ -161,6 +186,11 @@ impl Jobs {
             self.unsettled.insert(id);
         }
         Ok(())
+    }
+
+    /// Payments whose end was not seen yet.
+    pub(crate) fn unsettled(&self) -> usize {
+        self.unsettled.all().len()
     }
 
     fn compared_until(&self) -> Option<Timestamp> {

@@ -1,6 +1,7 @@
 //! Provider events seen, durable switches, changed settings, and the operators' log.
 
 use domain::DropId;
+use domain::saga::KeySpace;
 use sqlx::{PgConnection, Row as _};
 
 use crate::ledger::{AuditEntry, Change};
@@ -24,6 +25,29 @@ pub(super) async fn record_event(c: &mut PgConnection, event: &str, kind: &str) 
     .execute(c)
     .await?;
     Ok(written.rows_affected() == 1)
+}
+
+/// The space that keys are drawn from.
+pub(super) async fn key_space(c: &mut PgConnection) -> Result<KeySpace, Trouble> {
+    let space: i64 = sqlx::query_scalar("SELECT space FROM key_space")
+        .fetch_one(c)
+        .await?;
+    Ok(KeySpace(u32::try_from(space).unwrap_or(u32::MAX)))
+}
+
+/// Moves to the next space and writes who did it.
+pub(super) async fn next_key_space(
+    connection: &mut PgConnection,
+    entry: &AuditEntry,
+) -> Result<KeySpace, Trouble> {
+    let mut transaction = connect::begin(connection).await?;
+    sqlx::query("UPDATE key_space SET space = space + 1")
+        .execute(&mut *transaction)
+        .await?;
+    note(&mut transaction, entry).await?;
+    let space = key_space(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(space)
 }
 
 /// The names of the switches that are on.

@@ -1,6 +1,7 @@
 //! Provider events seen, durable switches, changed settings, and the operators' log.
 
 use domain::DropId;
+use domain::saga::KeySpace;
 use rusqlite::params;
 
 use crate::ledger::{AuditEntry, Change};
@@ -23,6 +24,21 @@ pub(super) fn record_event(store: &Store<'_>, event: &str, kind: &str) -> Result
         "INSERT INTO provider_event (event_id, kind, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
     )?;
     Ok(statement.execute(params![event, kind, millis(store.now)])? == 1)
+}
+
+/// The space that keys are drawn from.
+pub(super) fn key_space(store: &Store<'_>) -> Result<KeySpace, StoreError> {
+    let mut statement = store.connection.prepare_cached("SELECT space FROM key_space")?;
+    Ok(KeySpace(statement.query_row([], |row| row.get(0))?))
+}
+
+/// Moves to the next space and writes who did it.
+pub(super) fn next_key_space(store: &Store<'_>, entry: &AuditEntry) -> Result<KeySpace, StoreError> {
+    store
+        .connection
+        .execute("UPDATE key_space SET space = space + 1", [])?;
+    note(store, entry)?;
+    key_space(store)
 }
 
 /// The names of the switches that are on.

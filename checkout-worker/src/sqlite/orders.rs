@@ -166,11 +166,13 @@ fn record_payment(store: &Store<'_>, order: &Order) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Puts an attempt on record. The same attempt again must send the same parameters.
+/// Puts an attempt on record. The same attempt again must send the same parameters; after a restore it goes under a key of
+/// another space.
 fn record_attempt(store: &Store<'_>, order: OrderId, attempt: &AttemptRow) -> Result<(), StoreError> {
     let mut insert = store.connection.prepare_cached(
         "INSERT INTO attempt (order_id, op, n, idempotency_key, params, first_sent_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
-         ON CONFLICT (order_id, op, n) DO UPDATE SET n = excluded.n WHERE params = excluded.params",
+         ON CONFLICT (order_id, op, n) DO UPDATE SET idempotency_key = excluded.idempotency_key \
+         WHERE params = excluded.params",
     )?;
     let written = insert.execute(params![
         key(order),

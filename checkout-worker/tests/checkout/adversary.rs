@@ -6,7 +6,7 @@ use std::time::Duration;
 use checkout_worker::Checkout;
 use checkout_worker::provider::stripe::{Stripe, StripeConfig};
 use checkout_worker::provider::{Provider, ProviderCall, Window};
-use domain::saga::{Answer, Attempt, Call, IdempotencyKey, Operation, PaymentId, Stall, StateName};
+use domain::saga::{Answer, Attempt, Call, IdempotencyKey, KeySpace, Operation, PaymentId, Stall, StateName};
 use domain::{OrderId, Span, Timestamp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -378,9 +378,9 @@ async fn a_list_that_lies_about_payments_of_ours_sells_nothing() {
 }
 
 fn refund() -> ProviderCall {
-    let (drop, order) = (drop_id(), OrderId(1));
+    let (space, drop, order) = (KeySpace::FIRST, drop_id(), OrderId(1));
     ProviderCall {
-        key: Some(IdempotencyKey::derive(&drop, order, Operation::Refund, 1)),
+        key: Some(IdempotencyKey::derive(space, &drop, order, Operation::Refund, 1)),
         call: Call::Refund {
             attempt: Attempt::first(Timestamp::EPOCH),
             payment: PaymentId::new("pi_1").unwrap(),

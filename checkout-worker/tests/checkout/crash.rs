@@ -15,7 +15,7 @@ use checkout_worker::provider::{Page, Provider, ProviderCall, Window};
 use checkout_worker::sqlite::SqliteLedger;
 use checkout_worker::{Checkout, PublicState};
 use domain::pool::Level;
-use domain::saga::{Answer, By, Payment, PaymentId, PaymentMethod, Restock, Stall, StateName};
+use domain::saga::{Answer, By, KeySpace, Payment, PaymentId, PaymentMethod, Restock, Stall, StateName};
 use domain::{DropId, OrderId, Sku, Span};
 use tokio::sync::Notify;
 
@@ -105,6 +105,8 @@ impl Ledger for Mortal<Arc<SqliteLedger>> {
         stock(drop: DropId) -> Vec<(Sku, Level)>;
         gauges() -> Gauges;
         audit() -> AuditSums;
+        key_space() -> KeySpace;
+        next_key_space(entry: AuditEntry) -> KeySpace;
         switches() -> Vec<String>;
         set_switch(name: String, on: bool, entry: AuditEntry) -> ();
         changes() -> Vec<Change>;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use checkout_worker::ledger::Ledger;
 use checkout_worker::postgres::{PostgresConfig, PostgresLedger, migrate};
+use checkout_worker::sqlite::FILE_NAME;
 use domain::{Clock, Span};
 use sandbox::engine::postgres::Postgres;
 use tempfile::TempDir;
@@ -69,6 +70,49 @@ impl House {
         self.clock.advance(span);
         if let Ground::Database { server, name, .. } = &self.ground {
             set_clock(server, name, self.clock.now().as_millis());
+        }
+    }
+
+    /// A copy of the ledger as it is now, as a backup would be restored elsewhere. Its clock is this one's.
+    pub(crate) async fn copied(&self) -> Self {
+        let clock = self.clock.clone();
+        match &self.ground {
+            Ground::Folder(dir) => {
+                let copy = tempfile::tempdir().unwrap();
+                let file = copy.path().join(FILE_NAME).display().to_string();
+                let original = rusqlite::Connection::open(dir.path().join(FILE_NAME)).unwrap();
+                original.execute("VACUUM INTO ?1", [file]).unwrap();
+                Self {
+                    ledger: open_ledger(copy.path(), &clock),
+                    clock,
+                    ground: Ground::Folder(copy),
+                }
+            }
+            Ground::Database { server, name, url } => {
+                let copy = format!("{name}_copy");
+                // A template may have no connections; ours come back by themselves.
+                for sql in [
+                    format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"),
+                    format!(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+                    ),
+                    format!("CREATE DATABASE {copy} TEMPLATE {name}"),
+                    format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"),
+                    format!("ALTER DATABASE {copy} ALLOW_CONNECTIONS true"),
+                ] {
+                    server.sql("postgres", &sql).unwrap();
+                }
+                let (server, url) = (server.clone(), url.replace(name, &copy));
+                Self {
+                    ledger: open_postgres(&url).await,
+                    clock,
+                    ground: Ground::Database {
+                        server,
+                        name: copy,
+                        url,
+                    },
+                }
+            }
         }
     }
 

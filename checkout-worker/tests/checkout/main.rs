@@ -20,6 +20,7 @@ mod purchases;
 mod recovery;
 mod relay;
 mod repeats;
+mod restored;
 mod sandboxed;
 mod signatures;
 mod strays;

@@ -7,7 +7,8 @@ use checkout_worker::provider::stripe::{Stripe, StripeConfig};
 use checkout_worker::provider::{Provider, ProviderCall, Window};
 use checkout_worker::{Checkout, PublicState};
 use domain::saga::{
-    Answer, Attempt, Call, IdempotencyKey, Operation as Op, PaymentStatus, Repeat, Restock, Stall, StateName,
+    Answer, Attempt, Call, IdempotencyKey, KeySpace, Operation as Op, PaymentStatus, Repeat, Restock, Stall,
+    StateName,
 };
 use domain::{Clock, OrderId, Span, Timestamp};
 use sandbox::provider::{Fault, FaultPlan, FaultRule, Movement, Operation, ProviderConfig, RunningProvider};
@@ -48,9 +49,9 @@ fn now(provider: &RunningProvider) -> Timestamp {
 }
 
 fn call(order: u128, call: Call) -> ProviderCall {
-    let key = call
-        .attempt()
-        .map(|(operation, attempt)| IdempotencyKey::derive(&drop_id(), OrderId(order), operation, attempt.n));
+    let key = call.attempt().map(|(operation, attempt)| {
+        IdempotencyKey::derive(KeySpace::FIRST, &drop_id(), OrderId(order), operation, attempt.n)
+    });
     ProviderCall {
         drop: drop_id(),
         order: OrderId(order),

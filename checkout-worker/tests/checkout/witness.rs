@@ -9,8 +9,8 @@ use checkout_worker::provider::{Page, Provider, ProviderCall, Window};
 use checkout_worker::sqlite::SqliteLedger;
 use checkout_worker::{Checkout, CheckoutConfig, Ports};
 use domain::saga::{
-    Alarm, Answer, Attempt, Call, IdempotencyKey, Operation, Payment, PaymentId, PaymentStatus, Stall,
-    StateName,
+    Alarm, Answer, Attempt, Call, IdempotencyKey, KeySpace, Operation, Payment, PaymentId, PaymentStatus,
+    Stall, StateName,
 };
 use domain::{DropId, OrderId, Timestamp};
 use tempfile::TempDir;
@@ -102,7 +102,7 @@ impl Witness {
 /// A key of another installation: never one of the ledger under test.
 fn elsewhere(order: OrderId, n: u32) -> IdempotencyKey {
     let drop = DropId::new("elsewhere").unwrap();
-    IdempotencyKey::derive(&drop, order, Operation::Authorise, n)
+    IdempotencyKey::derive(KeySpace::FIRST, &drop, order, Operation::Authorise, n)
 }
 
 impl Provider for Witness {

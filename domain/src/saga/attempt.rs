@@ -6,8 +6,6 @@ use core::fmt;
 
 use crate::{DropId, OrderId, Span, Timestamp};
 
-/// The key space. A ledger restored from a backup moves to the next one, so that no key of the lost days is met again.
-pub const KEY_SPACE: &str = "dl1";
 /// How long a key may be used. The provider keeps keys for at least 24 h; four hours of margin cover clocks that differ
 /// and a request that waits in a queue.
 pub const KEY_AGE_MAX: Span = Span::from_secs(20 * 3_600);
@@ -31,6 +29,11 @@ pub enum Operation {
     RefundStray,
 }
 
+/// The space that keys are drawn from: `dl1`, `dl2`, and so on. A ledger restored from a backup moves to the next one, so
+/// that no key of the lost time is met again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct KeySpace(pub u32);
+
 /// One numbered try at an operation. Repeating the try repeats its key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Attempt {
@@ -42,7 +45,7 @@ pub struct Attempt {
     pub errors: u32,
 }
 
-/// The key under which the provider takes a request at most once: `dl1.<drop>.<order>.<op>.<n>`, at most 113 characters.
+/// The key under which the provider takes a request at most once: `dl1.<drop>.<order>.<op>.<n>`, at most 122 characters.
 ///
 /// It is derived from ledger rows alone, so that any process, after any crash, computes the same one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -136,13 +139,30 @@ impl Attempt {
 
 impl IdempotencyKey {
     /// Derives the key of one attempt.
-    pub fn derive(drop: &DropId, order: OrderId, operation: Operation, n: u32) -> Self {
-        Self(format!("{KEY_SPACE}.{drop}.{order}.{}.{n}", operation.as_str()))
+    pub fn derive(space: KeySpace, drop: &DropId, order: OrderId, operation: Operation, n: u32) -> Self {
+        Self(format!("{space}.{drop}.{order}.{}.{n}", operation.as_str()))
     }
 
     /// The key itself.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl KeySpace {
+    /// The space of a ledger that was never restored.
+    pub const FIRST: Self = Self(1);
+
+    /// The space after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for KeySpace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "dl{}", self.0)
     }
 }
 

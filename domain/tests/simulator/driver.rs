@@ -3,7 +3,7 @@
 
 use domain::backoff::Jitter;
 use domain::saga::{
-    Answer, Asked, Call, Event, Moment, PaymentId, PaymentStatus, Repeat, Stall, StateName, Step,
+    Answer, Asked, Call, Event, KeySpace, Moment, PaymentId, PaymentStatus, Repeat, Stall, StateName, Step,
 };
 use domain::{OrderId, Span};
 
@@ -174,7 +174,7 @@ impl World {
         let row = &self.ledger.rows[&order];
         let mut key = call
             .attempt()
-            .map(|(operation, attempt)| row.order.key(operation, attempt.n).to_string());
+            .map(|(operation, attempt)| row.order.key(KeySpace::FIRST, operation, attempt.n).to_string());
         if self.mutation == Some(Mutation::NewKeyOnRetry) {
             key = key.map(|key| format!("{key}.{}", self.random.next()));
         }

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use admission::{Figures, Snapshot};
 use checkout_worker::OrderView;
 use checkout_worker::audit::{self, AuditReport};
+use checkout_worker::checkout::Restored;
 use checkout_worker::ledger::StockSums;
 use domain::Sku;
 use domain::pool::Level;
@@ -86,6 +87,27 @@ pub struct SwitchStatus {
     pub checkout: Option<String>,
     /// Each drop the switch is about, and where it stands.
     pub drops: BTreeMap<String, String>,
+}
+
+/// What `doorline restore` came to.
+#[derive(Clone, PartialEq, Serialize, Deserialize, Debug)]
+pub struct RestoreStatus {
+    /// Whether everything is settled and the books are right.
+    pub done: bool,
+    /// Where keys are drawn from now.
+    pub key_space: String,
+    /// From when on payments were compared.
+    pub since: String,
+    /// Payments looked at.
+    pub seen: u64,
+    /// Payments that told the ledger something.
+    pub applied: u64,
+    /// Payments whose order is lost: given up or given back.
+    pub unknown: u64,
+    /// Payments whose end was not seen.
+    pub left: u64,
+    /// The books at the end.
+    pub audit: Audit,
 }
 
 /// The hard limits.
@@ -318,6 +340,21 @@ impl From<&OrderView> for OrderStatus {
             created_at: rfc3339(view.created_at.as_millis()),
             changed_at: rfc3339(view.changed_at.as_millis()),
             version: view.version,
+        }
+    }
+}
+
+impl From<&Restored> for RestoreStatus {
+    fn from(restored: &Restored) -> Self {
+        Self {
+            done: restored.is_done(),
+            key_space: restored.key_space.to_string(),
+            since: rfc3339(restored.since.as_millis()),
+            seen: restored.found.seen,
+            applied: restored.found.applied,
+            unknown: restored.found.unknown,
+            left: u64::try_from(restored.left).unwrap_or(u64::MAX),
+            audit: Audit::from(&restored.audit),
         }
     }
 }

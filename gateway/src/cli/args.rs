@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::DropId;
 
 use crate::config::Override;
+use crate::config::duration::parse_duration;
 
 /// Version and commit.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("DOORLINE_COMMIT"), ")");
@@ -78,6 +79,11 @@ pub enum Command {
     /// Bring the tables of a shared Postgres up to this version; embedded mode migrates itself
     #[command(after_help = "Example:\n  doorline migrate --config shop.toml")]
     Migrate,
+    /// After the ledger was restored from a backup: compare it with the payment provider, and mend
+    #[command(
+        after_help = "Stop every gateway and worker first. Example:\n  doorline restore --lost 6h --config shop.toml"
+    )]
+    Restore(RestoreOptions),
     /// Check the configuration and show all mistakes at once
     #[command(after_help = "Example:\n  doorline check --config shop.toml --output json")]
     Check,
@@ -187,6 +193,14 @@ impl From<Role> for crate::assembly::Role {
             Role::Worker => Self::Worker,
         }
     }
+}
+
+/// `doorline restore`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub struct RestoreOptions {
+    /// How far back the copy may lie: payments since then are compared
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub lost: domain::Span,
 }
 
 /// `doorline config …`.

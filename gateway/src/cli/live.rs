@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use super::args::{Cli, Command, OrdersCommand, OutputForm, ParkedCommand, StatusOptions, SwitchCommand};
 use super::{Exit, offline, show, signals};
 use crate::admin::client::Client;
-use crate::admin::wire::{Audit, DropChange, DropStatus, OrderStatus, SwitchStatus};
+use crate::admin::wire::{Audit, DropChange, DropStatus, OrderStatus, RestoreStatus, SwitchStatus};
 use crate::assembly::{self, Doorline, Ground, Role, Worker};
 use crate::config::secret::admin::existing_admin_token;
 use crate::config::{Environment, Loaded, LogFormat};
@@ -59,6 +59,17 @@ async fn dispatch(cli: &Cli, environment: Environment) -> anyhow::Result<Exit> {
             };
             assembly::migrate(&loaded.config, &ground(environment)).await?;
             return Ok(Exit::Done);
+        }
+        Command::Restore(options) => {
+            let loaded = match offline::load_config(&cli.global, &environment, &mut io::stderr())? {
+                Ok(loaded) => loaded,
+                Err(exit) => return Ok(exit),
+            };
+            telemetry::start_logging(loaded.config.log.level.as_str(), loaded.config.log.format);
+            let restored = assembly::restore(&loaded.config, &ground(environment), options.lost).await?;
+            let restored = RestoreStatus::from(&restored);
+            show::restored(&restored, cli.global.output, &mut io::stdout())?;
+            return Ok(if restored.done { Exit::Done } else { Exit::Failed });
         }
         _ => {}
     }
@@ -128,6 +139,7 @@ async fn ask(cli: &Cli, client: &Client) -> anyhow::Result<Exit> {
         Command::Demo(_)
         | Command::Serve(_)
         | Command::Migrate
+        | Command::Restore(_)
         | Command::Check
         | Command::Config(_)
         | Command::Completions(_) => {}

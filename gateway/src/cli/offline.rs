@@ -32,6 +32,7 @@ pub fn run(
         Command::Demo(_)
         | Command::Serve(_)
         | Command::Migrate
+        | Command::Restore(_)
         | Command::Status(_)
         | Command::Pause(_)
         | Command::Resume(_)

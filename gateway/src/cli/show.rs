@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::args::OutputForm;
-use crate::admin::wire::{Audit, DropStatus, OrderStatus, SwitchStatus};
+use crate::admin::wire::{Audit, DropStatus, OrderStatus, RestoreStatus, SwitchStatus};
 
 /// Shows drops.
 pub(super) fn drops(drops: &[DropStatus], form: OutputForm, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -125,6 +125,25 @@ pub(super) fn audit(audit: &Audit, form: OutputForm, out: &mut dyn Write) -> any
         "every unit and every charge adds up"
     } else {
         "something does not add up"
+    };
+    writeln!(out, "{verdict}").context("the results cannot be written")
+}
+
+/// Shows what a restore came to.
+pub(super) fn restored(status: &RestoreStatus, form: OutputForm, out: &mut dyn Write) -> anyhow::Result<()> {
+    if form == OutputForm::Json {
+        return json(status, out);
+    }
+    writeln!(
+        out,
+        "payments since {} compared: {} seen, {} steps taken, {} without an order, {} left; keys are drawn from {}",
+        status.since, status.seen, status.applied, status.unknown, status.left, status.key_space
+    )?;
+    self::audit(&status.audit, form, out)?;
+    let verdict = if status.done {
+        "restored: orders are taken again as soon as gateways and workers run"
+    } else {
+        "NOT restored: orders and payments stay stopped; mend what is left, then run this again"
     };
     writeln!(out, "{verdict}").context("the results cannot be written")
 }

@@ -13,7 +13,7 @@ use checkout_worker::ledger::{
 };
 use domain::pool::Level;
 use domain::queue::{Advance, Claim, Claimant, Command, EndReason, JoinRefusal, Joined, Moment, Stale, View};
-use domain::saga::PaymentMethod;
+use domain::saga::{KeySpace, PaymentMethod};
 use domain::{AdmissionId, Control, DropId, DropRules, OrderId, Rank, Sku, Span, StockHint, Timestamp};
 use prometheus::HistogramVec;
 use tokio::time::Instant;
@@ -127,6 +127,8 @@ impl Ledger for TimedLedger {
         stock<'a>(drop: DropId) -> Vec<(Sku, Level)>;
         gauges<'a>() -> Gauges;
         audit<'a>() -> AuditSums;
+        key_space<'a>() -> KeySpace;
+        next_key_space<'a>(entry: AuditEntry) -> KeySpace;
         switches<'a>() -> Vec<String>;
         set_switch<'a>(name: String, on: bool, entry: AuditEntry) -> ();
         changes<'a>() -> Vec<Change>;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::cli::{answer, command, write_config};
-use crate::client::until;
+use crate::client::{DROP, until};
 use crate::house::{House, SKU};
 use crate::program::stderr;
 
@@ -43,11 +43,14 @@ async fn a_stopped_checkout_takes_no_new_orders_calls_nobody_and_finishes_what_i
         .await
         .expect(202);
     early.until_order(&begun, "paid").await;
-    let waiting = house.browser();
-    waiting.join().await;
-    until("the checkout paces the outflow", async || {
+    // Within a second the queue learns of it: from then on whoever comes has to wait.
+    let waiting = until("nobody is called", async || {
+        let newcomer = house.browser();
+        (newcomer.join().await["state"] == "waiting").then_some(())?;
+        let place = newcomer.get(&format!("{DROP}/ticket")).await.json();
         let drop = house.operator().get("/admin/v1/drops/aurora").await.json();
-        (drop["outflow_bound"] == "backlog").then_some(())
+        let held = place["state"] == "waiting" && drop["outflow_bound"] == "backlog";
+        held.then_some(newcomer)
     })
     .await;
     answer(&house, &["checkout", "resume", "aurora"]).await;

@@ -190,7 +190,8 @@ pub(super) async fn attempts(c: &mut PgConnection, writes: &Writes) -> Result<()
     let written = sqlx::query(
         "INSERT INTO attempt (order_id, op, n, idempotency_key, params, first_sent_at) \
          SELECT * FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::text[], $5::bytea[], $6::bigint[]) \
-         ON CONFLICT (order_id, op, n) DO UPDATE SET n = excluded.n WHERE attempt.params = excluded.params",
+         ON CONFLICT (order_id, op, n) DO UPDATE SET idempotency_key = excluded.idempotency_key \
+         WHERE attempt.params = excluded.params",
     )
     .bind(
         attempts

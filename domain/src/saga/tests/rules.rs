@@ -33,14 +33,21 @@ fn after(order: Order, event: Event) -> Order {
 
 #[test]
 fn a_key_is_derived_from_the_row_and_fits_the_providers_limit() {
-    let key = specimen(StateName::Accepted).key(Operation::Authorise, 1);
+    let key = specimen(StateName::Accepted).key(KeySpace::FIRST, Operation::Authorise, 1);
     assert_eq!(
         key.as_str(),
         "dl1.aurora.00000000000000000000000000000007.authorise.1"
     );
     let long = DropId::new(&"x".repeat(48)).unwrap();
-    let key = IdempotencyKey::derive(&long, OrderId(u128::MAX), Operation::CancelStray, u32::MAX);
-    assert!(key.as_str().len() <= 113);
+    let last = KeySpace(u32::MAX);
+    let key = IdempotencyKey::derive(last, &long, OrderId(u128::MAX), Operation::CancelStray, u32::MAX);
+    assert!(key.as_str().len() <= 122);
+    assert_eq!(last.next(), last);
+    let again = specimen(StateName::Accepted).key(KeySpace::FIRST.next(), Operation::Authorise, 1);
+    assert_eq!(
+        again.as_str(),
+        "dl2.aurora.00000000000000000000000000000007.authorise.1"
+    );
 }
 
 #[test]

@@ -372,7 +372,9 @@ impl World {
     fn send(&mut self, at: usize, step: &Step) {
         let Some(call) = step.call() else { return };
         let mut key = match call.attempt() {
-            Some((operation, attempt)) => String::from(step.order.key(operation, attempt.n).as_str()),
+            Some((operation, attempt)) => {
+                String::from(step.order.key(KeySpace::FIRST, operation, attempt.n).as_str())
+            }
             None => String::new(),
         };
         if self.mutant == Mutant::NewKeyOnRetry {
