@@ -46,7 +46,7 @@ pub const LEASE: Span = Span::from_secs(25);
 pub const ACTION_TIME: Span = Span::from_mins(10);
 
 /// One purchase, as far as the saga is concerned. The ledger keeps the items and who asked.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Order {
     /// Its name.
     pub id: OrderId,
@@ -69,7 +69,7 @@ pub struct Order {
 }
 
 /// When an order is to be looked at again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Pace {
     /// Tries in a row that brought no answer.
     pub tries: u32,
@@ -80,7 +80,7 @@ pub struct Pace {
 }
 
 /// Why an order waits, and for whom.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Flag {
     /// Parked: the reconciler asks the provider about it, an operator may retry it.
     Parked(Parked),
@@ -89,7 +89,7 @@ pub enum Flag {
 }
 
 /// Why an order is parked.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Parked {
     /// Three tries in a row brought no answer.
     NoAnswer,
@@ -140,7 +140,7 @@ pub enum StockMove {
 }
 
 /// What a step does. To be applied in one transaction, then performed.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Step {
     /// The state that was left; with `order.version - 1` the compare-and-set's expectation.
     pub from: StateName,

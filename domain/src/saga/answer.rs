@@ -5,7 +5,7 @@ use crate::Span;
 use super::payment::{Payment, Reason};
 
 /// What came of one call to the provider.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Answer {
     /// The payment as it stands now.
     Payment(Payment),

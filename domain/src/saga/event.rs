@@ -10,7 +10,7 @@ use super::payment::{Payment, PaymentId, PaymentMethod};
 use super::state::{By, Restock};
 
 /// What can happen to an order.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Event {
     /// The shopper gives a payment method.
     Accept(PaymentMethod),
@@ -56,7 +56,7 @@ pub enum EventName {
 }
 
 /// A call to the provider.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Call {
     /// Create and confirm a payment over `amount`, to be captured later.
     Authorise {
@@ -133,7 +133,7 @@ pub enum Asked {
 }
 
 /// What follows from a step.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Effect {
     /// Call the provider after the commit, and feed the answer back as [`Event::Answered`].
     Call(Call),

@@ -78,7 +78,7 @@ pub enum PaymentStatus {
 }
 
 /// One payment object, as last answered.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Payment {
     /// Its name.
     pub id: PaymentId,

@@ -9,7 +9,7 @@ use super::attempt::Attempt;
 use super::payment::{ClientSecret, PaymentId, PaymentMethod, Reason};
 
 /// Where an order stands.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum State {
     /// Units are held until a deadline; nothing is paid for.
     Reserved(Reserved),
@@ -36,21 +36,21 @@ pub enum State {
 }
 
 /// Data of [`State::Reserved`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Reserved {
     /// When the units go back unless the order was accepted.
     pub until: Timestamp,
 }
 
 /// Data of [`State::Accepted`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Accepted {
     /// What the shopper pays with.
     pub method: PaymentMethod,
 }
 
 /// Data of [`State::Authorising`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Authorising {
     /// What the shopper pays with.
     pub method: PaymentMethod,
@@ -61,7 +61,7 @@ pub struct Authorising {
 }
 
 /// Data of [`State::ActionRequired`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ActionRequired {
     /// What the shopper pays with.
     pub method: PaymentMethod,
@@ -76,7 +76,7 @@ pub struct ActionRequired {
 }
 
 /// Data of [`State::Cancelling`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Cancelling {
     /// What the shopper would have paid with.
     pub method: PaymentMethod,
@@ -91,7 +91,7 @@ pub struct Cancelling {
 }
 
 /// Data of [`State::Committed`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Committed {
     /// The authorised payment.
     pub payment: PaymentId,
@@ -100,7 +100,7 @@ pub struct Committed {
 }
 
 /// Data of [`State::Paid`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Paid {
     /// The captured payment.
     pub payment: PaymentId,
@@ -109,7 +109,7 @@ pub struct Paid {
 }
 
 /// A refund under way.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Refunding {
     /// The try at it.
     pub attempt: Attempt,
@@ -127,28 +127,28 @@ pub enum Restock {
 }
 
 /// Data of [`State::Declined`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Declined {
     /// The provider's word for why.
     pub reason: Reason,
 }
 
 /// Data of [`State::Released`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Released {
     /// Who gave the order up.
     pub by: By,
 }
 
 /// Data of [`State::Unwound`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Unwound {
     /// The payment whose authorisation was lost.
     pub payment: PaymentId,
 }
 
 /// Data of [`State::Refunded`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Refunded {
     /// The refunded payment.
     pub payment: PaymentId,

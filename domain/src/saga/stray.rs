@@ -15,7 +15,7 @@ use super::state::State;
 use crate::Money;
 
 /// A payment that is being got rid of, and the try at it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Stray {
     /// Which payment.
     pub payment: PaymentId,
