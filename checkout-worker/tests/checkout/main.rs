@@ -24,6 +24,7 @@ mod sandboxed;
 mod signatures;
 mod strays;
 mod support;
+mod telling;
 mod turns;
 mod webhooks;
 mod witness;

@@ -80,6 +80,7 @@ impl Base {
             provider: payment.provider,
             broker: Arc::clone(&backend.broker),
             turns: Arc::clone(&backend.turns),
+            merchant: None,
             clock: Arc::clone(&ground.clock),
             entropy: Arc::clone(&ground.entropy),
             observer: Arc::new(told),
