@@ -41,6 +41,7 @@ pub fn run(
         | Command::Rate(_)
         | Command::Orders(_)
         | Command::Parked(_)
+        | Command::Webhooks(_)
         | Command::Audit
         | Command::Reconcile => return None,
     })

@@ -1,12 +1,13 @@
 //! Turns a checked table without mistakes into the effective configuration.
 
+use domain::saga::Notice;
 use domain::{AfterOrder, Currency, DropId, Limits, Money, Renewal, Shuffle, Sku};
 use http::{StatusCode, Uri};
 
 use super::drop::{CheckoutConfig, DropConfig, ItemConfig, QUEUEING_METHODS};
 use super::effective::{
     AdminConfig, BackendConfig, BackendMode, Config, LogConfig, LogFormat, LogLevel, PaymentConfig,
-    PaymentProvider, RateLimitConfig, ServerConfig, TlsConfig, UpstreamConfig,
+    PaymentProvider, RateLimitConfig, ServerConfig, TlsConfig, UpstreamConfig, WebhooksConfig,
 };
 use super::fields::Fields;
 use super::secret::SecretSource;
@@ -21,6 +22,7 @@ pub(crate) fn build(root: &Fields) -> Config {
         backend: backend(section("backend")),
         rate_limit: rate_limit(section("rate_limit")),
         payment: payment(section("payment")),
+        webhooks: webhooks(section("webhooks")),
         log: log(section("log")),
         drops: root.tables("drop").iter().map(drop).collect(),
     }
@@ -128,6 +130,17 @@ fn payment(fields: &Fields) -> PaymentConfig {
         webhook_secret: secret(fields, "webhook_secret"),
         max_requests_per_second: fields.need("max_requests_per_second"),
         request_timeout: fields.need("request_timeout"),
+    }
+}
+
+fn webhooks(fields: &Fields) -> WebhooksConfig {
+    let events: Vec<String> = fields.need("events");
+    let notice =
+        |name: &String| Notice::named(name).expect("the events of the schema are those of the domain");
+    WebhooksConfig {
+        url: fields.get::<Uri>("url"),
+        secret: secret(fields, "secret"),
+        events: events.iter().map(notice).collect(),
     }
 }
 

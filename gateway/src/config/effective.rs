@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use domain::Span;
+use domain::saga::Notice;
 use http::Uri;
 use ipnet::IpNet;
 
@@ -27,6 +28,8 @@ pub struct Config {
     pub rate_limit: RateLimitConfig,
     /// The payment provider.
     pub payment: PaymentConfig,
+    /// The merchant's own system, which is told what became of orders.
+    pub webhooks: WebhooksConfig,
     /// How the program speaks of itself.
     pub log: LogConfig,
     /// The drops, in the order of the file. Ids are unique; no path belongs to two of them.
@@ -164,6 +167,17 @@ pub enum PaymentProvider {
     Sandbox,
     /// Stripe.
     Stripe,
+}
+
+/// `[webhooks]`: the merchant's own system, which is told what became of orders.
+#[derive(Clone, PartialEq, Debug)]
+pub struct WebhooksConfig {
+    /// Where it is; without one nobody is told. `https`, or `http` on this machine.
+    pub url: Option<Uri>,
+    /// What events are signed with.
+    pub secret: SecretSource,
+    /// The kinds of events it is told.
+    pub events: Vec<Notice>,
 }
 
 /// `[log]`: what goes to stderr.
