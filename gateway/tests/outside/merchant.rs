@@ -1,6 +1,8 @@
 //! What the merchant's own system hears of orders, over real sockets: signed, at least once, in order, and still owed after
 //! it was away or we were.
 
+mod email;
+
 use std::collections::HashSet;
 use std::fs;
 use std::net::SocketAddr;
