@@ -9,7 +9,7 @@ APT_PACKAGES := nginx-light haproxy chromium curl
 ENGINES := redis-server rabbitmq-server postgresql
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup setup-cc setup-engines setup-browser demo demo-distributed test test-browser chaos bench lint
+.PHONY: help setup setup-cc setup-engines setup-judge setup-browser demo demo-distributed test test-browser chaos bench lint
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,7 +27,16 @@ setup-engines:
 	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends \
 	    $(ENGINES) >/dev/null; fi
 
-setup: setup-cc setup-engines  ## install what tests and benches need beside Rust
+# The official Standard Webhooks library, in a Python of its own under $(TARGET).
+setup-judge:
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { $(SUDO) apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends python3-venv >/dev/null; }
+	@home="$(TARGET)/standard-webhooks"; wanted=gateway/tests/outside/standard-webhooks.txt; \
+	cmp -s $$wanted "$$home/installed.txt" || { python3 -m venv --clear "$$home" && \
+	  "$$home/bin/pip" install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $$wanted && \
+	  cp $$wanted "$$home/installed.txt"; }
+
+setup: setup-cc setup-engines setup-judge  ## install what tests and benches need beside Rust
 	@missing=""; for tool in nginx haproxy chromium curl; do \
 	  PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	if [ -n "$$missing" ]; then echo "installing:$$missing"; \

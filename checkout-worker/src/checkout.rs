@@ -12,6 +12,7 @@ pub use admin::{Figures, MendError, StockChangeError};
 pub use events::{WebhookDone, WebhookFailure};
 pub use place::{AcceptError, CancelError, Placed, Purchase, ReserveError};
 pub use restore::{RestoreError, Restored};
+pub(crate) use view::reason;
 pub use view::{OrderView, PublicState};
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use crate::driver::{Drain, DriveError, Driver, Fed, Keys, Valve};
 use crate::hub::{Hub, HubFull, OrderWatch};
 use crate::jobs::{Jobs, Timing};
 use crate::ledger::{DropPlan, ItemPlan, Ledger, LedgerError, Opened};
+use crate::merchant::Merchant;
 use crate::observe::Observer;
 use crate::provider::Provider;
 use crate::switch::Switches;
@@ -45,6 +47,8 @@ pub struct Ports {
     pub broker: Arc<dyn Broker>,
     /// Whose turn it is at the drain rate, over all who share it.
     pub turns: Arc<dyn Turns>,
+    /// Who is told what became of orders, if anybody: by processes that take orders to payment.
+    pub merchant: Option<Arc<dyn Merchant>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// For ids and jitter.
@@ -199,6 +203,7 @@ impl Checkout {
             provider,
             broker,
             turns,
+            merchant,
             clock,
             entropy,
             observer,
@@ -224,6 +229,7 @@ impl Checkout {
         let jobs = Arc::new(Jobs::new(
             Arc::clone(&driver),
             broker,
+            merchant,
             config.timing,
             config.concurrency,
             config.part,

@@ -6,6 +6,7 @@ mod news;
 mod reconcile;
 mod recover;
 mod relay;
+mod tell;
 mod work;
 
 pub use reconcile::{CLOCK_MARGIN, Reconciled};
@@ -25,6 +26,7 @@ use crate::broker::embedded::EmbeddedBroker;
 use crate::checkout::Part;
 use crate::driver::{DriveError, Driver};
 use crate::ledger::LedgerError;
+use crate::merchant::Merchant;
 
 /// How often each job runs. The defaults are those of the protocol, except that due orders are looked for every second:
 /// the query is one index look-up, and a one-second backoff should not last five.
@@ -55,6 +57,10 @@ pub struct Timing {
     pub switches: Duration,
     /// Watched orders, which another process may have changed.
     pub news: Duration,
+    /// Events for the merchant's system: the poll that finds those written by other processes, and those to be told again.
+    pub tell: Duration,
+    /// Notices too old to be told → let go.
+    pub forget: Duration,
 }
 
 impl Default for Timing {
@@ -72,6 +78,8 @@ impl Default for Timing {
             audit: Duration::from_mins(1),
             switches: Duration::from_secs(1),
             news: Duration::from_millis(250),
+            tell: Duration::from_secs(1),
+            forget: Duration::from_mins(1),
         }
     }
 }
@@ -95,11 +103,13 @@ pub enum Job {
     Switches,
     /// What became of watched orders, at whatever process.
     News,
+    /// Notices too old to be told → let go.
+    Forget,
 }
 
 impl Job {
     /// Every job there is.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Redrive,
         Self::Sweep,
         Self::Cancel,
@@ -108,6 +118,7 @@ impl Job {
         Self::Audit,
         Self::Switches,
         Self::News,
+        Self::Forget,
     ];
 }
 
@@ -136,6 +147,7 @@ const DETOUR_ROOM: usize = 64;
 pub struct Jobs {
     driver: Arc<Driver>,
     broker: Arc<dyn Broker>,
+    merchant: Option<Arc<dyn Merchant>>,
     /// While the broker takes no messages, they go from the outbox straight to this process's own workers. Several
     /// processes that do so meet in the ledger: the order's lease lets one of them through.
     detour: Arc<EmbeddedBroker>,
@@ -145,6 +157,9 @@ pub struct Jobs {
     part: Part,
     /// Tells the relay that there may be something to carry.
     news: Notify,
+    /// The same for whoever tells the merchant.
+    untold: Notify,
+    away: tell::Away,
     /// Until when the provider's payments were compared.
     compared_until: Mutex<Option<Timestamp>>,
     /// Payments to be looked at again.
@@ -158,6 +173,7 @@ impl Jobs {
     pub(crate) fn new(
         driver: Arc<Driver>,
         broker: Arc<dyn Broker>,
+        merchant: Option<Arc<dyn Merchant>>,
         timing: Timing,
         concurrency: usize,
         part: Part,
@@ -166,20 +182,24 @@ impl Jobs {
         Self {
             driver,
             broker,
+            merchant,
             detour: Arc::new(EmbeddedBroker::new(DETOUR_ROOM)),
             timing,
             hands,
             part,
             news: Notify::new(),
+            untold: Notify::new(),
+            away: tell::Away::default(),
             compared_until: Mutex::new(None),
             unsettled: disown::Unsettled::default(),
             known: news::Known::default(),
         }
     }
 
-    /// Tells the relay that the outbox may have something to carry.
+    /// Tells the relay that the outbox may have something to carry, and something to tell.
     pub fn wake(&self) {
         self.news.notify_one();
+        self.untold.notify_one();
     }
 
     /// Runs its part until `stop`, then waits for what is under way.
@@ -192,6 +212,10 @@ impl Jobs {
         let until = stop.clone();
         running.spawn(async move { this.relay(until).await });
         if self.part.pays() {
+            if let Some(merchant) = self.merchant.clone() {
+                let (this, until) = (Arc::clone(self), stop.clone());
+                running.spawn(async move { this.tell(merchant, until).await });
+            }
             let this = Arc::clone(self);
             running.spawn(async move { this.work(stop).await });
         }
@@ -213,6 +237,7 @@ impl Jobs {
             Job::Audit => drop(self.audit().await?),
             Job::Switches => self.follow_switches().await?,
             Job::News => drop(self.look_for_news().await?),
+            Job::Forget => drop(self.forget().await?),
         }
         Ok(())
     }
@@ -271,6 +296,7 @@ impl Timing {
             Job::Audit => self.audit,
             Job::Switches => self.switches,
             Job::News => self.news,
+            Job::Forget => self.forget,
         }
     }
 }

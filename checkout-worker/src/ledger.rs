@@ -6,6 +6,7 @@
 //! Everything else must be exact.
 
 mod books;
+mod telling;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,6 +19,7 @@ use domain::saga::{
 use domain::{AdmissionId, DropId, Money, OrderId, ShopperKey, Sku, Span, Timestamp};
 
 pub use books::{AuditEntry, AuditSums, Change, Gauges, StockSums};
+pub use telling::{DueNotice, LEASE, Next, REPLAY_STEP, Replay, Replayed, Telling, Told, Untold};
 
 /// What an object-safe asynchronous method returns.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -382,6 +384,18 @@ pub trait Ledger: Send + Sync {
     /// Notes that the broker no longer holds a message of this order, which was not worked on: [`Ledger::redrive`] writes
     /// another as soon as it may.
     fn postponed(&self, order: OrderId) -> LedgerReply<'_, ()>;
+    /// Up to `limit` notices whose turn it is to be told to the merchant's system, the longest due first, leased to the
+    /// caller for [`LEASE`]. A notice waits while an earlier one of its order is neither taken nor given up; one that was
+    /// never tried and is older than `horizon` has no turn.
+    fn notices_due(&self, limit: u32, horizon: Span) -> LedgerReply<'_, Vec<DueNotice>>;
+    /// Notes how tries ended. Where one ends a notice, the order's next one is due from now on.
+    fn notices_told(&self, told: Vec<Told>) -> LedgerReply<'_, ()>;
+    /// Lets up to `limit` notices go that were never tried and are older than `horizon`; says how many.
+    fn forget_notices(&self, horizon: Span, limit: u32) -> LedgerReply<'_, u32>;
+    /// Notices that were not taken: pending ones as they come due, given-up ones as they were written.
+    fn untold(&self, telling: Telling, limit: u32) -> LedgerReply<'_, Vec<Untold>>;
+    /// Makes the next [`REPLAY_STEP`] notices after the message `after` due at once, as if they had never been tried.
+    fn replay_notices(&self, what: Replay, after: i64) -> LedgerReply<'_, Replayed>;
     /// Whether a provider event was recorded before.
     fn event_known(&self, event: String) -> LedgerReply<'_, bool>;
     /// Records a provider event; says whether it is the first time.

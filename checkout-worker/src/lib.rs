@@ -8,6 +8,7 @@ pub mod driver;
 pub mod hub;
 pub mod jobs;
 pub mod ledger;
+pub mod merchant;
 pub mod observe;
 pub mod pace;
 pub mod postgres;

@@ -36,6 +36,11 @@ pub trait Observer: Send + Sync {
         let _ = notice;
     }
 
+    /// The merchant's system was told, or not any more; `outcome` is one of a small fixed set of words.
+    fn merchant_told(&self, outcome: &'static str) {
+        let _ = outcome;
+    }
+
     /// A webhook was handled; `outcome` is one of a small fixed set of words.
     fn webhook(&self, outcome: &'static str) {
         let _ = outcome;

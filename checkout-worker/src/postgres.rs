@@ -16,6 +16,7 @@ mod outbox;
 mod schema;
 mod sheet;
 mod stock;
+mod telling;
 mod trouble;
 mod turns;
 mod write;
@@ -30,8 +31,9 @@ use sqlx::migrate::MigrateError;
 use sqlx::{PgConnection, PgPool};
 
 use crate::ledger::{
-    Acceptance, Applied, AuditEntry, AuditSums, Change, Channel, DropPlan, Gauges, Ledger, LedgerReply,
-    NewOrder, Opened, OrderFilter, OrderRecord, Pending, Reservation, StockChange, StockChanged, Transition,
+    Acceptance, Applied, AuditEntry, AuditSums, Change, Channel, DropPlan, DueNotice, Gauges, Ledger,
+    LedgerReply, NewOrder, Opened, OrderFilter, OrderRecord, Pending, Replay, Replayed, Reservation,
+    StockChange, StockChanged, Telling, Told, Transition, Untold,
 };
 
 use batch::{Answer, Command};
@@ -303,6 +305,37 @@ impl Ledger for PostgresLedger {
     fn postponed(&self, order: OrderId) -> LedgerReply<'_, ()> {
         self.call(Kind::Write, "postponing an order", move |c| {
             Box::pin(outbox::postponed(c, order))
+        })
+    }
+
+    fn notices_due(&self, limit: u32, horizon: Span) -> LedgerReply<'_, Vec<DueNotice>> {
+        // A lease that may or may not have been taken changes nothing: it ends by itself.
+        self.call(Kind::Read, "taking notices to tell", move |c| {
+            Box::pin(telling::due(c, limit, horizon))
+        })
+    }
+
+    fn notices_told(&self, told: Vec<Told>) -> LedgerReply<'_, ()> {
+        self.call(Kind::Write, "noting what was told", |c| {
+            Box::pin(async move { telling::told(c, &told).await })
+        })
+    }
+
+    fn forget_notices(&self, horizon: Span, limit: u32) -> LedgerReply<'_, u32> {
+        self.call(Kind::Write, "letting old notices go", move |c| {
+            Box::pin(telling::forget(c, horizon, limit))
+        })
+    }
+
+    fn untold(&self, telling: Telling, limit: u32) -> LedgerReply<'_, Vec<Untold>> {
+        self.call(Kind::Read, "listing notices", move |c| {
+            Box::pin(telling::untold(c, telling, limit))
+        })
+    }
+
+    fn replay_notices(&self, what: Replay, after: i64) -> LedgerReply<'_, Replayed> {
+        self.call(Kind::Write, "replaying notices", move |c| {
+            Box::pin(telling::replay(c, what, after))
         })
     }
 

@@ -3,6 +3,7 @@
 
 mod books;
 mod order;
+mod telling;
 
 use domain::saga::{
     Accepted, ActionRequired, Attempt, Authorising, By, Cancelling, ClientSecret, Committed, Declined, Flag,
@@ -12,8 +13,9 @@ use domain::saga::{
 use domain::{OrderId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use books::{ENTRIES, ORDERS, STOCK, StockBooks, stock_sums};
+pub(crate) use books::{ENTRIES, ORDERS, STOCK, StockBooks, UNTOLD, stock_sums};
 pub(crate) use order::{ItemRow, Moved, NoticeRow, OrderRow, channel_name, moved_money};
+pub(crate) use telling::{TellingRow, UntoldRow, hook_word, telling_word};
 
 /// Orders that came to nothing, as a list in SQL: they hold no admission and count towards no limit.
 pub(crate) const DEAD: &str = "('declined', 'released', 'unwound')";

@@ -9,6 +9,7 @@ mod orders;
 mod outbox;
 mod reserve;
 mod stock;
+mod telling;
 mod thread;
 
 use std::path::{Path, PathBuf};
@@ -21,9 +22,9 @@ use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
 
 use crate::ledger::{
-    Acceptance, Applied, AuditEntry, AuditSums, Change, Channel, DropPlan, Gauges, Ledger, LedgerError,
-    LedgerReply, NewOrder, Opened, OrderFilter, OrderRecord, Pending, Reservation, StockChange, StockChanged,
-    Transition,
+    Acceptance, Applied, AuditEntry, AuditSums, Change, Channel, DropPlan, DueNotice, Gauges, Ledger,
+    LedgerError, LedgerReply, NewOrder, Opened, OrderFilter, OrderRecord, Pending, Replay, Replayed,
+    Reservation, StockChange, StockChanged, Telling, Told, Transition, Untold,
 };
 use crate::row::Corrupt;
 
@@ -36,6 +37,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("../migrations/0001_ledger.sql")),
     M::up(include_str!("../migrations/0002_published.sql")),
     M::up(include_str!("../migrations/0003_changed.sql")),
+    M::up(include_str!("../migrations/0004_telling.sql")),
     M::up(include_str!("../migrations/0005_key_space.sql")),
 ];
 
@@ -138,9 +140,12 @@ impl SqliteLedger {
                 file: file.clone(),
                 cause: Box::new(cause),
             })?;
-        writer
-            .execute("UPDATE orders SET leased_until = 0 WHERE leased_until > 0", [])
-            .map_err(failed)?;
+        for leases in [
+            "UPDATE orders SET leased_until = 0 WHERE leased_until > 0",
+            "UPDATE outbox SET hook_leased_until = 0 WHERE notice IS NOT NULL AND hook = 'open' AND hook_leased_until > 0",
+        ] {
+            writer.execute(leases, []).map_err(failed)?;
+        }
         let mut readers = Vec::new();
         for _ in 0..thread::READERS {
             let reader = connect(&file)?;
@@ -272,6 +277,35 @@ impl Ledger for SqliteLedger {
     fn postponed(&self, order: OrderId) -> LedgerReply<'_, ()> {
         self.threads.write("postponing an order", move |store| {
             outbox::postponed(store, order)
+        })
+    }
+
+    fn notices_due(&self, limit: u32, horizon: Span) -> LedgerReply<'_, Vec<DueNotice>> {
+        self.threads.write("taking notices to tell", move |store| {
+            telling::due(store, limit, horizon)
+        })
+    }
+
+    fn notices_told(&self, told: Vec<Told>) -> LedgerReply<'_, ()> {
+        self.threads
+            .write("noting what was told", move |store| telling::told(store, &told))
+    }
+
+    fn forget_notices(&self, horizon: Span, limit: u32) -> LedgerReply<'_, u32> {
+        self.threads.write("letting old notices go", move |store| {
+            telling::forget(store, horizon, limit)
+        })
+    }
+
+    fn untold(&self, telling: Telling, limit: u32) -> LedgerReply<'_, Vec<Untold>> {
+        self.threads.read(Lane::Slow, "listing notices", move |store| {
+            telling::untold(store, telling, limit)
+        })
+    }
+
+    fn replay_notices(&self, what: Replay, after: i64) -> LedgerReply<'_, Replayed> {
+        self.threads.write("replaying notices", move |store| {
+            telling::replay(store, what, after)
         })
     }
 

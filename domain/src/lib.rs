@@ -20,6 +20,7 @@ pub mod pace;
 pub mod phase;
 pub mod pool;
 pub mod queue;
+pub mod redelivery;
 pub mod returning;
 pub mod rules;
 pub mod saga;

@@ -6,6 +6,7 @@ pub mod client;
 mod gauges;
 mod routes;
 mod waits;
+mod webhooks;
 pub mod wire;
 
 use std::collections::BTreeMap;
@@ -61,6 +62,8 @@ pub struct Admin {
     pub stopping: CancellationToken,
     /// How the adapters show whether they can do their work.
     pub signs: Vec<Sign>,
+    /// Whether the merchant's system is told what becomes of orders, by this process or another.
+    pub has_webhooks: bool,
 }
 
 /// What only a gateway has: the queue, and the room in which shoppers wait.
@@ -105,6 +108,8 @@ impl AdminService {
             .route("/checkout/{verb}", post(routes::checkout))
             .route("/drops/{drop}/payments/{verb}", post(routes::payments_of_drop))
             .route("/drops/{drop}/checkout/{verb}", post(routes::checkout_of_drop))
+            .route("/webhooks", get(webhooks::list))
+            .route("/webhooks/replay", post(webhooks::replay))
             .route("/audit", get(routes::audit))
             .route("/reconcile", post(routes::reconcile))
             .layer(middleware::from_fn_with_state(Arc::clone(&admin), authorised));

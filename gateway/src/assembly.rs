@@ -7,6 +7,7 @@ mod base;
 mod data_dir;
 mod edge;
 mod errands;
+mod merchant;
 mod payment;
 mod terms;
 mod worker;

@@ -36,7 +36,7 @@ mod value;
 pub use drop::{CheckoutConfig, DropConfig, ItemConfig, QUEUEING_METHODS};
 pub use effective::{
     AdminConfig, BackendConfig, BackendMode, Config, LogConfig, LogFormat, LogLevel, PaymentConfig,
-    PaymentProvider, RateLimitConfig, ServerConfig, StopsConfig, TlsConfig, UpstreamConfig,
+    PaymentProvider, RateLimitConfig, ServerConfig, StopsConfig, TlsConfig, UpstreamConfig, WebhooksConfig,
 };
 pub use example::example;
 pub use json_schema::json_schema;

@@ -7,7 +7,9 @@ use domain::{DropId, OrderId, Sku};
 use crate::audit::AuditReport;
 use crate::driver::{DriveError, Fed, Shut};
 use crate::jobs::{JobError, Reconciled};
-use crate::ledger::{AuditEntry, Change, Gauges, LedgerError, OrderFilter, StockChange, StockChanged};
+use crate::ledger::{
+    AuditEntry, Change, Gauges, LedgerError, OrderFilter, Replay, StockChange, StockChanged, Telling, Untold,
+};
 use crate::switch::{Stops, Switch};
 
 use super::{Checkout, OrderView};
@@ -199,6 +201,26 @@ impl Checkout {
     /// Writes a line in the operators' log about something done outside of the checkout.
     pub async fn note(&self, action: &'static str, subject: &str, by: &str) -> Result<(), LedgerError> {
         self.driver().ledger.note(entry(action, subject, by)).await
+    }
+
+    /// Lists notices that the merchant's system has not taken.
+    pub async fn untold(&self, telling: Telling, limit: u32) -> Result<Vec<Untold>, LedgerError> {
+        self.driver().ledger.untold(telling, limit).await
+    }
+
+    /// Has the merchant's system told once more; says of how many notices. Each step is kept: where a later one fails,
+    /// asking again tells the first ones twice, which changes nothing.
+    pub async fn replay(&self, what: Replay, subject: &str, by: &str) -> Result<u64, LedgerError> {
+        let ledger = &self.driver().ledger;
+        ledger.note(entry("webhooks.replay", subject, by)).await?;
+        let (mut count, mut after) = (0, Some(0));
+        while let Some(message) = after {
+            let step = ledger.replay_notices(what, message).await?;
+            count += u64::from(step.count);
+            after = step.more_after;
+        }
+        self.jobs().wake();
+        Ok(count)
     }
 
     /// Counts every unit and every charge from both sides.

@@ -169,7 +169,8 @@ fn action(state: &State) -> Option<ClientSecret> {
     }
 }
 
-fn reason(state: &State) -> Option<String> {
+/// Why an order came to nothing, or what it waits for.
+pub(crate) fn reason(state: &State) -> Option<String> {
     let word = match state {
         State::Declined(data) => data.reason.as_str(),
         State::Released(data) => match data.by {

@@ -15,6 +15,12 @@ pub struct Gauges {
     pub outbox_pending: u64,
     /// When the oldest of them was written.
     pub outbox_oldest: Option<Timestamp>,
+    /// Notices that the merchant's system has neither taken nor been given up on.
+    pub untold: u64,
+    /// When the oldest of them was written.
+    pub untold_oldest: Option<Timestamp>,
+    /// Notices given up on, that nobody has replayed.
+    pub given_up: u64,
 }
 
 /// The ledger's books, each kept in two ways that must agree.

@@ -5,7 +5,7 @@ use domain::saga::StateName;
 use sqlx::{Connection as _, PgConnection, Row as _};
 
 use crate::ledger::{AuditSums, Gauges};
-use crate::row::{ENTRIES, ORDERS, STOCK, StockBooks, stock_sums, timestamp};
+use crate::row::{ENTRIES, ORDERS, STOCK, StockBooks, UNTOLD, stock_sums, timestamp};
 
 use super::trouble::Trouble;
 
@@ -30,10 +30,14 @@ pub(super) async fn gauges(c: &mut PgConnection) -> Result<Gauges, Trouble> {
         gauges.flagged.push((row.try_get(0)?, count.unsigned_abs()));
     }
     let row = sqlx::query("SELECT count(*), min(at) FROM outbox WHERE delivered_at IS NULL")
-        .fetch_one(c)
+        .fetch_one(&mut *c)
         .await?;
     gauges.outbox_pending = row.try_get::<i64, _>(0)?.unsigned_abs();
     gauges.outbox_oldest = row.try_get::<Option<i64>, _>(1)?.map(timestamp);
+    let row = sqlx::query(UNTOLD).fetch_one(c).await?;
+    gauges.untold = row.try_get::<i64, _>(0)?.unsigned_abs();
+    gauges.untold_oldest = row.try_get::<Option<i64>, _>(1)?.map(timestamp);
+    gauges.given_up = row.try_get::<i64, _>(2)?.unsigned_abs();
     Ok(gauges)
 }
 

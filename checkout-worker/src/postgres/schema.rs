@@ -14,7 +14,7 @@ pub(super) const SCHEMA: &str = "checkout";
 /// Where it is written which migrations ran.
 const TABLE: &str = "checkout.migration";
 /// Every migration, oldest first. One that was released is never edited: its checksum is on record.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (
         1,
         "ledger",
@@ -25,6 +25,11 @@ const MIGRATIONS: [(i64, &str, &str); 4] = [
         3,
         "changed",
         include_str!("../../migrations/postgres/0003_changed.sql"),
+    ),
+    (
+        4,
+        "telling",
+        include_str!("../../migrations/postgres/0004_telling.sql"),
     ),
     (
         5,

@@ -31,6 +31,11 @@ pub(crate) const ORDERS: &str = "SELECT o.drop_id, i.sku, \
         ELSE 0 END) AS bigint) \
     FROM orders o JOIN order_items i ON i.order_id = o.id GROUP BY o.drop_id, i.sku";
 
+/// Notices that are to be told, when the oldest of them was written, and how many were given up on.
+pub(crate) const UNTOLD: &str = "SELECT count(*), min(at), \
+    (SELECT count(*) FROM outbox WHERE notice IS NOT NULL AND hook = 'given_up') \
+    FROM outbox WHERE notice IS NOT NULL AND hook = 'open'";
+
 /// The books as the auditor reads them. A row under a name that cannot be ours is nobody's stock.
 pub(crate) fn stock_sums(books: StockBooks) -> Vec<StockSums> {
     let units = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);

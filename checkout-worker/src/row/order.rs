@@ -135,7 +135,7 @@ impl NoticeRow {
             what,
         };
         Ok(Message::Notice(OrderNotice {
-            notice: notice_named(&word).ok_or_else(|| corrupt(format!("its notice is {word:?}")))?,
+            notice: Notice::named(&word).ok_or_else(|| corrupt(format!("its notice is {word:?}")))?,
             order: self.order,
             drop: DropId::new(&self.drop).map_err(|e| corrupt(e.to_string()))?,
             shopper: ShopperKey(self.shopper),
@@ -175,10 +175,4 @@ pub(crate) const fn channel_name(channel: Channel) -> &'static str {
         Channel::Workers => "workers",
         Channel::Notices => "notices",
     }
-}
-
-fn notice_named(word: &str) -> Option<Notice> {
-    [Notice::Paid, Notice::Declined, Notice::Released, Notice::Refunded]
-        .into_iter()
-        .find(|notice| notice.as_str() == word)
 }

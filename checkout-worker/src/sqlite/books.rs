@@ -5,7 +5,7 @@ use domain::saga::StateName;
 use rusqlite::{Row, params};
 
 use crate::ledger::{AuditSums, Gauges};
-use crate::row::{ENTRIES, ORDERS, STOCK, StockBooks, millis, stock_sums, timestamp};
+use crate::row::{ENTRIES, ORDERS, STOCK, StockBooks, UNTOLD, millis, stock_sums, timestamp};
 
 use super::StoreError;
 use super::thread::Store;
@@ -36,6 +36,11 @@ pub(super) fn gauges(store: &Store<'_>) -> Result<Gauges, StoreError> {
     let (pending, oldest) =
         statement.query_row([], |row| Ok((count(row, 0)?, row.get::<_, Option<i64>>(1)?)))?;
     (gauges.outbox_pending, gauges.outbox_oldest) = (pending, oldest.map(timestamp));
+    let mut statement = store.connection.prepare_cached(UNTOLD)?;
+    let (untold, oldest, given_up) = statement.query_row([], |row| {
+        Ok((count(row, 0)?, row.get::<_, Option<i64>>(1)?, count(row, 2)?))
+    })?;
+    (gauges.untold, gauges.untold_oldest, gauges.given_up) = (untold, oldest.map(timestamp), given_up);
     Ok(gauges)
 }
 

@@ -23,8 +23,8 @@ pub(super) fn post(
             Effect::Drive => drive(store, order.id, order.version)?,
             Effect::Notice(notice) => {
                 let mut statement = store.connection.prepare_cached(
-                    "INSERT INTO outbox (channel, order_id, notice, version, returned, at) \
-                     VALUES ('notices', ?1, ?2, ?3, ?4, ?5)",
+                    "INSERT INTO outbox (channel, order_id, notice, version, returned, at, hook, hook_due_at) \
+                     VALUES ('notices', ?1, ?2, ?3, ?4, ?5, 'open', ?5)",
                 )?;
                 let version = signed(order.version);
                 statement.execute(params![

@@ -3,6 +3,7 @@
 //! clause under way is printed.
 
 mod buying;
+mod telling;
 mod upkeep;
 
 use std::sync::Arc;
@@ -131,4 +132,12 @@ every_ledger_keeps!(
     upkeep::lists_filter_and_page,
     upkeep::changed_settings_are_kept_over_a_restart_each_on_its_own,
     upkeep::news_are_orders_above_the_version_that_is_known,
+    telling::a_notice_is_in_one_pair_of_hands_until_its_lease_ends,
+    telling::an_orders_later_notice_waits_for_the_earlier_one,
+    telling::one_orders_notices_do_not_hold_up_anothers,
+    telling::a_try_that_ends_late_counts_only_if_it_was_heard,
+    telling::what_is_given_up_is_shown_and_lets_the_next_one_go,
+    telling::old_news_that_was_never_tried_is_let_go_and_tried_news_is_not,
+    telling::a_replay_tells_again_what_it_names_from_the_first_try_on,
+    telling::what_is_owed_is_owed_after_a_restart,
 );

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use checkout_worker::ledger::{
-    Acceptance, Applied, AuditEntry, AuditSums, Change, Channel, DropPlan, Gauges, Ledger, LedgerReply,
-    NewOrder, Opened, OrderFilter, OrderRecord, Pending, Reply, Reservation, StockChange, StockChanged,
-    Transition,
+    Acceptance, Applied, AuditEntry, AuditSums, Change, Channel, DropPlan, DueNotice, Gauges, Ledger,
+    LedgerReply, NewOrder, Opened, OrderFilter, OrderRecord, Pending, Replay, Replayed, Reply, Reservation,
+    StockChange, StockChanged, Telling, Told, Transition, Untold,
 };
 use checkout_worker::provider::memory::MemoryProvider;
 use checkout_worker::provider::{Page, Provider, ProviderCall, Window};
@@ -93,6 +93,10 @@ impl Ledger for Mortal<Arc<SqliteLedger>> {
         published(messages: Vec<i64>) -> ();
         postponed(order: OrderId) -> ();
         record_event(event: String, kind: String) -> bool;
+        notices_due(limit: u32, horizon: Span) -> Vec<DueNotice>;
+        notices_told(told: Vec<Told>) -> ();
+        forget_notices(horizon: Span, limit: u32) -> u32;
+        replay_notices(what: Replay, after: i64) -> Replayed;
     }
     plain_reads! {
         open_drop(plan: DropPlan) -> Opened;
@@ -101,6 +105,7 @@ impl Ledger for Mortal<Arc<SqliteLedger>> {
         newer(known: Vec<(OrderId, u64)>) -> Vec<(OrderId, u64)>;
         list(filter: OrderFilter) -> Vec<OrderRecord>;
         pending(channel: Channel, limit: u32) -> Vec<Pending>;
+        untold(telling: Telling, limit: u32) -> Vec<Untold>;
         event_known(event: String) -> bool;
         stock(drop: DropId) -> Vec<(Sku, Level)>;
         gauges() -> Gauges;

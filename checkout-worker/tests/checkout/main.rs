@@ -26,6 +26,7 @@ mod signatures;
 mod strays;
 mod support;
 mod switches;
+mod telling;
 mod turns;
 mod webhooks;
 mod witness;

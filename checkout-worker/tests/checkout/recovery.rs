@@ -89,6 +89,7 @@ async fn start(broker: Arc<dyn Broker>) -> Running {
         provider: Arc::new(provider.clone()),
         broker,
         turns: turns(),
+        merchant: None,
         clock,
         entropy: Arc::new(CountingEntropy::default()),
         observer: listener.clone(),

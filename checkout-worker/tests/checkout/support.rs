@@ -144,6 +144,7 @@ pub(crate) fn ports(ledger: Arc<dyn Ledger>, provider: Arc<dyn Provider>, clock:
         provider,
         broker: Arc::new(EmbeddedBroker::new(64)),
         turns: turns(),
+        merchant: None,
         clock,
         entropy: Arc::new(CountingEntropy::default()),
         observer: Arc::new(Silent),

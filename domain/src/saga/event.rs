@@ -267,6 +267,14 @@ impl Asked {
 }
 
 impl Notice {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Paid, Self::Declined, Self::Released, Self::Refunded];
+
+    /// Finds the notice of this public name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|notice| notice.as_str() == name)
+    }
+
     /// The event's public name.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use domain::saga::{Answer, Asked, Call, Event, Moment, Operation, Stall, StateName, Step};
+use domain::saga::{Answer, Asked, Call, Event, KeySpace, Moment, Operation, Stall, StateName, Step};
 
 use super::ledger::Applied;
 use super::mutation::Mutation;
@@ -121,7 +121,7 @@ impl World {
         let order = &self.row(at).order;
         let key = call
             .attempt()
-            .map(|(operation, attempt)| order.key(operation, attempt.n));
+            .map(|(operation, attempt)| order.key(KeySpace::FIRST, operation, attempt.n));
         Request {
             order: order.id,
             call: call.clone(),

@@ -41,6 +41,15 @@ impl Client {
         self.call(Method::POST, path, None::<&()>).await
     }
 
+    /// Commands `path`, with what to do.
+    pub async fn post_with<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
     /// Changes `path`.
     pub async fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
         self.call(Method::PATCH, path, Some(body)).await

@@ -129,6 +129,24 @@ fn checkout(admin: &Admin) {
         .with_label_values(&["provider"])
         .set(i64::from(figures.breaker_open));
     outbox(metrics, &figures.gauges, admin.house.now());
+    webhooks(admin, &figures.gauges);
+}
+
+/// All zero where nobody is to be told: what is written down then waits for nobody.
+fn webhooks(admin: &Admin, gauges: &checkout_worker::ledger::Gauges) {
+    let metrics = &admin.metrics;
+    let (pending, oldest, given_up) = if admin.has_webhooks {
+        (gauges.untold, gauges.untold_oldest, gauges.given_up)
+    } else {
+        (0, None, 0)
+    };
+    metrics.merchant_webhooks_pending.set(signed(pending));
+    metrics.merchant_webhooks_given_up.set(signed(given_up));
+    let age = oldest.map_or(Span::ZERO, |oldest| admin.house.now().since(oldest));
+    metrics
+        .merchant_webhooks_oldest
+        .with_label_values(NO_LABELS)
+        .set(seconds(age));
 }
 
 fn outbox(metrics: &Metrics, gauges: &checkout_worker::ledger::Gauges, now: domain::Timestamp) {

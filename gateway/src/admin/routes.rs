@@ -22,19 +22,19 @@ use super::changes::ChangeError;
 use super::wire::{Audit, DropChange, DropStatus, Object, OrderStatus, SwitchStatus};
 use super::{Admin, Front, gauges, waits};
 
-type Shared = State<Arc<Admin>>;
+pub(super) type Shared = State<Arc<Admin>>;
 /// What a turned switch is answered with.
 type Switched = Result<Json<SwitchStatus>, Failure>;
 
 /// Who acts, in the operators' log: the API has one token, so it has one name.
-const ACTOR: &str = "admin";
+pub(super) const ACTOR: &str = "admin";
 /// Every process asks the ledger for its figures once a second; silent for this long, it is not working.
 const LEDGER_SILENCE_MAX: Span = Span::from_secs(5);
 /// Orders listed at once unless asked otherwise.
 const ORDERS_SHOWN: u32 = 100;
 
 /// Why a request of an operator was not carried out, as a status and a sentence.
-pub(super) struct Failure(StatusCode, String);
+pub(super) struct Failure(pub(super) StatusCode, pub(super) String);
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
@@ -42,7 +42,7 @@ impl IntoResponse for Failure {
     }
 }
 
-fn unknown(what: &str) -> Failure {
+pub(super) fn unknown(what: &str) -> Failure {
     Failure(StatusCode::NOT_FOUND, format!("there is no such {what}"))
 }
 
@@ -264,7 +264,7 @@ pub(super) async fn orders(
     Ok(Json(views.iter().map(OrderStatus::from).collect()))
 }
 
-fn order_id(name: &str) -> Result<OrderId, Failure> {
+pub(super) fn order_id(name: &str) -> Result<OrderId, Failure> {
     Uuid::try_parse(name)
         .map(|id| OrderId(id.as_u128()))
         .map_err(|_| unknown("order"))

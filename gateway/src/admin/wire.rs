@@ -1,5 +1,7 @@
 //! The JSON of the admin API, written by the gateway and read by the command line.
 
+pub mod webhooks;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;

@@ -16,7 +16,7 @@ use super::backend::Backend;
 use super::errands::Errands;
 use super::payment::Sandbox;
 use super::readings::{House, Shared};
-use super::{Ground, Role, payment, terms};
+use super::{Ground, Role, merchant, payment, terms};
 use crate::admin::changes::Changes;
 use crate::admin::{Admin, AdminService, Front, Sign};
 use crate::config::secret::admin::admin_token;
@@ -57,6 +57,11 @@ impl Role {
             Self::Worker => Part::Payment,
         }
     }
+
+    /// Whether the merchant's system is told by this role.
+    pub(super) const fn tells_merchant(self) -> bool {
+        matches!(self, Self::All | Self::Worker)
+    }
 }
 
 impl Base {
@@ -80,6 +85,7 @@ impl Base {
             provider: payment.provider,
             broker: Arc::clone(&backend.broker),
             turns: Arc::clone(&backend.turns),
+            merchant: merchant::open(config, role, ground)?,
             clock: Arc::clone(&ground.clock),
             entropy: Arc::clone(&ground.entropy),
             observer: Arc::new(told),
@@ -148,6 +154,7 @@ impl Base {
             supervisor: self.supervisor.clone(),
             stopping: self.stopping.clone(),
             signs,
+            has_webhooks: config.webhooks.url.is_some(),
         };
         let listen = config.admin.listen;
         let listener = Listener::bind(ListenerConfig::plain(listen))

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::DropId;
 
 use crate::config::Override;
-use crate::config::duration::parse_duration;
+use crate::config::duration::{InvalidDuration, parse_duration};
 
 /// Version and commit.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("DOORLINE_COMMIT"), ")");
@@ -130,6 +130,12 @@ pub enum Command {
         after_help = "Example:\n  doorline parked retry 01890a5d-ac96-774b-bcce-b302099a8057"
     )]
     Parked(ParkedCommand),
+    /// Look into events that your own system has not taken, and send them once more
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  doorline webhooks list --state given-up\n  doorline webhooks replay --since 2h"
+    )]
+    Webhooks(WebhooksCommand),
     /// Count whether every unit and every charge adds up; exit 1 where not
     Audit,
     /// Compare all open orders with the payment provider, and mend; exit 1 where something is left
@@ -304,6 +310,54 @@ pub enum ParkedCommand {
     Show(OrderArgument),
     /// Try again, with the same keys
     Retry(OrderArgument),
+}
+
+/// `doorline webhooks …`.
+#[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
+pub enum WebhooksCommand {
+    /// List what was not taken, with the last outcome
+    List(WebhookFilter),
+    /// Send events once more, in order for each order
+    Replay(ReplayOptions),
+}
+
+/// Which events to list.
+#[derive(Args, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WebhookFilter {
+    /// Only in this state
+    #[arg(long, value_enum)]
+    pub state: Option<WebhookState>,
+    /// At most so many of each state
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub limit: u32,
+}
+
+/// Where the sending of an event stands.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WebhookState {
+    /// To be tried, or tried again
+    Pending,
+    /// Not tried any more
+    GivenUp,
+}
+
+/// What to send once more.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub struct ReplayOptions {
+    /// Everything about this order, also what was taken
+    #[arg(required_unless_present = "since", conflicts_with = "since")]
+    pub order: Option<uuid::Uuid>,
+    /// What happened within this time and was not taken, such as `2h`
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub since: Option<String>,
+    /// With --since: also what was taken
+    #[arg(long, requires = "since")]
+    pub all: bool,
+}
+
+/// A length of time as the configuration writes it.
+fn duration(text: &str) -> Result<String, InvalidDuration> {
+    parse_duration(text).map(|_| text.to_owned())
 }
 
 /// `doorline completions`.

@@ -6,9 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::args::{Cli, Command, OrdersCommand, OutputForm, ParkedCommand, StatusOptions, SwitchCommand};
+use super::args::{
+    Cli, Command, OrdersCommand, OutputForm, ParkedCommand, StatusOptions, SwitchCommand, WebhookState,
+    WebhooksCommand,
+};
 use super::{Exit, offline, show, signals};
 use crate::admin::client::Client;
+use crate::admin::wire::webhooks::{ReplayRequest, Replayed, WebhookStatus};
 use crate::admin::wire::{Audit, DropChange, DropStatus, OrderStatus, RestoreStatus, SwitchStatus};
 use crate::assembly::{self, Doorline, Ground, Role, Worker};
 use crate::config::secret::admin::existing_admin_token;
@@ -134,6 +138,7 @@ async fn ask(cli: &Cli, client: &Client) -> anyhow::Result<Exit> {
         Command::Checkout(turned) => switch(client, "checkout", turned, form, &mut out).await?,
         Command::Orders(orders) => self::orders(orders, client, form, &mut out).await?,
         Command::Parked(parked) => self::parked(parked, client, form, &mut out).await?,
+        Command::Webhooks(webhooks) => self::webhooks(webhooks, client, form, &mut out).await?,
         Command::Audit => return audited(&client.get("audit").await?, form, &mut out),
         Command::Reconcile => return audited(&client.post("reconcile").await?, form, &mut out),
         Command::Demo(_)
@@ -235,6 +240,36 @@ async fn parked(
         ParkedCommand::Retry(target) => vec![client.post(&format!("orders/{}/retry", target.order)).await?],
     };
     show::orders(&orders, form, out)
+}
+
+async fn webhooks(
+    command: &WebhooksCommand,
+    client: &Client,
+    form: OutputForm,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    match command {
+        WebhooksCommand::List(filter) => {
+            let state = match filter.state {
+                None => "",
+                Some(WebhookState::Pending) => "&state=pending",
+                Some(WebhookState::GivenUp) => "&state=given_up",
+            };
+            let listed: Vec<WebhookStatus> = client
+                .get(&format!("webhooks?limit={}{state}", filter.limit))
+                .await?;
+            show::webhooks(&listed, form, out)
+        }
+        WebhooksCommand::Replay(options) => {
+            let request = ReplayRequest {
+                order: options.order.map(|order| order.to_string()),
+                since: options.since.clone(),
+                all: options.all,
+            };
+            let replayed: Replayed = client.post_with("webhooks/replay", &request).await?;
+            show::replayed(replayed, form, out)
+        }
+    }
 }
 
 /// Shows an audit; exit 1 where something does not add up.

@@ -44,6 +44,7 @@ pub fn run(
         | Command::Checkout(_)
         | Command::Orders(_)
         | Command::Parked(_)
+        | Command::Webhooks(_)
         | Command::Audit
         | Command::Reconcile => return None,
     })

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::args::OutputForm;
+use crate::admin::wire::webhooks::{Replayed, WebhookStatus};
 use crate::admin::wire::{Audit, DropStatus, OrderStatus, RestoreStatus, SwitchStatus};
 
 /// Shows drops.
@@ -92,6 +93,53 @@ pub(super) fn orders(orders: &[OrderStatus], form: OutputForm, out: &mut dyn Wri
         &orders.iter().map(row).collect::<Vec<_>>(),
         out,
     )
+}
+
+/// Shows events that were not taken.
+pub(super) fn webhooks(
+    events: &[WebhookStatus],
+    form: OutputForm,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    if form == OutputForm::Json {
+        return json(&events, out);
+    }
+    let row = |event: &WebhookStatus| {
+        vec![
+            event.order.clone(),
+            event.event.clone(),
+            event.version.to_string(),
+            event.state.clone(),
+            event.tries.to_string(),
+            event.outcome.clone().unwrap_or_default(),
+            event.next_try_at.clone().unwrap_or_default(),
+            event.at.clone(),
+        ]
+    };
+    table(
+        &[
+            "order",
+            "event",
+            "version",
+            "state",
+            "tries",
+            "last outcome",
+            "next try",
+            "happened",
+        ],
+        &events.iter().map(row).collect::<Vec<_>>(),
+        out,
+    )
+}
+
+/// Shows what a replay came to.
+pub(super) fn replayed(replayed: Replayed, form: OutputForm, out: &mut dyn Write) -> anyhow::Result<()> {
+    if form == OutputForm::Json {
+        return json(&replayed, out);
+    }
+    let count = replayed.replayed;
+    let noun = if count == 1 { "event is" } else { "events are" };
+    writeln!(out, "{count} {noun} sent once more").context("the results cannot be written")
 }
 
 /// Shows an audit.

@@ -57,6 +57,11 @@ fn every_command_of_the_contract_is_known() {
         "status",
         "status aurora --watch",
         "pause aurora",
+        "webhooks list",
+        "webhooks list --state given-up --limit 5 --output json",
+        "webhooks replay 01890a5d-ac96-774b-bcce-b302099a8057",
+        "webhooks replay --since 2h",
+        "webhooks replay --since 7d --all",
         "resume aurora",
         "drain aurora",
         "end aurora",
@@ -123,6 +128,10 @@ fn wrong_usage_exits_with_2() {
         "doorline serve --role king",
         "doorline orders show 12",
         "doorline check --set x",
+        "doorline webhooks replay",
+        "doorline webhooks replay 01890a5d-ac96-774b-bcce-b302099a8057 --since 2h",
+        "doorline webhooks replay --since soon",
+        "doorline webhooks replay --all",
         "doorline demo --stock 0",
     ] {
         assert_eq!(parse(line).expect_err(line).exit_code(), 2, "{line}");

@@ -1,12 +1,13 @@
 //! Turns a checked table without mistakes into the effective configuration.
 
+use domain::saga::Notice;
 use domain::{AfterOrder, Currency, DropId, Limits, Money, Renewal, Shuffle, Sku};
 use http::{StatusCode, Uri};
 
 use super::drop::{CheckoutConfig, DropConfig, ItemConfig, QUEUEING_METHODS};
 use super::effective::{
     AdminConfig, BackendConfig, BackendMode, Config, LogConfig, LogFormat, LogLevel, PaymentConfig,
-    PaymentProvider, RateLimitConfig, ServerConfig, StopsConfig, TlsConfig, UpstreamConfig,
+    PaymentProvider, RateLimitConfig, ServerConfig, StopsConfig, TlsConfig, UpstreamConfig, WebhooksConfig,
 };
 use super::fields::Fields;
 use super::secret::SecretSource;
@@ -22,6 +23,7 @@ pub(crate) fn build(root: &Fields) -> Config {
         rate_limit: rate_limit(section("rate_limit")),
         payment: payment(section("payment")),
         stops: stops(section("checkout")),
+        webhooks: webhooks(section("webhooks")),
         log: log(section("log")),
         drops: root.tables("drop").iter().map(drop).collect(),
     }
@@ -136,6 +138,17 @@ fn stops(fields: &Fields) -> StopsConfig {
     StopsConfig {
         checkout: fields.need("paused"),
         payments: fields.need("payments_paused"),
+    }
+}
+
+fn webhooks(fields: &Fields) -> WebhooksConfig {
+    let events: Vec<String> = fields.need("events");
+    let notice =
+        |name: &String| Notice::named(name).expect("the events of the schema are those of the domain");
+    WebhooksConfig {
+        url: fields.get::<Uri>("url"),
+        secret: secret(fields, "secret"),
+        events: events.iter().map(notice).collect(),
     }
 }
 

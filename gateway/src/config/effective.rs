@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use domain::Span;
+use domain::saga::Notice;
 use http::Uri;
 use ipnet::IpNet;
 
@@ -29,6 +30,8 @@ pub struct Config {
     pub payment: PaymentConfig,
     /// What is stopped in all drops.
     pub stops: StopsConfig,
+    /// The merchant's own system, which is told what became of orders.
+    pub webhooks: WebhooksConfig,
     /// How the program speaks of itself.
     pub log: LogConfig,
     /// The drops, in the order of the file. Ids are unique; no path belongs to two of them.
@@ -175,6 +178,17 @@ pub enum PaymentProvider {
     Sandbox,
     /// Stripe.
     Stripe,
+}
+
+/// `[webhooks]`: the merchant's own system, which is told what became of orders.
+#[derive(Clone, PartialEq, Debug)]
+pub struct WebhooksConfig {
+    /// Where it is; without one nobody is told. `https`, or `http` on this machine.
+    pub url: Option<Uri>,
+    /// What events are signed with.
+    pub secret: SecretSource,
+    /// The kinds of events it is told.
+    pub events: Vec<Notice>,
 }
 
 /// `[log]`: what goes to stderr.

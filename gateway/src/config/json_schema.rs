@@ -80,6 +80,7 @@ fn kind(kind: &Kind) -> Value {
         Kind::Rate => json!({"type": "string", "pattern": "^[0-9]+ */ *(s|sec|second|m|min|minute|h|hour)$"}),
         Kind::Moment => json!({"type": "string", "pattern": "(Z|[+-][0-9]{2}(:?[0-9]{2})?|\\])$"}),
         Kind::Url => json!({"type": "string", "pattern": "^https?://[^/@?#]+/?$"}),
+        Kind::Endpoint => json!({"type": "string", "pattern": "^https?://[^/@?#]+(/[^#]*)?$"}),
         Kind::PathPattern => json!({"type": "string", "pattern": "^/"}),
         Kind::List(item) => json!({"type": "array", "items": self::kind(item)}),
         Kind::Table(section) => table(section),

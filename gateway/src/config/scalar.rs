@@ -36,6 +36,7 @@ pub(crate) fn read(kind: &Kind, raw: &Raw) -> Result<Value, String> {
         Kind::Moment => moment(raw),
         Kind::Address => address::listener(text(raw, "an address and port such as \"127.0.0.1:8080\"")?),
         Kind::Url => address::url(text(raw, "an address such as \"http://127.0.0.1:3000\"")?),
+        Kind::Endpoint => address::endpoint(text(raw, "an address such as \"https://shop.example/events\"")?),
         Kind::Network => address::network(text(raw, "a network such as \"10.0.0.0/8\"")?),
         Kind::PathPattern => text(raw, "a path such as \"/drops/aurora\"")?
             .parse()

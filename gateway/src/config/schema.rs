@@ -92,6 +92,8 @@ pub(crate) enum Kind {
     Address,
     /// An http or https address without path.
     Url,
+    /// An http or https address with or without path.
+    Endpoint,
     /// A network in CIDR notation, or one address.
     Network,
     /// A path of the shop, perhaps with a star at the end.
@@ -115,6 +117,7 @@ pub(crate) static ROOT: Section = Section {
         Key::table("backend", Kind::Table(&plumbing::BACKEND)),
         Key::table("rate_limit", Kind::Table(&plumbing::RATE_LIMIT)),
         Key::table("payment", Kind::Table(&plumbing::PAYMENT)),
+        Key::table("webhooks", Kind::Table(&plumbing::WEBHOOKS)),
         Key::table("checkout", Kind::Table(&plumbing::CHECKOUT)),
         Key::table("log", Kind::Table(&plumbing::LOG)),
         Key::optional("drop", Kind::Tables(&drop::DROP), Shown::Default, ""),

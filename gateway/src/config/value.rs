@@ -91,7 +91,11 @@ impl Value {
             Self::Rate(rate) => quoted(&rate.to_string()),
             Self::Moment(moment) => quoted(&moment.to_string()),
             Self::Address(address) => quoted(&address.to_string()),
-            Self::Url(url) => quoted(url.to_string().trim_end_matches('/')),
+            // A slash that nobody wrote is not shown; one that ends a path belongs to it.
+            Self::Url(url) if url.path_and_query().is_none_or(|path| path == "/") => {
+                quoted(url.to_string().trim_end_matches('/'))
+            }
+            Self::Url(url) => quoted(&url.to_string()),
             Self::Network(network) => quoted(&network.to_string()),
             Self::Pattern(pattern) => quoted(&pattern.to_string()),
             Self::List(items) => {

@@ -74,6 +74,10 @@ impl Observer for CheckoutCounts {
         self.listening.notice(notice);
     }
 
+    fn merchant_told(&self, outcome: &'static str) {
+        self.metrics.merchant_webhooks.with_label_values(&[outcome]).inc();
+    }
+
     fn webhook(&self, outcome: &'static str) {
         self.metrics.webhooks.with_label_values(&[outcome]).inc();
     }

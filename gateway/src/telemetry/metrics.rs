@@ -155,6 +155,14 @@ families! {
     store_duration: HistogramVec("store_duration_seconds", ["store", "op"], CALL_BUCKETS);
     /// Events from the provider, by what came of them.
     webhooks: IntCounterVec("webhooks_total", ["outcome"]);
+    /// Events told to the merchant's system, by what came of each try; the last one counts as `given_up` too.
+    merchant_webhooks: IntCounterVec("merchant_webhooks_total", ["outcome"]);
+    /// Events that the merchant's system has not taken yet.
+    merchant_webhooks_pending: IntGauge("merchant_webhooks_pending", []);
+    /// Age of the oldest such event, in seconds.
+    merchant_webhooks_oldest: GaugeVec("merchant_webhooks_oldest_seconds", []);
+    /// Events that the merchant's system did not take in any try, and that nobody has replayed.
+    merchant_webhooks_given_up: IntGauge("merchant_webhooks_given_up", []);
     /// Broker messages that nobody can work on and that were put aside, by why.
     messages_refused: IntCounterVec("messages_refused_total", ["why"]);
     /// Things a person must look at, as the checkout found them.

@@ -8,8 +8,9 @@ use std::time::Duration;
 use admission::store::redis::Watch;
 use admission::store::{Answer, Going, JoinRequest, QueueStore, Went};
 use checkout_worker::ledger::{
-    Acceptance, Applied, AuditEntry, AuditSums, Change, Channel, DropPlan, Gauges, Ledger, LedgerReply,
-    NewOrder, Opened, OrderFilter, OrderRecord, Pending, Reservation, StockChange, StockChanged, Transition,
+    Acceptance, Applied, AuditEntry, AuditSums, Change, Channel, DropPlan, DueNotice, Gauges, Ledger,
+    LedgerReply, NewOrder, Opened, OrderFilter, OrderRecord, Pending, Replay, Replayed, Reservation,
+    StockChange, StockChanged, Telling, Told, Transition, Untold,
 };
 use domain::pool::Level;
 use domain::queue::{Advance, Claim, Claimant, Command, EndReason, JoinRefusal, Joined, Moment, Stale, View};
@@ -122,6 +123,11 @@ impl Ledger for TimedLedger {
         delivered<'a>(messages: Vec<i64>) -> ();
         published<'a>(messages: Vec<i64>) -> ();
         postponed<'a>(order: OrderId) -> ();
+        notices_due<'a>(limit: u32, horizon: Span) -> Vec<DueNotice>;
+        notices_told<'a>(told: Vec<Told>) -> ();
+        forget_notices<'a>(horizon: Span, limit: u32) -> u32;
+        untold<'a>(telling: Telling, limit: u32) -> Vec<Untold>;
+        replay_notices<'a>(what: Replay, after: i64) -> Replayed;
         event_known<'a>(event: String) -> bool;
         record_event<'a>(event: String, kind: String) -> bool;
         stock<'a>(drop: DropId) -> Vec<(Sku, Level)>;

@@ -19,6 +19,8 @@ fn addresses() -> Vec<(&'static str, String)> {
         ("GET", "audit".to_owned()),
         ("POST", "reconcile".to_owned()),
         ("POST", "keys/rotate".to_owned()),
+        ("GET", "webhooks".to_owned()),
+        ("POST", "webhooks/replay".to_owned()),
     ];
     for verb in ["pause", "resume", "drain", "end", "queue-all"] {
         all.push(("POST", format!("drops/aurora/{verb}")));

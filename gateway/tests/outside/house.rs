@@ -18,6 +18,8 @@ use crate::origin::Origin;
 
 pub(crate) const ADMIN_TOKEN: &str = "an-admin-token-for-tests-only";
 pub(crate) const WEBHOOK_SECRET: &str = "whsec_of_the_tests";
+/// What events for the merchant are signed with: 32 bytes, counted up.
+pub(crate) const MERCHANT_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 pub(crate) const SKU: &str = "AUR-42";
 
 /// How the drop of a test differs from the usual one.
@@ -263,6 +265,7 @@ pub(crate) async fn open(text: &str) -> Doorline {
         [
             ("TEST_ADMIN_TOKEN", ADMIN_TOKEN),
             ("TEST_WEBHOOK_SECRET", WEBHOOK_SECRET),
+            ("TEST_MERCHANT_SECRET", MERCHANT_SECRET),
         ]
         .into_iter()
         .collect()

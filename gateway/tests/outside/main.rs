@@ -15,6 +15,7 @@ mod house;
 mod keepalive;
 mod limits;
 mod logs;
+mod merchant;
 mod nginx;
 mod orders;
 mod orders_paid;

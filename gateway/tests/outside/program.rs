@@ -59,6 +59,17 @@ pub(crate) struct Program {
     pub(crate) admin: SocketAddr,
 }
 
+fn start(folder: &Path, environment: &[(&str, &str)]) -> Child {
+    let log = File::create(folder.join("log")).expect("a writable folder");
+    let mut command = doorline(folder, &["serve"]);
+    command
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log);
+    command.spawn().expect("the program starts")
+}
+
 impl Program {
     /// Writes config.toml with `rest` after the sections that name the ports, and serves.
     pub(crate) async fn serve(server: &str, rest: &str, environment: &[(&str, &str)]) -> Self {
@@ -69,20 +80,23 @@ impl Program {
              [admin]\nlisten = \"127.0.0.1:{admin}\"\n{rest}\n"
         );
         fs::write(folder.path().join("config.toml"), text).expect("a writable folder");
-        let log = File::create(folder.path().join("log")).expect("a writable folder");
-        let mut command = doorline(folder.path(), &["serve"]);
-        command
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log);
-        let child = command.spawn().expect("the program starts");
-        let mut program = Self {
-            child,
+        let program = Self {
+            child: start(folder.path(), environment),
             folder,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             admin: SocketAddr::from(([127, 0, 0, 1], admin)),
         };
+        program.ready().await
+    }
+
+    /// Serves once more in the same folder, after it has ended.
+    pub(crate) async fn again(mut self, environment: &[(&str, &str)]) -> Self {
+        self.child = start(self.folder.path(), environment);
+        self.ready().await
+    }
+
+    async fn ready(self) -> Self {
+        let mut program = self;
         until("the program is ready", async || {
             assert!(program.ended().is_none(), "it ended: {}", program.log());
             let open = tokio::net::TcpStream::connect(program.admin).await.is_ok();

@@ -101,3 +101,31 @@ fn an_audit_ends_with_its_verdict() {
     let read: Audit = serde_json::from_str(&json).unwrap();
     assert_eq!(read, report, "what is shown reads back as it was");
 }
+
+#[test]
+fn events_that_were_not_taken_show_what_came_of_the_last_try() {
+    let event = WebhookStatus {
+        order: "018f5c2e".to_owned(),
+        drop: "aurora".to_owned(),
+        event: "order.paid".to_owned(),
+        version: 5,
+        at: "2026-11-27T10:00:00Z".to_owned(),
+        state: "given_up".to_owned(),
+        tries: 10,
+        next_try_at: None,
+        outcome: Some("status 503".to_owned()),
+    };
+    assert_eq!(
+        written(|out| webhooks(std::slice::from_ref(&event), OutputForm::Table, out)),
+        "order     event       version  state     tries  last outcome  next try  happened\n\
+         018f5c2e  order.paid  5        given_up  10     status 503              2026-11-27T10:00:00Z\n"
+    );
+    let json = written(|out| webhooks(std::slice::from_ref(&event), OutputForm::Json, out));
+    assert_eq!(
+        serde_json::from_str::<Vec<WebhookStatus>>(&json).unwrap(),
+        [event]
+    );
+    let said = |replayed| written(|out| super::replayed(Replayed { replayed }, OutputForm::Table, out));
+    assert_eq!(said(1), "1 event is sent once more\n");
+    assert_eq!(said(0), "0 events are sent once more\n");
+}

@@ -23,10 +23,16 @@ pub(super) fn check(root: &Fields, report: &mut Report) {
     if let (Some(backend), Some(payment)) = (section("backend"), section("payment")) {
         one_provider_for_all(backend, payment, report);
     }
-    if let Some(payment) = section("payment") {
-        payment_address(payment, report);
+    let crosses = [
+        ("payment", "api_url", "the secret key"),
+        ("webhooks", "url", "orders and addresses of shoppers"),
+    ];
+    for (name, key, what) in crosses {
+        if let Some(fields) = section(name) {
+            encrypted_beyond_here(fields, key, what, report);
+        }
     }
-    for name in ["admin", "backend", "payment"] {
+    for name in ["admin", "backend", "payment", "webhooks"] {
         if let Some(fields) = section(name) {
             one_source_per_secret(fields, report);
         }
@@ -134,17 +140,17 @@ fn one_provider_for_all(backend: &Fields, payment: &Fields, report: &mut Report)
     }
 }
 
-/// A secret key may cross a network only under TLS.
-fn payment_address(payment: &Fields, report: &mut Report) {
-    let Some(url) = payment.get::<Uri>("api_url") else {
+/// What is secret or private may cross a network only under TLS.
+fn encrypted_beyond_here(fields: &Fields, key: &str, what: &str, report: &mut Report) {
+    let Some(url) = fields.get::<Uri>(key) else {
         return;
     };
     let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
     let local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
     if url.scheme_str() == Some("http") && !local {
         report.mistake(
-            &payment.place_of("api_url"),
-            "`api_url`: the secret key would cross the network in the clear; use https",
+            &fields.place_of(key),
+            format!("`{key}`: {what} would cross the network in the clear; use https"),
         );
     }
 }

@@ -26,7 +26,23 @@ pub(super) fn listener(text: &str) -> Result<Value, String> {
 }
 
 pub(super) fn url(text: &str) -> Result<Value, String> {
-    let form = || "an http or https address is expected here, as in \"http://127.0.0.1:3000\"".to_owned();
+    let uri = web_address(text, "http://127.0.0.1:3000")?;
+    if uri.path() != "/" || uri.query().is_some() || text.contains('#') {
+        return Err("an address without path is expected here: scheme, host and port only".to_owned());
+    }
+    Ok(Value::Url(uri))
+}
+
+pub(super) fn endpoint(text: &str) -> Result<Value, String> {
+    let uri = web_address(text, "https://shop.example/events")?;
+    if text.contains('#') {
+        return Err("what follows # is never sent: leave it out".to_owned());
+    }
+    Ok(Value::Url(uri))
+}
+
+fn web_address(text: &str, example: &str) -> Result<Uri, String> {
+    let form = || format!("an http or https address is expected here, as in \"{example}\"");
     let uri: Uri = text.parse().map_err(|_| form())?;
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err(form());
@@ -40,10 +56,7 @@ pub(super) fn url(text: &str) -> Result<Value, String> {
     if authority.host().is_empty() || (authority.as_str().ends_with(':')) {
         return Err(form());
     }
-    if uri.path() != "/" || uri.query().is_some() || text.contains('#') {
-        return Err("an address without path is expected here: scheme, host and port only".to_owned());
-    }
-    Ok(Value::Url(uri))
+    Ok(uri)
 }
 
 pub(super) fn network(text: &str) -> Result<Value, String> {

@@ -1,6 +1,9 @@
-//! The sections about what lies beneath: `[backend]`, `[rate_limit]`, `[payment]`, `[log]`.
+//! The sections about what lies beneath: `[backend]`, `[rate_limit]`, `[payment]`, `[webhooks]`,
+//! `[log]`.
 
-use super::Kind::{Count, Duration, File, Flag, List, Network, OneOf, Rate, SecretFile, SecretVariable, Url};
+use super::Kind::{
+    Count, Duration, Endpoint, File, Flag, List, Network, OneOf, Rate, SecretFile, SecretVariable, Url,
+};
 use super::{Key, Section, Shown};
 
 pub(super) static BACKEND: Section = Section {
@@ -136,6 +139,45 @@ pub(super) static PAYMENT: Section = Section {
             Url,
             Shown::Comment("\"http://127.0.0.1:12111\""),
             "Where the provider's API is, if not at its usual address.",
+        ),
+    ],
+    identity: None,
+};
+
+pub(super) static WEBHOOKS: Section = Section {
+    header: "[webhooks]",
+    doc: "Who is told what became of orders: your own system, by signed requests (Standard Webhooks). At least once\n\
+          each, in order for each order, again for three days where they are not taken.",
+    keys: &[
+        Key::optional(
+            "url",
+            Endpoint,
+            Shown::Comment("\"https://shop.example/doorline-events\""),
+            "Where they are sent. Left out, none are. The address itself is no secret: it is shown.",
+        ),
+        Key::preset(
+            "secret_env",
+            SecretVariable,
+            "\"DOORLINE_WEBHOOK_SECRET\"",
+            "The environment variable that holds what they are signed with: whsec_ and 24 to 64 random bytes in\n\
+             base64. While you change over, two secrets with a blank between them.",
+        ),
+        Key::optional(
+            "secret_file",
+            SecretFile,
+            Shown::Comment("\"/run/secrets/doorline-webhook-secret\""),
+            "Or the file that holds it.",
+        ),
+        Key::preset(
+            "events",
+            List(&OneOf(&[
+                "order.paid",
+                "order.declined",
+                "order.released",
+                "order.refunded",
+            ])),
+            "[\"order.paid\", \"order.declined\", \"order.released\", \"order.refunded\"]",
+            "Which of them are sent.",
         ),
     ],
     identity: None,

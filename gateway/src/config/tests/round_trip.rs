@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use domain::saga::Notice;
 use domain::{AfterOrder, QueueingMethod, Renewal, Shuffle, Span, Timestamp};
 use serde_json::Value;
 
@@ -29,6 +30,10 @@ tls = { cert_file = \"c.pem\", key_file = 'k\\.pem' }
 return_hosts = [\"Shop.example:8443\"]
 [admin]
 token_file = \"/t\"
+[webhooks]
+url = \"https://shop.example:8443/events/?of=doorline\"
+secret_file = \"/s\"
+events = [\"order.refunded\"]
 [[drop]]
 id = \"b\"
 title = \"a \\\"quoted\\\" title \\\\ über\"
@@ -130,6 +135,37 @@ fn every_word_of_the_schema_means_something() {
     }
 }
 
+#[test]
+fn the_merchants_endpoint_keeps_its_path_and_may_be_plain_on_this_machine_only() {
+    let set = |url: &str| read(&format!("[webhooks]\nurl = \"{url}\"\n"));
+    for url in [
+        "https://shop.example/events/",
+        "https://shop.example:8443/e?a=b",
+        "http://127.0.0.1:9/events",
+        "http://localhost/",
+        "http://[::1]:9/x",
+    ] {
+        let loaded = set(url).unwrap_or_else(|report| panic!("{report}"));
+        assert_eq!(loaded.config.webhooks.url.expect("an address"), url);
+    }
+    for url in [
+        "http://shop.example/events",
+        "http://10.0.0.1/",
+        "http://localhost.example/",
+        "ftp://shop.example/",
+        "https://user:word@shop.example/",
+        "https://shop.example/#x",
+        "/events",
+    ] {
+        assert!(set(url).is_err(), "{url}");
+    }
+    let silent = good("");
+    assert_eq!(
+        (silent.webhooks.url, silent.webhooks.events),
+        (None, Notice::ALL.to_vec())
+    );
+}
+
 /// All `section.key` of a JSON Schema.
 fn keys_of(schema: &Value, prefix: &str, keys: &mut BTreeSet<String>) {
     let inner = if schema["type"] == "array" {
@@ -159,6 +195,8 @@ fn the_json_schema_knows_the_keys_of_the_contract() {
         ".backend.data_dir",
         ".rate_limit.joins_per_address",
         ".payment.webhook_secret_env",
+        ".webhooks.url",
+        ".webhooks.events",
         ".drop.paths",
         ".drop.claim_window",
         ".drop.checkout.per_shopper",
