@@ -5,11 +5,11 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-APT_PACKAGES := nginx-light haproxy chromium curl
+APT_PACKAGES := nginx-light haproxy chromium curl prometheus
 ENGINES := redis-server rabbitmq-server postgresql
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup setup-cc setup-engines setup-browser demo demo-distributed test test-browser chaos bench lint
+.PHONY: help setup setup-cc setup-engines setup-browser setup-dashboards demo demo-distributed test test-browser test-dashboards chaos bench lint
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,7 +28,7 @@ setup-engines:
 	    $(ENGINES) >/dev/null; fi
 
 setup: setup-cc setup-engines  ## install what tests and benches need beside Rust
-	@missing=""; for tool in nginx haproxy chromium curl; do \
+	@missing=""; for tool in nginx haproxy chromium curl prometheus promtool; do \
 	  PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	if [ -n "$$missing" ]; then echo "installing:$$missing"; \
 	  $(SUDO) apt-get update -qq && \
@@ -39,6 +39,9 @@ setup: setup-cc setup-engines  ## install what tests and benches need beside Rus
 
 setup-browser: setup
 	@cd gateway/tests/browser && [ -d node_modules ] || npm ci --silent --no-audit --no-fund
+
+setup-dashboards: setup
+	@cd dashboards/tests && [ -d node_modules ] || npm ci --silent --no-audit --no-fund
 
 demo: setup-cc   ## a whole flash sale on this machine; ends with a report
 	cargo build --release --locked --bin doorline
@@ -52,10 +55,14 @@ test: setup setup-browser  ## everything: rules, crashes, real servers, real bro
 	cargo nextest run --workspace --locked --no-fail-fast
 	cargo test --workspace --locked --doc
 	$(MAKE) test-browser
+	$(MAKE) test-dashboards
 
 test-browser: setup-browser  ## the pages in a real browser, against a running demo
 	cargo build --workspace --locked --bin doorline --example page_gallery
 	gateway/tests/browser/run.sh $(TARGET)/debug
+
+test-dashboards: setup-dashboards  ## dashboards, alerts and runbooks
+	dashboards/tests/run.sh
 
 chaos: setup     ## random faults on the distributed house for MINUTES (15); SEED repeats a list
 	DOORLINE_CHAOS_MINUTES=$(or $(MINUTES),15) $(if $(SEED),DOORLINE_CHAOS_SEED=$(SEED)) \
