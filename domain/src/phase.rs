@@ -69,6 +69,17 @@ impl Schedule {
 }
 
 impl Phase {
+    /// Every phase, in the order in which a drop goes through them.
+    pub const ALL: [Self; 7] = [
+        Self::Scheduled,
+        Self::Prequeue,
+        Self::Open,
+        Self::Paused,
+        Self::Draining,
+        Self::SoldOut,
+        Self::Ended,
+    ];
+
     /// The phase at `now`. What is final outranks what may change again: an ended drop is ended
     /// though it is also paused.
     pub fn at(schedule: &Schedule, control: Control, stock: StockState, now: Timestamp) -> Self {

@@ -4,6 +4,8 @@
 pub mod changes;
 pub mod client;
 mod gauges;
+mod process;
+mod readiness;
 mod routes;
 mod waits;
 mod webhooks;

@@ -197,6 +197,15 @@ pub enum Why {
 }
 
 impl Alarm {
+    /// Every alarm.
+    pub const ALL: [Self; 5] = [
+        Self::Parked,
+        Self::Frozen,
+        Self::Forbidden,
+        Self::Stray,
+        Self::Unwound,
+    ];
+
     /// The name that stands in logs and metric labels.
     pub const fn as_str(self) -> &'static str {
         match self {

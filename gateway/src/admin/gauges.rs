@@ -1,10 +1,13 @@
 //! Brings the gauges up to date when somebody scrapes: they cost nothing in between.
 
+use admission::Snapshot;
+use checkout_worker::driver::Shut;
 use domain::outflow::Bound;
 use domain::saga::StateName;
-use domain::{DropId, Span};
+use domain::{DropId, Phase, Span};
+use prometheus::IntGaugeVec;
 
-use super::{Admin, Front};
+use super::{Admin, Front, readiness};
 use crate::telemetry::metrics::{Metrics, NO_LABELS};
 
 /// Why an order may be set aside, as the ledger writes it.
@@ -20,6 +23,13 @@ pub(super) fn refresh(admin: &Admin) {
         admin.metrics.event_streams.set(signed(streams));
     }
     checkout(admin);
+    for (part, sign) in readiness::signs(admin) {
+        admin
+            .metrics
+            .ready
+            .with_label_values(&[part])
+            .set(i64::from(sign.is_ok()));
+    }
     let counted = admin.metrics.panics.with_label_values(&["task"]);
     counted.inc_by(admin.supervisor.panics().saturating_sub(counted.get()));
 }
@@ -47,10 +57,14 @@ fn queue(metrics: &Metrics, front: &Front, drop: &DropId) {
             .queue_oldest_wait
             .with_label_values(&label)
             .set(seconds(snapshot.oldest_wait));
-        metrics
-            .active_users
-            .with_label_values(&label)
-            .set(signed(snapshot.active_users));
+        limits(metrics, &snapshot, &label);
+        for phase in Phase::ALL {
+            let stands = i64::from(phase == snapshot.phase);
+            metrics
+                .drop_phase
+                .with_label_values(&[drop.as_str(), phase.as_str()])
+                .set(stands);
+        }
         for bound in Bound::ALL {
             let binds = i64::from(bound == snapshot.bound);
             metrics
@@ -78,6 +92,22 @@ fn queue(metrics: &Metrics, front: &Front, drop: &DropId) {
         &metrics.estimate_hits,
         &[drop.as_str(), "no"],
         figures.estimate_misses,
+    );
+}
+
+/// What is held to a limit, beside the limit that is in force.
+fn limits(metrics: &Metrics, snapshot: &Snapshot, label: &[&str]) {
+    let limits = snapshot.rules.limits;
+    let set = |family: &IntGaugeVec, count: i64| family.with_label_values(label).set(count);
+    set(&metrics.active_users, signed(snapshot.active_users));
+    set(&metrics.active_users_limit, i64::from(limits.total_active_users));
+    set(
+        &metrics.admitted_last_minute,
+        signed(snapshot.admitted_last_minute),
+    );
+    set(
+        &metrics.admitted_last_minute_limit,
+        i64::from(limits.new_users_per_minute),
     );
 }
 
@@ -128,6 +158,12 @@ fn checkout(admin: &Admin) {
         .breaker_open
         .with_label_values(&["provider"])
         .set(i64::from(figures.breaker_open));
+    for (why, shut) in [("paused", Shut::Paused), ("halted", Shut::Halted)] {
+        metrics
+            .payments_shut
+            .with_label_values(&[why])
+            .set(i64::from(figures.shut == Some(shut)));
+    }
     outbox(metrics, &figures.gauges, admin.house.now());
     webhooks(admin, &figures.gauges);
 }

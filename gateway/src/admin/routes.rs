@@ -13,14 +13,14 @@ use checkout_worker::driver::Shut;
 use checkout_worker::ledger::{LedgerError, OrderFilter};
 use checkout_worker::switch::{Stops, Switch};
 use domain::saga::{Restock, StateName};
-use domain::{DropId, OrderId, Span};
+use domain::{DropId, OrderId};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::changes::ChangeError;
 use super::wire::{Audit, DropChange, DropStatus, Object, OrderStatus, SwitchStatus};
-use super::{Admin, Front, gauges, waits};
+use super::{Admin, Front, gauges, process, readiness, waits};
 
 pub(super) type Shared = State<Arc<Admin>>;
 /// What a turned switch is answered with.
@@ -28,8 +28,6 @@ type Switched = Result<Json<SwitchStatus>, Failure>;
 
 /// Who acts, in the operators' log: the API has one token, so it has one name.
 pub(super) const ACTOR: &str = "admin";
-/// Every process asks the ledger for its figures once a second; silent for this long, it is not working.
-const LEDGER_SILENCE_MAX: Span = Span::from_secs(5);
 /// Orders listed at once unless asked otherwise.
 const ORDERS_SHOWN: u32 = 100;
 
@@ -84,18 +82,7 @@ impl From<JoinError> for Failure {
 
 /// `GET /readyz`: 200 when every part can do its work, else 503; the reasons either way.
 pub(super) async fn ready(State(admin): Shared) -> Response {
-    let silence = admin.house.ledger_silence();
-    let ledger = silence <= LEDGER_SILENCE_MAX;
-    let mut signs = vec![(
-        "ledger",
-        ledger
-            .then_some(())
-            .ok_or_else(|| format!("has not answered for {silence}")),
-    )];
-    if let Some(front) = &admin.front {
-        signs.push(("queue", refreshed(&admin, front)));
-    }
-    signs.extend(admin.signs.iter().map(|sign| (sign.name, (sign.look)())));
+    let signs = readiness::signs(&admin);
     let stopping = admin.stopping.is_cancelled();
     let ready = signs.iter().all(|(_, sign)| sign.is_ok()) && !stopping;
     let words = |(name, sign): (&str, Result<(), String>)| {
@@ -115,21 +102,6 @@ pub(super) async fn ready(State(admin): Shared) -> Response {
     (status, Json(reasons)).into_response()
 }
 
-/// Whether every drop's snapshot is fresh.
-fn refreshed(admin: &Admin, front: &Front) -> Result<(), String> {
-    let drops = admin.drops.load();
-    let stale: Vec<&str> = drops
-        .keys()
-        .filter(|drop| front.desk.snapshot(drop).is_none_or(|snapshot| snapshot.stale))
-        .map(DropId::as_str)
-        .collect();
-    if stale.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("not refreshed: {}", stale.join(", ")))
-    }
-}
-
 /// The queue's side, which a worker does not have.
 fn front(admin: &Admin) -> Result<&Front, Failure> {
     admin.front.as_ref().ok_or_else(|| {
@@ -144,6 +116,7 @@ pub(super) async fn metrics(State(admin): Shared) -> Response {
     let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     let mut text = admin.metrics.encode();
     waits::write(&admin, &mut text);
+    process::write(&mut text);
     (kind, text).into_response()
 }
 

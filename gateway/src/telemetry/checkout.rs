@@ -12,6 +12,9 @@ use domain::{DropId, OrderId, Span};
 
 use super::metrics::Metrics;
 
+/// Why a message is put aside, as the checkout says it.
+const REFUSED_MESSAGES: [&str; 2] = ["unknown_order", "unreadable"];
+
 /// Receives the checkout's notices.
 pub trait Listening: Send + Sync {
     /// An order came to this state in this process. Comes from the hot path: it must not block.
@@ -28,8 +31,15 @@ pub struct CheckoutCounts {
 }
 
 impl CheckoutCounts {
-    /// Counts into `metrics` and passes notices on to `listening`.
+    /// Counts into `metrics` and passes notices on to `listening`. What is alerted on shows as zero from
+    /// the start: the increase to 1 of a series that did not exist is not seen as one.
     pub fn new(metrics: Metrics, listening: Arc<dyn Listening>) -> Self {
+        for alarm in Alarm::ALL {
+            let _ = metrics.alarms.with_label_values(&[alarm.as_str()]);
+        }
+        for why in REFUSED_MESSAGES {
+            let _ = metrics.messages_refused.with_label_values(&[why]);
+        }
         Self { metrics, listening }
     }
 }
@@ -165,6 +175,19 @@ mod tests {
                 text.contains(&format!("doorline_audit_difference{{what=\"{book}\"}} 0")),
                 "{book}"
             );
+        }
+    }
+
+    #[test]
+    fn what_is_alerted_on_shows_as_zero_before_it_happens() {
+        let (metrics, _) = counts();
+        let text = String::from_utf8(metrics.encode()).unwrap();
+        for line in [
+            "doorline_alarms_total{alarm=\"forbidden\"} 0",
+            "doorline_alarms_total{alarm=\"stray\"} 0",
+            "doorline_messages_refused_total{why=\"unknown_order\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} is missing");
         }
     }
 

@@ -109,6 +109,10 @@ families! {
     shed: IntCounterVec("shed_total", ["priority"]);
     /// Tasks that died of a panic. Each is a bug.
     panics: IntCounterVec("panics_total", ["where"]);
+    /// 1 for each part of the house that can do its work, as `/readyz` says it.
+    ready: IntGaugeVec("ready", ["part"]);
+    /// 1 for the phase that the drop is in, 0 for the others.
+    drop_phase: IntGaugeVec("drop_phase", ["drop", "phase"]);
     /// Numbers handed out.
     queue_joined: IntCounterVec("queue_joined_total", ["drop"]);
     /// Shoppers in the queue whose rank is not called yet.
@@ -121,6 +125,12 @@ families! {
     admitted: IntCounterVec("admitted_total", ["drop"]);
     /// Sessions that count as active now.
     active_users: IntGaugeVec("active_users", ["drop"]);
+    /// Sessions that may count as active at once.
+    active_users_limit: IntGaugeVec("active_users_limit", ["drop"]);
+    /// Admissions in the last 60 seconds.
+    admitted_last_minute: IntGaugeVec("admitted_last_minute", ["drop"]);
+    /// Admissions allowed in any 60 seconds.
+    admitted_last_minute_limit: IntGaugeVec("admitted_last_minute_limit", ["drop"]);
     /// Called shoppers whose claim window passed without a claim.
     no_shows: IntCounterVec("no_shows_total", ["drop"]);
     /// Admissions inside and outside the interval that the shopper was told.
@@ -141,6 +151,8 @@ families! {
     provider_requests: IntCounterVec("provider_requests_total", ["op", "outcome"]);
     /// Time the provider took to answer, in seconds.
     provider_duration: HistogramVec("provider_duration_seconds", ["op"], CALL_BUCKETS);
+    /// 1 for the reason why no payment is made, 0 while payments are made.
+    payments_shut: IntGaugeVec("payments_shut", ["why"]);
     /// 1 while calls to the target fail fast.
     breaker_open: IntGaugeVec("breaker_open", ["target"]);
     /// Ledger rows that wait for the broker.

@@ -239,7 +239,7 @@ async fn an_operator_looks_into_orders_and_mends_them() {
 }
 
 /// Every name of the contract that a gateway in one process can have something to say about.
-const METRICS: [&str; 33] = [
+const METRICS: [&str; 39] = [
     "requests_total",
     "request_duration_seconds",
     "proxied_requests_total",
@@ -273,6 +273,12 @@ const METRICS: [&str; 33] = [
     "event_streams",
     "connections",
     "panics_total",
+    "ready",
+    "drop_phase",
+    "active_users_limit",
+    "admitted_last_minute",
+    "admitted_last_minute_limit",
+    "payments_shut",
 ];
 
 #[tokio::test]
@@ -318,6 +324,12 @@ async fn metrics_are_well_formed_complete_and_true() {
         ("doorline_wait_seconds_count{drop=\"aurora\"}", 1.0),
         ("doorline_orders{drop=\"aurora\",state=\"paid\"}", 1.0),
         ("doorline_breaker_open{target=\"provider\"}", 0.0),
+        ("doorline_payments_shut{why=\"paused\"}", 0.0),
+        ("doorline_drop_phase{drop=\"aurora\",phase=\"open\"}", 1.0),
+        ("doorline_drop_phase{drop=\"aurora\",phase=\"ended\"}", 0.0),
+        ("doorline_admitted_last_minute{drop=\"aurora\"}", 1.0),
+        ("doorline_ready{part=\"ledger\"}", 1.0),
+        ("doorline_ready{part=\"queue\"}", 1.0),
     ] {
         assert_eq!(metrics.series.get(series), Some(&value), "{series}");
     }
@@ -373,7 +385,8 @@ fn parse(text: &str) -> Scrape {
             ),
             _ => assert!(suffix.is_empty(), "{line}"),
         }
-        assert!(bare.starts_with("doorline_"), "{line}");
+        let ours = bare.starts_with("doorline_") || bare.starts_with("process_");
+        assert!(ours, "{line}");
         assert!(
             series.insert(name.to_owned(), value).is_none(),
             "{name} comes twice"
