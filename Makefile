@@ -10,7 +10,7 @@ APT_PACKAGES := nginx-light haproxy chromium curl prometheus
 ENGINES := redis-server rabbitmq-server postgresql
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup setup-cc setup-engines setup-judge setup-browser setup-dashboards setup-k6 demo demo-distributed test test-browser test-dashboards k6 chaos bench lint
+.PHONY: help setup setup-cc setup-engines setup-judges setup-browser setup-dashboards setup-k6 demo demo-distributed test test-browser test-dashboards k6 chaos bench lint
 
 help:            ## list the commands
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,16 +28,16 @@ setup-engines:
 	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends \
 	    $(ENGINES) >/dev/null; fi
 
-# The official Standard Webhooks library, in a Python of its own under $(TARGET).
-setup-judge:
+# Official libraries that judge what we sign and speak, in a Python of their own under $(TARGET).
+setup-judges:
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { $(SUDO) apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends python3-venv >/dev/null; }
-	@home="$(TARGET)/standard-webhooks"; wanted=gateway/tests/outside/standard-webhooks.txt; \
+	@home="$(TARGET)/judges"; wanted=gateway/tests/outside/judges.txt; \
 	cmp -s $$wanted "$$home/installed.txt" || { python3 -m venv --clear "$$home" && \
 	  "$$home/bin/pip" install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $$wanted && \
 	  cp $$wanted "$$home/installed.txt"; }
 
-setup: setup-cc setup-engines setup-judge  ## install what tests and benches need beside Rust
+setup: setup-cc setup-engines setup-judges  ## install what tests and benches need beside Rust
 	@missing=""; for tool in nginx haproxy chromium curl prometheus promtool; do \
 	  PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	if [ -n "$$missing" ]; then echo "installing:$$missing"; \

@@ -12,6 +12,7 @@ mod client;
 mod demo;
 mod door;
 mod house;
+mod judges;
 mod keepalive;
 mod limits;
 mod logs;

@@ -6,7 +6,6 @@ mod email;
 use std::collections::HashSet;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,17 +21,17 @@ use tokio::task::JoinSet;
 use crate::cli::{answer, command, write_config};
 use crate::client::{Browser, until};
 use crate::house::{House, MERCHANT_SECRET, SKU, Terms};
-use crate::program::{Program, free_port, stderr, stdout};
+use crate::program::{Program, free_port, judges, stderr, stdout};
 
 /// One request as it came.
 #[derive(Clone, Debug)]
-struct Heard {
+pub(crate) struct Heard {
     headers: HeaderMap,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Heard {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers[name].to_str().expect("visible characters")
     }
 
@@ -47,7 +46,7 @@ impl Heard {
 
 /// How the receiver answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Mood {
+pub(crate) enum Mood {
     Takes,
     /// Refuses each event the first time it comes.
     SecondTime,
@@ -56,8 +55,8 @@ enum Mood {
 }
 
 /// The merchant's own system.
-struct Receiver {
-    address: SocketAddr,
+pub(crate) struct Receiver {
+    pub(crate) address: SocketAddr,
     story: Arc<Story>,
     _serving: JoinSet<()>,
 }
@@ -88,7 +87,7 @@ async fn receive(State(story): State<Arc<Story>>, headers: HeaderMap, body: Byte
 }
 
 impl Receiver {
-    async fn start(port: u16, mood: Mood) -> Self {
+    pub(crate) async fn start(port: u16, mood: Mood) -> Self {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await;
         let listener = listener.expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -112,7 +111,7 @@ impl Receiver {
         self.story.heard.lock().expect("no panic before").clone()
     }
 
-    async fn until(&self, what: &str, enough: impl Fn(&[Heard]) -> bool) -> Vec<Heard> {
+    pub(crate) async fn until(&self, what: &str, enough: impl Fn(&[Heard]) -> bool) -> Vec<Heard> {
         until(what, async || Some(self.heard()).filter(|heard| enough(heard))).await
     }
 }
@@ -393,18 +392,6 @@ async fn a_secret_that_is_none_keeps_the_program_from_starting() {
     }
 }
 
-/// The Python that has the official library, as `make setup` puts it there.
-fn official_python() -> PathBuf {
-    let python = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("standard-webhooks");
-    let python = python.join("bin/python");
-    assert!(
-        python.exists(),
-        "{} is missing: run `make setup`",
-        python.display()
-    );
-    python
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_official_library_believes_us_and_nothing_that_was_changed() {
     let receiver = Receiver::start(0, Mood::Takes).await;
@@ -431,7 +418,7 @@ async fn the_official_library_believes_us_and_nothing_that_was_changed() {
         \x20       pass\n\
         print(event['type'])\n";
     let judged = tokio::task::spawn_blocking(move || {
-        let mut python = Command::new(official_python())
+        let mut python = Command::new(judges())
             .args(["-c", script])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -43,6 +43,18 @@ pub(crate) async fn run(mut command: Command) -> Output {
         .expect("a result")
 }
 
+/// The Python that has the official libraries, as `make setup` puts it there.
+pub(crate) fn judges() -> PathBuf {
+    let python = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("judges");
+    let python = python.join("bin/python");
+    assert!(
+        python.exists(),
+        "{} is missing: run `make setup`",
+        python.display()
+    );
+    python
+}
+
 pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("UTF-8")
 }
