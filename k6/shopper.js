@@ -20,6 +20,7 @@ export const shoppers = number("SHOPPERS", 100);
 export const seconds = number("DURATION", 60);
 
 const joins = new Counter("joins");
+const pageMs = new Trend("page_ms", true);
 const joinMs = new Trend("join_ms", true);
 const pollMs = new Trend("poll_ms", true);
 const claimMs = new Trend("claim_ms", true);
@@ -77,7 +78,10 @@ export function look() {
 }
 
 /** Opens the protected page; the first answer carries the visitor cookie. */
-export const visit = () => http.get(base + page, { headers: { Accept: "text/html" }, tags: { name: "page" }, redirects: 0 });
+export function visit() {
+  const answer = http.get(base + page, { headers: { Accept: "text/html" }, tags: { name: "page" }, redirects: 0 });
+  pageMs.add(answer.timings.duration);
+}
 
 /** Takes a place. What comes back is the ticket, or nothing where the drop is over. */
 export function join() {
@@ -163,6 +167,13 @@ export function buy() {
   const ids = answers.map((answer) => parsed(answer).order);
   if (ids.some((id) => id !== ids[0])) ordersLost.add(1);
   return watch(ids[0]);
+}
+
+/** Reserves one unit and leaves it at that: it goes back when its time is over. */
+export function reserve() {
+  const headers = { "Idempotency-Key": `k6-${__VU}-${__ITER}-${Date.now()}-${Math.random().toString(36).slice(2)}` };
+  const answer = ask("POST", `${api}/drops/${drop}/orders`, "order", { items: [{ sku, quantity: 1 }] }, headers);
+  if (answer.status === 201) orderMs.add(answer.timings.duration);
 }
 
 function watch(order) {

@@ -10,7 +10,10 @@ const LIMIT_BROKEN = 99;
 /** Seven small crowds at once, small enough to leave the sale to its own. */
 const SHORT = { SHOPPERS: "6", DURATION: "14", RATE: "10", AWAY_SECONDS: "3", POLL_P99_MS: "1000", JOIN_P99_MS: "1000", ORDER_P99_MS: "2000" };
 
-const scenarios = () => readdirSync(here).filter((name) => name.endsWith(".js") && name !== "shopper.js");
+/** No scenarios: the steps that they share, and the crowd that is meant to be too large. */
+const OTHERS = ["shopper.js", "breakpoint.js"];
+
+const scenarios = () => readdirSync(here).filter((name) => name.endsWith(".js") && !OTHERS.includes(name));
 
 function run(k6, scenario, base, settings) {
   const env = { ...process.env, ...SHORT, BASE_URL: base, K6_NO_USAGE_REPORT: "true", ...settings };
@@ -29,7 +32,7 @@ function strangers(scenario) {
 
 /** Complaints; none where every scenario is green and every spoilt one is red. */
 export async function runScenarios(k6, base) {
-  const problems = [...scenarios(), "shopper.js"].flatMap((name) => strangers(name).map((from) => `k6/${name} imports ${from}`));
+  const problems = [...scenarios(), ...OTHERS].flatMap((name) => strangers(name).map((from) => `k6/${name} imports ${from}`));
   const green = await Promise.all(scenarios().map((scenario) => run(k6, scenario, base, {})));
   for (const { scenario, code, said } of green) if (code !== 0) problems.push(`k6/${scenario} ended with ${code}:\n${said}`);
   const red = await Promise.all([
