@@ -7,7 +7,15 @@ const rate = number("RATE", 20);
 export const options = {
   scenarios: {
     // A shopper's steps take some milliseconds while all is well; who takes a second each is many at once.
-    crowd: { executor: "constant-arrival-rate", rate, timeUnit: "1s", duration: `${seconds}s`, preAllocatedVUs: rate, maxVUs: rate * 2, gracefulStop: "5s" },
+    crowd: {
+      executor: "constant-arrival-rate",
+      rate,
+      timeUnit: "1s",
+      duration: `${seconds}s`,
+      preAllocatedVUs: rate,
+      maxVUs: rate * 2,
+      gracefulStop: "5s",
+    },
   },
   summaryTrendStats: ["p(99)"],
 };

@@ -48,7 +48,9 @@ export function limits(own) {
 
 /** Every shopper once, each arriving at some moment of the first `over` seconds. */
 export const once = (count, over) => ({
-  scenarios: { crowd: { executor: "per-vu-iterations", vus: count, iterations: 1, maxDuration: `${seconds + over + 30}s` } },
+  scenarios: {
+    crowd: { executor: "per-vu-iterations", vus: count, iterations: 1, maxDuration: `${seconds + over + 30}s` },
+  },
 });
 
 export const arrive = (over) => sleep(Math.random() * over);
@@ -68,7 +70,10 @@ const parsed = (answer) => {
 };
 
 /** What an error's `type` ends with. */
-const problem = (answer) => String(parsed(answer).type || "").split(/[/:#]/).pop();
+const problem = (answer) =>
+  String(parsed(answer).type || "")
+    .split(/[/:#]/)
+    .pop();
 
 /** The drop as everybody may see it. */
 export function look() {
@@ -113,7 +118,8 @@ export function poll(before) {
   const ticket = parsed(answer);
   if (before.number !== undefined && ticket.number !== before.number) placesLost.add(1);
   // Before the draw a position is a guess, and nobody promises it.
-  if (before.state === "waiting" && ticket.state === "waiting" && ticket.position > before.position) positionsBack.add(1);
+  if (before.state === "waiting" && ticket.state === "waiting" && ticket.position > before.position)
+    positionsBack.add(1);
   return ticket;
 }
 
@@ -160,7 +166,12 @@ export function buy() {
   const key = `k6-${__VU}-${__ITER}-${Date.now()}-${Math.random().toString(36).slice(2)}`;
   const body = JSON.stringify({ items: [{ sku, quantity: 1 }], payment_method: card });
   const headers = { Accept: "application/json", "Content-Type": "application/json", "Idempotency-Key": key };
-  const click = { method: "POST", url: `${api}/drops/${drop}/orders`, body, params: { headers, tags: { name: "order" } } };
+  const click = {
+    method: "POST",
+    url: `${api}/drops/${drop}/orders`,
+    body,
+    params: { headers, tags: { name: "order" } },
+  };
   const answers = http.batch([click, click]).filter((answer) => answer.status >= 200 && answer.status < 300);
   if (answers.length === 0) return "refused";
   answers.forEach((answer) => orderMs.add(answer.timings.duration));
