@@ -4,6 +4,11 @@
 /** The sale that is watched: small, and with fewer units than shoppers. */
 export const SALE = { shoppers: 160, stock: 120, drainPerSecond: 20 };
 
+/** What the watched process has no reason to publish. */
+export const SILENT = {
+  doorline_merchant_webhooks_total: "the demo's merchant has no system of its own to be told",
+};
+
 const values = (series, name) =>
   series.filter((one) => name === undefined || one.name === name).flatMap(({ at }) => [...at.values()]);
 const top = (series, name) => Math.max(...values(series, name));
