@@ -10,7 +10,7 @@ APT_PACKAGES := nginx-light haproxy chromium curl prometheus
 ENGINES := redis-server rabbitmq-server postgresql
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup setup-cc setup-engines setup-judges setup-browser setup-dashboards setup-k6 demo demo-distributed test test-browser test-dashboards k6 chaos bench lint
+.PHONY: help setup setup-cc setup-engines setup-judges setup-browser setup-dashboards setup-k6 demo demo-distributed test test-browser test-dashboards k6 breakpoint chaos bench lint
 
 help:            ## list the commands
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -83,6 +83,9 @@ test-dashboards: setup-dashboards setup-k6  ## dashboards, alerts, runbooks and 
 
 k6: setup-k6     ## load on BASE_URL (http://localhost:8080): SCENARIO=spike, SHOPPERS, DURATION; see k6/README.md
 	K6_NO_USAGE_REPORT=true $(K6) run k6/$(or $(SCENARIO),spike).js
+
+breakpoint: setup-k6  ## more and more shoppers at BASE_URL until something gives way; see k6/README.md
+	node k6/breakpoint.mjs $(K6)
 
 chaos: setup     ## random faults on the distributed house for MINUTES (15); SEED repeats a list
 	DOORLINE_CHAOS_MINUTES=$(or $(MINUTES),15) $(if $(SEED),DOORLINE_CHAOS_SEED=$(SEED)) \

@@ -15,7 +15,11 @@ const limit = allowed > 0 ? { numbers_farmed: [`count<=${allowed}`] } : {};
 const run = (exec, vus) => ({ executor: "constant-vus", vus, duration: `${seconds}s`, exec, gracefulStop: "5s" });
 
 export const options = {
-  scenarios: { bare: run("withoutCookies", Math.ceil(shoppers / 2)), farm: run("farm", Math.ceil(shoppers / 2)), honest: run("honest", 2) },
+  scenarios: {
+    bare: run("withoutCookies", Math.ceil(shoppers / 2)),
+    farm: run("farm", Math.ceil(shoppers / 2)),
+    honest: run("honest", 2),
+  },
   thresholds: limits({ numbers_without_cookie: ["count==0"], bots_turned_away: ["count>0"], ...limit }),
 };
 

@@ -5,7 +5,14 @@ const rate = number("RATE", 100);
 
 export const options = {
   scenarios: {
-    polls: { executor: "constant-arrival-rate", rate, timeUnit: "1s", duration: `${seconds}s`, preAllocatedVUs: shoppers, maxVUs: shoppers * 2 },
+    polls: {
+      executor: "constant-arrival-rate",
+      rate,
+      timeUnit: "1s",
+      duration: `${seconds}s`,
+      preAllocatedVUs: shoppers,
+      maxVUs: shoppers * 2,
+    },
   },
   // A poller keeps its cookies from one request to the next, as a browser does.
   noCookiesReset: true,

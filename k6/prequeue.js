@@ -8,7 +8,10 @@ const RAMP = 2;
 const early = new Counter("called_early");
 const drawn = new Counter("drawn");
 
-export const options = { ...once(shoppers, RAMP), thresholds: limits({ joins: ["count>0"], drawn: ["count>0"], called_early: ["count==0"] }) };
+export const options = {
+  ...once(shoppers, RAMP),
+  thresholds: limits({ joins: ["count>0"], drawn: ["count>0"], called_early: ["count==0"] }),
+};
 
 export default function () {
   arrive(RAMP);

@@ -20,6 +20,7 @@ export const shoppers = number("SHOPPERS", 100);
 export const seconds = number("DURATION", 60);
 
 const joins = new Counter("joins");
+const pageMs = new Trend("page_ms", true);
 const joinMs = new Trend("join_ms", true);
 const pollMs = new Trend("poll_ms", true);
 const claimMs = new Trend("claim_ms", true);
@@ -47,7 +48,9 @@ export function limits(own) {
 
 /** Every shopper once, each arriving at some moment of the first `over` seconds. */
 export const once = (count, over) => ({
-  scenarios: { crowd: { executor: "per-vu-iterations", vus: count, iterations: 1, maxDuration: `${seconds + over + 30}s` } },
+  scenarios: {
+    crowd: { executor: "per-vu-iterations", vus: count, iterations: 1, maxDuration: `${seconds + over + 30}s` },
+  },
 });
 
 export const arrive = (over) => sleep(Math.random() * over);
@@ -67,7 +70,10 @@ const parsed = (answer) => {
 };
 
 /** What an error's `type` ends with. */
-const problem = (answer) => String(parsed(answer).type || "").split(/[/:#]/).pop();
+const problem = (answer) =>
+  String(parsed(answer).type || "")
+    .split(/[/:#]/)
+    .pop();
 
 /** The drop as everybody may see it. */
 export function look() {
@@ -77,7 +83,10 @@ export function look() {
 }
 
 /** Opens the protected page; the first answer carries the visitor cookie. */
-export const visit = () => http.get(base + page, { headers: { Accept: "text/html" }, tags: { name: "page" }, redirects: 0 });
+export function visit() {
+  const answer = http.get(base + page, { headers: { Accept: "text/html" }, tags: { name: "page" }, redirects: 0 });
+  pageMs.add(answer.timings.duration);
+}
 
 /** Takes a place. What comes back is the ticket, or nothing where the drop is over. */
 export function join() {
@@ -109,7 +118,8 @@ export function poll(before) {
   const ticket = parsed(answer);
   if (before.number !== undefined && ticket.number !== before.number) placesLost.add(1);
   // Before the draw a position is a guess, and nobody promises it.
-  if (before.state === "waiting" && ticket.state === "waiting" && ticket.position > before.position) positionsBack.add(1);
+  if (before.state === "waiting" && ticket.state === "waiting" && ticket.position > before.position)
+    positionsBack.add(1);
   return ticket;
 }
 
@@ -156,13 +166,25 @@ export function buy() {
   const key = `k6-${__VU}-${__ITER}-${Date.now()}-${Math.random().toString(36).slice(2)}`;
   const body = JSON.stringify({ items: [{ sku, quantity: 1 }], payment_method: card });
   const headers = { Accept: "application/json", "Content-Type": "application/json", "Idempotency-Key": key };
-  const click = { method: "POST", url: `${api}/drops/${drop}/orders`, body, params: { headers, tags: { name: "order" } } };
+  const click = {
+    method: "POST",
+    url: `${api}/drops/${drop}/orders`,
+    body,
+    params: { headers, tags: { name: "order" } },
+  };
   const answers = http.batch([click, click]).filter((answer) => answer.status >= 200 && answer.status < 300);
   if (answers.length === 0) return "refused";
   answers.forEach((answer) => orderMs.add(answer.timings.duration));
   const ids = answers.map((answer) => parsed(answer).order);
   if (ids.some((id) => id !== ids[0])) ordersLost.add(1);
   return watch(ids[0]);
+}
+
+/** Reserves one unit and leaves it at that: it goes back when its time is over. */
+export function reserve() {
+  const headers = { "Idempotency-Key": `k6-${__VU}-${__ITER}-${Date.now()}-${Math.random().toString(36).slice(2)}` };
+  const answer = ask("POST", `${api}/drops/${drop}/orders`, "order", { items: [{ sku, quantity: 1 }] }, headers);
+  if (answer.status === 201) orderMs.add(answer.timings.duration);
 }
 
 function watch(order) {

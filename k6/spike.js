@@ -3,7 +3,10 @@ import { OVER, arrive, join, limits, once, shoppers, visit, wait } from "./shopp
 
 const RAMP = 10;
 
-export const options = { ...once(shoppers, RAMP), thresholds: limits({ joins: [`count>=${Math.ceil(shoppers * 0.9)}`] }) };
+export const options = {
+  ...once(shoppers, RAMP),
+  thresholds: limits({ joins: [`count>=${Math.ceil(shoppers * 0.9)}`] }),
+};
 
 export default function () {
   arrive(RAMP);

@@ -33,8 +33,10 @@ interface Query {
 type Custom<T> = { custom?: Plain<T> };
 type Field = NonNullable<Panel["fieldConfig"]>;
 
-interface Shown<Kind extends string, Options, Custom_>
-  extends Omit<Plain<Panel>, "type" | "options" | "fieldConfig" | "targets"> {
+interface Shown<Kind extends string, Options, Custom_> extends Omit<
+  Plain<Panel>,
+  "type" | "options" | "fieldConfig" | "targets"
+> {
   type: Kind;
   title: string;
   description: string;

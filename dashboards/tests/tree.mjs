@@ -7,7 +7,13 @@ export const root = join(import.meta.dirname, "..", "..");
 export const read = (...path) => readFileSync(join(root, ...path), "utf8");
 export const list = (...path) => readdirSync(join(root, ...path)).sort();
 
-const KINDS = { IntCounterVec: "counter", IntGauge: "gauge", IntGaugeVec: "gauge", GaugeVec: "gauge", HistogramVec: "histogram" };
+const KINDS = {
+  IntCounterVec: "counter",
+  IntGauge: "gauge",
+  IntGaugeVec: "gauge",
+  GaugeVec: "gauge",
+  HistogramVec: "histogram",
+};
 
 /** Every metric in the code: its name → its kind and its labels. */
 export function metrics() {
@@ -15,7 +21,10 @@ export function metrics() {
   const families = read("gateway/src/telemetry/metrics.rs").split("families! {").at(-1);
   for (const [, kind, name, labels] of families.matchAll(/^ {4}\w+: (\w+)\("(\w+)", \[([^\]]*)\]/gm)) {
     if (!KINDS[kind]) throw new Error(`${name}: what is a ${kind}?`);
-    found.set(`doorline_${name}`, { kind: KINDS[kind], labels: [...labels.matchAll(/"(\w+)"/g)].map(([, label]) => label) });
+    found.set(`doorline_${name}`, {
+      kind: KINDS[kind],
+      labels: [...labels.matchAll(/"(\w+)"/g)].map(([, label]) => label),
+    });
   }
   // Two families are written as text: waits are kept in buckets already, and the kernel's figures are read when asked for.
   const [, waits] = read("gateway/src/admin/waits.rs").match(/# TYPE (\w+) histogram/);
@@ -46,7 +55,11 @@ export function expressions() {
         legend: target.legendFormat,
       })),
     ),
-    ...board.annotations.list.map((note) => ({ where: `${name}: annotation ${note.name}`, expr: note.target.expr, annotation: true })),
+    ...board.annotations.list.map((note) => ({
+      where: `${name}: annotation ${note.name}`,
+      expr: note.target.expr,
+      annotation: true,
+    })),
   ]);
 }
 
@@ -57,7 +70,21 @@ export function rules() {
   );
 }
 
-const WORDS = new Set(["and", "or", "unless", "bool", "offset", "inf", "nan", "by", "without", "on", "ignoring", "group_left", "group_right"]);
+const WORDS = new Set([
+  "and",
+  "or",
+  "unless",
+  "bool",
+  "offset",
+  "inf",
+  "nan",
+  "by",
+  "without",
+  "on",
+  "ignoring",
+  "group_left",
+  "group_right",
+]);
 
 /** The metrics that an expression reads, each with the labels that it is picked by. */
 export function picked(expr) {

@@ -38,7 +38,9 @@ function complaints(texts) {
 
 try {
   const names = readdirSync(boards).filter((name) => name.endsWith(".json"));
-  const texts = Object.fromEntries(names.map((name) => [name.replace(".json", ""), readFileSync(join(boards, name), "utf8")]));
+  const texts = Object.fromEntries(
+    names.map((name) => [name.replace(".json", ""), readFileSync(join(boards, name), "utf8")]),
+  );
   const found = complaints(texts);
   if (found) throw new Error(`Grafana would not accept:\n${found}`);
 
