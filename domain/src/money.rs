@@ -48,7 +48,7 @@ impl Currency {
     /// Digits after the point where the provider counts an amount in minor units
     /// (<https://docs.stripe.com/currencies#zero-decimal>). `isk` and `ugx` have no minor units and are
     /// counted as if they had, which [`Self::step`] makes up for.
-    pub const fn decimals(&self) -> u32 {
+    pub const fn decimals(self) -> u32 {
         match &self.0 {
             b"bif" | b"clp" | b"djf" | b"gnf" | b"jpy" | b"kmf" | b"krw" | b"mga" | b"pyg" | b"rwf"
             | b"vnd" | b"vuv" | b"xaf" | b"xof" | b"xpf" => 0,
@@ -60,7 +60,7 @@ impl Currency {
     /// What an amount has to be a multiple of, in minor units
     /// (<https://docs.stripe.com/currencies#special-cases>, <https://docs.stripe.com/currencies#three-decimal>):
     /// the last of three decimals is always 0, and so are both of the two that `isk` and `ugx` do not have.
-    pub const fn step(&self) -> u64 {
+    pub const fn step(self) -> u64 {
         match &self.0 {
             b"isk" | b"ugx" => 100,
             b"bhd" | b"jod" | b"kwd" | b"omr" | b"tnd" => 10,

@@ -263,8 +263,9 @@ fn there_is_one_clippy_toml_and_no_trace_of_one_machine() {
 
 #[test]
 fn test_code_keeps_pace_with_the_source() {
-    // Hundredths of the source. A ratchet: raise a floor when its package has risen, towards 80. The adapters
-    // for Redis, RabbitMQ and Postgres are held by suites that run over every adapter, which count only once.
+    // Hundredths of the source: 80 in all, and 120 where the rules are. The other floors are ratchets, to be
+    // raised when a package has risen. The adapters for Redis, RabbitMQ and Postgres are held by suites that
+    // run over every adapter, which count only once.
     let floors = [
         ("domain", 150),
         ("admission", 75),
@@ -272,6 +273,7 @@ fn test_code_keeps_pace_with_the_source() {
         ("gateway", 82),
         ("sandbox", 75),
     ];
+    let (mut source_in_all, mut tests_in_all) = (0_usize, 0_usize);
     for (package, floor) in floors {
         let (mut source, mut tests) = (0_usize, 0_usize);
         for (path, text) in sources()
@@ -294,5 +296,11 @@ fn test_code_keeps_pace_with_the_source() {
             tests * 100 >= source * floor,
             "{package}: {tests} lines of tests for {source} of source"
         );
+        source_in_all += source;
+        tests_in_all += tests;
     }
+    assert!(
+        tests_in_all * 100 >= source_in_all * 80,
+        "{tests_in_all} lines of tests for {source_in_all} of source"
+    );
 }

@@ -60,6 +60,13 @@ impl Checkout {
         done
     }
 
+    /// Counts a webhook that is larger than any event and was not read: answer 400.
+    pub fn oversized_webhook(&self) -> WebhookFailure {
+        let refused = WebhookError::TooLarge;
+        self.driver().observer.webhook(refused.as_str());
+        refused.into()
+    }
+
     async fn handle(&self, event: WebhookEvent, now: Timestamp) -> Result<WebhookDone, WebhookFailure> {
         let ledger = &self.driver().ledger;
         if ledger.event_known(event.id.clone()).await? {

@@ -27,6 +27,7 @@ fn two_drops() -> CheckoutConfig {
     };
     CheckoutConfig {
         drops: vec![terms(9), other],
+        concurrency: 4,
         ..config(9)
     }
 }
@@ -89,11 +90,15 @@ async fn until(checkout: &Checkout, order: OrderId, state: StateName) {
 async fn one_drops_payments_wait_alone_and_go_on_when_they_are_resumed() {
     let processes = Processes::new();
     let checkout = processes.start(two_drops()).await;
-    let (runner, stop) = (checkout.clone(), CancellationToken::new());
-    let running = tokio::spawn({
-        let stop = stop.clone();
-        async move { runner.run(stop).await }
+    let stop = CancellationToken::new();
+    tokio::join!(checkout.run(stop.clone()), async {
+        shop_while_one_drop_waits(&checkout).await;
+        stop.cancel();
     });
+    assert!(checkout.audit().await.unwrap().is_clean());
+}
+
+async fn shop_while_one_drop_waits(checkout: &Checkout) {
     checkout
         .stop(only_here(Stops::Payments), "operator")
         .await
@@ -101,10 +106,10 @@ async fn one_drops_payments_wait_alone_and_go_on_when_they_are_resumed() {
     // More orders than there are hands: those that wait may not hold any.
     let mut waiting = Vec::new();
     for shopper in 1..=9 {
-        waiting.push(place(&checkout, purchase(shopper, Some(VISA))).await);
+        waiting.push(place(checkout, purchase(shopper, Some(VISA))).await);
     }
-    let paid = place(&checkout, in_boreal(20)).await;
-    until(&checkout, paid, StateName::Paid).await;
+    let paid = place(checkout, in_boreal(20)).await;
+    until(checkout, paid, StateName::Paid).await;
     for order in &waiting {
         let view = checkout.view(*order).await.unwrap().unwrap();
         assert_eq!(
@@ -117,12 +122,9 @@ async fn one_drops_payments_wait_alone_and_go_on_when_they_are_resumed() {
         .await
         .unwrap();
     for order in &waiting {
-        until(&checkout, *order, StateName::Paid).await;
+        until(checkout, *order, StateName::Paid).await;
         assert_eq!(checkout.view(*order).await.unwrap().unwrap().reason, None);
     }
-    stop.cancel();
-    running.await.unwrap();
-    assert!(checkout.audit().await.unwrap().is_clean());
 }
 
 #[tokio::test]

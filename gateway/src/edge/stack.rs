@@ -208,7 +208,10 @@ impl Stack {
             limit(limited, Limit::JoinsPerAddress, &entered.visit, record)?;
         }
         let body = body.with_bytes_max(rules.api_body_bytes_max);
-        body.check_announced().map_err(|error| problem_of_body(&error))?;
+        // Who pays, and the provider, are answered in the words of what they asked for, also to a body that is too large.
+        if entered.priority != Priority::Pay {
+            body.check_announced().map_err(|error| problem_of_body(&error))?;
+        }
         Ok(match self.parts.api.at_once(parts, &entered.visit) {
             Some(response) => Step::Answered(record.answered(response)),
             None => Step::Ask(entered, body),

@@ -30,8 +30,6 @@ const OPENAPI_PATH: &str = "/.doorline/openapi.json";
 const OPENAPI: &str = include_str!("../../assets/openapi.json");
 /// Bodies here are a few fields; the provider's events are the largest.
 const BODY_BYTES_MAX: u64 = 16 * 1024;
-/// Provider events: Stripe's are a few KB, and 256 KiB is the bound of the security page.
-const WEBHOOK_BYTES_MAX: u64 = 256 * 1024;
 
 /// An address of the API.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -218,9 +216,7 @@ impl Room {
                 self.pay(*order, headers, &read(body, BODY_BYTES_MAX).await?)
                     .await
             }
-            Address::StripeWebhook if parts.method == Method::POST => {
-                self.webhook(headers, &read(body, WEBHOOK_BYTES_MAX).await?).await
-            }
+            Address::StripeWebhook if parts.method == Method::POST => self.webhook(headers, body).await,
             Address::Jwks if reads => Ok(answer::json(StatusCode::OK, self.desk.jwks().to_string())),
             Address::OpenApi if reads => Ok(public(
                 Bytes::from_static(OPENAPI.as_bytes()),
@@ -268,16 +264,18 @@ fn public(body: Bytes, caching: &'static str) -> Response<EdgeBody> {
 
 /// Reads a whole body.
 async fn read(body: RequestBody, bytes_max: u64) -> Result<Bytes, Refusal> {
-    let body = body.with_bytes_max(bytes_max);
-    body.check_announced().map_err(|error| body_problem(&error))?;
-    Ok(body
-        .collect()
-        .await
-        .map_err(|error| body_problem(&error))?
-        .to_bytes())
+    let whole = whole(body, bytes_max).await;
+    Ok(whole.map_err(|error| body_problem(&error))?)
 }
 
-fn body_problem(error: &BodyError) -> Problem {
+/// The same for whoever has an answer of its own to a body that is too large.
+pub(super) async fn whole(body: RequestBody, bytes_max: u64) -> Result<Bytes, BodyError> {
+    let body = body.with_bytes_max(bytes_max);
+    body.check_announced()?;
+    Ok(body.collect().await?.to_bytes())
+}
+
+pub(super) fn body_problem(error: &BodyError) -> Problem {
     match error {
         BodyError::TooLarge { bytes_max } => Problem::body_too_large(*bytes_max),
         BodyError::TimedOut => Problem::body_timed_out(),

@@ -2,12 +2,14 @@
 //! then only taken as a hint to read the payment from the API.
 
 use checkout_worker::checkout::{WebhookDone, WebhookFailure};
+use checkout_worker::webhook::EVENT_BYTES_MAX;
 use domain::Span;
 use http::{HeaderMap, Response, StatusCode};
 
 use super::Room;
 use super::answer::{self, Refusal};
-use crate::edge::{EdgeBody, Problem};
+use super::api::{body_problem, whole};
+use crate::edge::{BodyError, EdgeBody, Problem, RequestBody};
 
 impl Room {
     /// Handles one event. 200 when it needs no second delivery, 400 when it is not believed,
@@ -15,13 +17,20 @@ impl Room {
     pub(super) async fn webhook(
         &self,
         headers: &HeaderMap,
-        body: &[u8],
+        body: RequestBody,
     ) -> Result<Response<EdgeBody>, Refusal> {
         let signature = headers
             .get("stripe-signature")
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
-        match self.checkout.webhook(body, signature).await {
+        let done = match whole(body, EVENT_BYTES_MAX as u64).await {
+            Ok(event) => self.checkout.webhook(&event, signature).await,
+            Err(BodyError::TooLarge { .. }) => Err(self.checkout.oversized_webhook()),
+            Err(error @ (BodyError::TimedOut | BodyError::Broken(_))) => {
+                return Err(body_problem(&error).into());
+            }
+        };
+        match done {
             Ok(WebhookDone::Applied | WebhookDone::Repeated | WebhookDone::Ignored) => {
                 Ok(answer::json(StatusCode::OK, "{\"received\":true}".to_owned()))
             }

@@ -89,10 +89,22 @@ async fn a_signed_body_that_is_no_event_or_too_large_is_refused() {
     deliver(&browser, &header, odd)
         .await
         .problem(400, "webhook-refused");
-    let huge = " ".repeat(256 * 1_024 + 1);
-    let header = format!("t={now},v1={}", signature(WEBHOOK_SECRET, now, &huge));
-    deliver(&browser, &header, &huge)
-        .await
-        .problem(413, "body-too-large");
+    let counted = async || {
+        let metrics = house.operator().get("/metrics").await.expect(200).body;
+        let line = metrics.lines().find_map(|line| {
+            line.strip_prefix("doorline_webhooks_total{outcome=\"too_large\"} ")
+                .map(str::to_owned)
+        });
+        line.map_or(0, |count| count.parse::<u32>().expect("a number"))
+    };
+    let before = counted().await;
+    for bytes in [256 * 1_024 + 1, 3 * 1_024 * 1_024] {
+        let huge = " ".repeat(bytes);
+        let header = format!("t={now},v1={}", signature(WEBHOOK_SECRET, now, &huge));
+        deliver(&browser, &header, &huge)
+            .await
+            .problem(400, "webhook-refused");
+    }
+    assert_eq!(counted().await, before + 2);
     house.close().await;
 }
