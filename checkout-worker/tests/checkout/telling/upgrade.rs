@@ -19,11 +19,11 @@ const DOWNGRADE: &str = "
 #[tokio::test]
 async fn what_was_written_before_the_update_is_told_only_when_it_is_replayed() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), StandingClock::new());
+    let provider = MemoryProvider::new(clock.clone());
     let bought = async |merchant: Option<Arc<Listener>>, shopper| {
-        let provider = MemoryProvider::new(clock.clone());
         let ports = Ports {
             merchant: merchant.map(|listener| listener as Arc<dyn Merchant>),
-            ..ports(open_ledger(dir.path(), &clock), Arc::new(provider), clock.clone())
+            ..ports(open_ledger(dir.path(), &clock), Arc::new(provider.clone()), clock.clone())
         };
         let checkout = Checkout::open(config(9), ports).await.unwrap();
         let order = place(&checkout, purchase(shopper, Some(VISA))).await;
