@@ -1,6 +1,9 @@
 //! What must hold in every state.
 
-use domain::saga::{By, Flag, Payment, PaymentStatus, State, StateName, Units};
+use domain::saga::{
+    ActionRequired, Authorising, By, Cancelling, Committed, Flag, Order, Payment, PaymentStatus, State,
+    StateName, Units,
+};
 
 use super::hands::Hand;
 use super::scene::{Card, PER_SHOPPER, Scene};
@@ -18,7 +21,27 @@ pub(crate) const TOLD_ONCE: &str = "the merchant is told once that an order is p
 pub(crate) const SHOPPER_LIMIT: &str = "a shopper stays within their limit";
 pub(crate) const NEVER_LOST: &str = "an accepted order is never lost";
 pub(crate) const NEVER_FROZEN: &str = "no key is used for two things and no amount differs";
+pub(crate) const FEW_KEYS: &str = "no more keys are used up than things go wrong";
 pub(crate) const GOOD_END: &str = "a good end stays reachable";
+
+/// A law of every single state, by its name. That a good end stays reachable is a law of the whole graph.
+pub(crate) type Law = (&'static str, fn(&Scene, &World) -> bool);
+
+pub(crate) const LAWS: [Law; 13] = [
+    (NO_OVERSELL, no_oversell),
+    (ROWS_ARE_SUMS, rows_are_sums),
+    (GIVEN_BACK_ONCE, given_back_once),
+    (PAID_OWNS_UNIT, paid_owns_unit),
+    (CHARGED_WHOLE, charged_whole),
+    (CHARGED_HAS_STOCK, charged_has_stock),
+    (PAID_IS_CHARGED, paid_is_charged),
+    (ONE_PAYMENT_PER_ATTEMPT, one_payment_per_attempt),
+    (TOLD_ONCE, told_once),
+    (SHOPPER_LIMIT, shopper_limit),
+    (NEVER_LOST, never_lost),
+    (NEVER_FROZEN, never_frozen),
+    (FEW_KEYS, few_keys),
+];
 
 impl World {
     fn payments_of(&self, row: &Row) -> impl Iterator<Item = &Payment> {
@@ -55,11 +78,11 @@ impl World {
     }
 }
 
-pub(crate) fn no_oversell(world: &World) -> bool {
+fn no_oversell(_: &Scene, world: &World) -> bool {
     world.stock.conserved()
 }
 
-pub(crate) fn rows_are_sums(world: &World) -> bool {
+fn rows_are_sums(_: &Scene, world: &World) -> bool {
     let count = |units| {
         // A refunded order's unit may be back: its own entries say so.
         let live = |row: &&Row| row.order.state.name().units() == units && row.entries.given_back == 0;
@@ -68,13 +91,13 @@ pub(crate) fn rows_are_sums(world: &World) -> bool {
     (world.stock.held as usize, world.stock.sold as usize) == (count(Units::Held), count(Units::Sold))
 }
 
-pub(crate) fn given_back_once(world: &World) -> bool {
+fn given_back_once(_: &Scene, world: &World) -> bool {
     world
         .placed()
         .all(|row| row.entries.sold <= 1 && row.entries.given_back <= 1)
 }
 
-pub(crate) fn paid_owns_unit(world: &World) -> bool {
+fn paid_owns_unit(_: &Scene, world: &World) -> bool {
     let paid = |row: &&Row| row.order.state.name() == StateName::Paid;
     world
         .placed()
@@ -82,12 +105,12 @@ pub(crate) fn paid_owns_unit(world: &World) -> bool {
         .all(|row| row.entries.sold == 1 && row.entries.given_back == 0)
 }
 
-pub(crate) fn charged_whole(world: &World) -> bool {
+fn charged_whole(_: &Scene, world: &World) -> bool {
     let whole = |row: &Row| [0, total().amount].contains(&world.captured(row));
     world.placed().all(whole)
 }
 
-pub(crate) fn charged_has_stock(world: &World) -> bool {
+fn charged_has_stock(_: &Scene, world: &World) -> bool {
     let charged = |row: &&Row| world.kept(row) > 0;
     world
         .placed()
@@ -95,7 +118,7 @@ pub(crate) fn charged_has_stock(world: &World) -> bool {
         .all(|row| row.entries.sold == 1 && row.entries.given_back == 0)
 }
 
-pub(crate) fn paid_is_charged(world: &World) -> bool {
+fn paid_is_charged(_: &Scene, world: &World) -> bool {
     world.placed().all(|row| match &row.order.state {
         State::Paid(data) => data.refund.is_some() || world.kept(row) == total().amount,
         State::Refunded(_) => world.kept(row) == 0,
@@ -111,17 +134,17 @@ pub(crate) fn paid_is_charged(world: &World) -> bool {
     })
 }
 
-pub(crate) fn one_payment_per_attempt(world: &World) -> bool {
+fn one_payment_per_attempt(_: &Scene, world: &World) -> bool {
     let payments = &world.provider.payments;
     let same = |a: &Payment, b: &Payment| a.order == b.order && a.n == b.n && a.id != b.id;
     !payments.iter().any(|a| payments.iter().any(|b| same(a, b)))
 }
 
-pub(crate) fn told_once(world: &World) -> bool {
+fn told_once(_: &Scene, world: &World) -> bool {
     world.placed().all(|row| row.told_paid <= 1)
 }
 
-pub(crate) fn shopper_limit(world: &World) -> bool {
+fn shopper_limit(_: &Scene, world: &World) -> bool {
     let live = |row: &&Row| !row.order.state.name().is_dead();
     world.placed().filter(live).all(|row| {
         let same = |other: &&Row| other.order.shopper == row.order.shopper;
@@ -131,7 +154,7 @@ pub(crate) fn shopper_limit(world: &World) -> bool {
 
 /// No backlog of ours ends an accepted order: only a decline, a cancellation, a shopper who did not confirm in time, or an
 /// authorisation that ran out.
-pub(crate) fn never_lost(scene: &Scene, world: &World) -> bool {
+fn never_lost(scene: &Scene, world: &World) -> bool {
     let lost = |(at, row): (usize, &Row)| match &row.order.state {
         State::Reserved(_) => row.accepted,
         State::Released(data) => row.accepted && data.by == By::Timer && scene.cards[at] != Card::Secure,
@@ -149,8 +172,37 @@ pub(crate) fn never_lost(scene: &Scene, world: &World) -> bool {
     !rows.filter_map(|(at, row)| Some((at, row.as_deref()?))).any(lost)
 }
 
-pub(crate) fn never_frozen(world: &World) -> bool {
+fn never_frozen(_: &Scene, world: &World) -> bool {
     !world
         .placed()
         .any(|row| matches!(row.order.flag, Some(Flag::Frozen(_))))
+}
+
+/// A fault uses up one key at most, and a provider that is still at it refuses one cancellation. A number that rose by
+/// mere asking would rise for ever, and the walk would not end.
+fn few_keys(scene: &Scene, world: &World) -> bool {
+    let numbers_max = 2 + u32::from(scene.faults);
+    world
+        .placed()
+        .all(|row| highest_number(&row.order) <= numbers_max)
+}
+
+fn highest_number(order: &Order) -> u32 {
+    let of_state = match &order.state {
+        State::Authorising(Authorising { attempt, .. })
+        | State::ActionRequired(ActionRequired { attempt, .. })
+        | State::Committed(Committed { capture: attempt, .. }) => attempt.n,
+        State::Cancelling(Cancelling {
+            authorise, cancel, ..
+        }) => authorise.n.max(cancel.n),
+        State::Paid(data) => data.refund.map_or(0, |refund| refund.attempt.n),
+        State::Reserved(_)
+        | State::Accepted(_)
+        | State::Declined(_)
+        | State::Released(_)
+        | State::Unwound(_)
+        | State::Refunded(_) => 0,
+    };
+    let of_strays = order.strays.iter().map(|stray| stray.attempt.n);
+    of_strays.fold(of_state, u32::max)
 }
