@@ -159,13 +159,18 @@ impl Driver {
 
     /// The instant of a step, with jitter and the drop's own terms.
     pub fn moment(&self, drop: &DropId) -> Moment {
-        let mut jitter = [0; 2];
-        self.entropy.fill(&mut jitter);
         Moment {
             now: self.clock.now(),
-            jitter: Jitter(u16::from_be_bytes(jitter)),
+            jitter: self.jitter(),
             action_time: self.drain.action_time(drop),
         }
+    }
+
+    /// Draws where a wait lies within its spread.
+    pub fn jitter(&self) -> Jitter {
+        let mut drawn = [0; 2];
+        self.entropy.fill(&mut drawn);
+        Jitter(u16::from_be_bytes(drawn))
     }
 
     /// A step's call with everything that goes out with it, from ledger rows alone.

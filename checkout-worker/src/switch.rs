@@ -37,14 +37,6 @@ impl Stops {
     /// Everything that can be stopped.
     pub const ALL: [Self; 2] = [Self::Payments, Self::Checkout];
 
-    /// `payments`, `checkout`: as in the API and the operators' log.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Payments => "payments",
-            Self::Checkout => "checkout",
-        }
-    }
-
     const fn name(self) -> &'static str {
         match self {
             Self::Payments => "payments.paused",

@@ -23,6 +23,11 @@ pub struct Jitter(pub u16);
 impl Jitter {
     /// No spread: waits last exactly as long as the schedule says at least.
     pub const NONE: Self = Self(0);
+
+    /// Its share of `most`: nothing for none, all of it for the greatest.
+    pub(crate) fn share_of(self, most: u64) -> u64 {
+        most.saturating_mul(u64::from(self.0)).div_euclid(JITTER_MAX)
+    }
 }
 
 /// The wait after `tries` tries without an answer: the scheduled wait plus up to half of it, never
@@ -38,9 +43,7 @@ pub fn wait(tries: u32, jitter: Jitter) -> Span {
     let doublings = tries.saturating_sub(1).min(16);
     let scheduled = WAIT_MIN.as_millis().saturating_mul(1_u64 << doublings);
     let scheduled = scheduled.min(WAIT_MAX.as_millis());
-    let spread = (scheduled / 2)
-        .saturating_mul(u64::from(jitter.0))
-        .div_euclid(JITTER_MAX);
+    let spread = jitter.share_of(scheduled / 2);
     Span::from_millis(scheduled.saturating_add(spread).min(WAIT_MAX.as_millis()))
 }
 

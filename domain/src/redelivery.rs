@@ -29,9 +29,6 @@ pub const HORIZON: Span = Span::from_mins(76 * 60);
 /// The longest wait that a receiver can ask for. A longer one would turn a slip of its operator into days of silence.
 pub const ASKED_MAX: Span = Span::from_mins(60);
 
-/// The greatest [`Jitter`].
-const JITTER_MAX: u64 = 65_535;
-
 /// How long to wait after `tries` tries that failed, or nothing where that was the last. A receiver that `asked` for time
 /// gets it, up to [`ASKED_MAX`]; it never shortens the schedule.
 ///
@@ -46,9 +43,7 @@ const JITTER_MAX: u64 = 65_535;
 pub fn wait(tries: u32, asked: Option<Span>, jitter: Jitter) -> Option<Span> {
     let place = usize::try_from(tries.saturating_sub(1)).unwrap_or(usize::MAX);
     let scheduled = WAITS.get(place)?.as_millis();
-    let spread = (scheduled / 10)
-        .saturating_mul(u64::from(jitter.0))
-        .div_euclid(JITTER_MAX);
+    let spread = jitter.share_of(scheduled / 10);
     let planned = Span::from_millis(scheduled.saturating_add(spread));
     Some(planned.max(asked.unwrap_or(Span::ZERO).min(ASKED_MAX)))
 }

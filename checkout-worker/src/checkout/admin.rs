@@ -107,11 +107,7 @@ impl Checkout {
 
     /// Stops what the switch stops: here at once, at every other process within a second. Holds over a restart.
     pub async fn stop(&self, switch: Switch, by: &str) -> Result<(), LedgerError> {
-        let action = match switch.stops {
-            Stops::Payments => "payments.pause",
-            Stops::Checkout => "checkout.pause",
-        };
-        let noted = self.turn_switch(&switch, true, action, by).await;
+        let noted = self.note_switch(&switch, true, by).await;
         // After the switch, which a job reads each second: it would open the valve again. And in any case: where the
         // switch cannot be written, at least this process stops.
         self.driver().valve.set(switch, true);
@@ -122,11 +118,7 @@ impl Checkout {
     /// Ends what the switch stopped; a stop of all payments for refused credentials ends too. What the configuration
     /// stops stays stopped.
     pub async fn resume(&self, switch: Switch, by: &str) -> Result<(), LedgerError> {
-        let action = match switch.stops {
-            Stops::Payments => "payments.resume",
-            Stops::Checkout => "checkout.resume",
-        };
-        self.turn_switch(&switch, false, action, by).await?;
+        self.note_switch(&switch, false, by).await?;
         if switch == Switch::everywhere(Stops::Payments) {
             self.driver().valve.end_halt();
         }
@@ -135,13 +127,14 @@ impl Checkout {
         Ok(())
     }
 
-    async fn turn_switch(
-        &self,
-        switch: &Switch,
-        on: bool,
-        action: &'static str,
-        by: &str,
-    ) -> Result<(), LedgerError> {
+    /// Turns the durable switch, and writes who did it.
+    async fn note_switch(&self, switch: &Switch, on: bool, by: &str) -> Result<(), LedgerError> {
+        let action = match (switch.stops, on) {
+            (Stops::Payments, true) => "payments.pause",
+            (Stops::Payments, false) => "payments.resume",
+            (Stops::Checkout, true) => "checkout.pause",
+            (Stops::Checkout, false) => "checkout.resume",
+        };
         let place = switch.drop.as_ref().map_or("all drops", DropId::as_str);
         let entry = entry(action, place, by);
         self.driver().ledger.set_switch(switch.name(), on, entry).await

@@ -34,6 +34,14 @@ impl State {
         self.switched.stop(stops, drop) || self.configured.stop(stops, drop)
     }
 
+    /// Why payments are shut where they are paused or not: a pause is an operator's, and goes before a halt.
+    fn shut(&self, paused: bool) -> Option<Shut> {
+        if paused {
+            return Some(Shut::Paused);
+        }
+        self.halted.then_some(Shut::Halted)
+    }
+
     fn stop_everywhere(&self, stops: Stops) -> bool {
         self.switched.stop_everywhere(stops) || self.configured.stop_everywhere(stops)
     }
@@ -84,19 +92,13 @@ impl Valve {
     /// Why the payments of `drop` are shut, if they are.
     pub fn shut(&self, drop: &DropId) -> Option<Shut> {
         let state = self.state.borrow();
-        if state.stop(Stops::Payments, drop) {
-            return Some(Shut::Paused);
-        }
-        state.halted.then_some(Shut::Halted)
+        state.shut(state.stop(Stops::Payments, drop))
     }
 
     /// Why the payments of all drops are shut, if they are.
     pub fn shut_everywhere(&self) -> Option<Shut> {
         let state = self.state.borrow();
-        if state.stop_everywhere(Stops::Payments) {
-            return Some(Shut::Paused);
-        }
-        state.halted.then_some(Shut::Halted)
+        state.shut(state.stop_everywhere(Stops::Payments))
     }
 
     /// Whether no new orders are taken for `drop`.
@@ -113,7 +115,7 @@ impl Valve {
 
     /// Waits until it is open for all drops that have no switch of their own on.
     pub async fn opened(&self) {
-        let open = |state: &State| !state.halted && !state.stop_everywhere(Stops::Payments);
+        let open = |state: &State| state.shut(state.stop_everywhere(Stops::Payments)).is_none();
         // The sender lives as long as `self`: waiting cannot fail.
         let _ = self.state.subscribe().wait_for(open).await;
     }

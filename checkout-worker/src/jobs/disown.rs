@@ -20,6 +20,9 @@ use super::Jobs;
 /// Keys that one such payment may use up, two failures or one refusal each: at a round every five minutes more than five
 /// hours. After that only people can help, and they are told every time it is seen.
 const KEYS_MAX: u32 = 64;
+/// Payments that are remembered to be looked at again; a restart looks at a whole day anyway.
+const UNSETTLED_MAX: usize = 1_000;
+
 /// What becomes of captured money that no order knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Captured {
@@ -28,9 +31,6 @@ pub(super) enum Captured {
     /// A person has said so: the ledger was restored, and the order is lost for good.
     GiveBack,
 }
-
-/// Payments that are remembered to be looked at again; a restart looks at a whole day anyway.
-const UNSETTLED_MAX: usize = 1_000;
 
 /// Payments whose end was not seen yet: the window moves on, they stay.
 #[derive(Debug, Default)]

@@ -83,11 +83,7 @@ impl Jobs {
 
     /// The same for everything since `since`, after the ledger was restored: captured money whose order is lost goes back.
     pub(crate) async fn restore_from_provider(&self, since: Timestamp) -> Result<Reconciled, JobError> {
-        let window = Window {
-            since: since - CLOCK_MARGIN,
-            until: self.driver.clock.now() + CLOCK_MARGIN,
-            after: None,
-        };
+        let window = between(since, self.driver.clock.now());
         self.walk(window, Captured::GiveBack).await
     }
 
@@ -121,11 +117,7 @@ impl Jobs {
     fn window(&self, now: Timestamp) -> Window {
         let last = self.compared_until().filter(|until| *until <= now);
         let since = last.unwrap_or_else(|| now - millis(self.timing.reconcile_window));
-        Window {
-            since: since - CLOCK_MARGIN,
-            until: now + CLOCK_MARGIN,
-            after: None,
-        }
+        between(since, now)
     }
 
     async fn look_again(
@@ -199,6 +191,15 @@ impl Jobs {
 
     fn set_compared_until(&self, until: Timestamp) {
         *self.compared_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    }
+}
+
+/// The payments made between two instants, and those that may have been.
+fn between(since: Timestamp, until: Timestamp) -> Window {
+    Window {
+        since: since - CLOCK_MARGIN,
+        until: until + CLOCK_MARGIN,
+        after: None,
     }
 }
 

@@ -109,7 +109,7 @@ impl Jobs {
         let due = self.driver.ledger.notices_due(limit, HORIZON).await?;
         let count = due.len();
         for notice in due {
-            let (merchant, jitter) = (Arc::clone(merchant), self.jitter());
+            let (merchant, jitter) = (Arc::clone(merchant), self.driver.jitter());
             under_way.spawn(async move { told(&*merchant, &notice, taken, jitter).await });
         }
         Ok(count)
@@ -152,12 +152,6 @@ impl Jobs {
             }
             Next::Skipped => {}
         }
-    }
-
-    fn jitter(&self) -> Jitter {
-        let mut drawn = [0; 2];
-        self.driver.entropy.fill(&mut drawn);
-        Jitter(u16::from_be_bytes(drawn))
     }
 }
 

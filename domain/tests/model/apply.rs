@@ -7,7 +7,7 @@ use domain::{Span, Timestamp};
 
 use super::hands::{Hand, capturing, owing};
 use super::ledger::Applied;
-use super::moves::{Move, Outcome};
+use super::moves::{Maker, Move, Outcome};
 use super::provider;
 use super::scene::Scene;
 use super::world::{Mail, NOW, World, each_attempt, place};
@@ -21,7 +21,7 @@ impl World {
     /// The world after a move; nothing where it changes nothing.
     pub(crate) fn after(&self, scene: &Scene, next: Move) -> Option<Self> {
         let mut world = self.clone();
-        if next.is_fault() {
+        if next.maker() == Maker::Fault {
             world.faults -= 1;
         }
         world.make(scene, next)?;

@@ -9,7 +9,7 @@ use stateright::{Checker, CheckerBuilder, HasDiscoveries, Model, Property};
 
 use super::graph::Graph;
 use super::laws::{self, LAWS};
-use super::moves::Move;
+use super::moves::{Maker, Move};
 use super::scene::Scene;
 use super::world::World;
 
@@ -104,7 +104,7 @@ impl Model for House {
         let mut graph = self.graph.lock().unwrap_or_else(PoisonError::into_inner);
         let from = graph.place(shot.print, || shot.describe());
         let to = graph.place(after.print, || after.describe());
-        if next.is_diligent() {
+        if next.maker() == Maker::Diligence {
             graph.connect(from, to);
         }
         Some(after)

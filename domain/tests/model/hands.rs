@@ -194,18 +194,11 @@ impl World {
 }
 
 /// Which call an event is the answer to.
-fn answered(event: &Event) -> Option<Asked> {
-    match event {
-        Event::Answered(asked, _) => Some(*asked),
-        Event::Accept(_)
-        | Event::Expire
-        | Event::Cancel(_)
-        | Event::Drive
-        | Event::Look
-        | Event::Seen(_)
-        | Event::Refund(_)
-        | Event::Retry => None,
-    }
+const fn answered(event: &Event) -> Option<Asked> {
+    let Event::Answered(asked, _) = event else {
+        return None;
+    };
+    Some(*asked)
 }
 
 pub(crate) fn owing(at: usize, call: Option<Call>) -> Hand {

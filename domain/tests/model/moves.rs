@@ -83,10 +83,20 @@ pub(crate) enum Outcome {
     Refused,
 }
 
+/// Who makes a move.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Maker {
+    /// The house and the provider, by themselves, also when nothing goes wrong any more and nobody wants anything new. From
+    /// every state these moves alone must lead to a good end.
+    Diligence,
+    /// Somebody who wants something.
+    Wish,
+    /// Misfortune: a scene has a number of these.
+    Fault,
+}
+
 impl Move {
-    /// Whether the house and the provider make this move by themselves when nothing goes wrong any more and nobody wants
-    /// anything new. From every state these moves alone must lead to a good end.
-    pub(crate) const fn is_diligent(self) -> bool {
+    pub(crate) const fn maker(self) -> Maker {
         match self {
             Self::Relay(_)
             | Self::Deliver(_)
@@ -99,15 +109,15 @@ impl Move {
             | Self::Call(_)
             | Self::Store(_)
             | Self::Settle(..)
-            | Self::Arrive(_) => true,
+            | Self::Arrive(_) => Maker::Diligence,
             Self::Reserve(_)
             | Self::LookAtLimit(_)
             | Self::Accept(_)
             | Self::Cancel(_)
             | Self::Refund(_)
             | Self::Confirm(_)
-            | Self::FailToConfirm(_)
-            | Self::Mishap(..)
+            | Self::FailToConfirm(_) => Maker::Wish,
+            Self::Mishap(..)
             | Self::Crash(_)
             | Self::Lapse(_)
             | Self::LoseMail(_)
@@ -116,25 +126,8 @@ impl Move {
             | Self::Night
             | Self::Doze(_)
             | Self::DozeOverCancel(_)
-            | Self::DozeOverSweep(_) => false,
+            | Self::DozeOverSweep(_) => Maker::Fault,
         }
-    }
-
-    /// Whether it is one of the faults that a scene has a number of.
-    pub(crate) const fn is_fault(self) -> bool {
-        matches!(
-            self,
-            Self::Mishap(..)
-                | Self::Crash(_)
-                | Self::Lapse(_)
-                | Self::LoseMail(_)
-                | Self::DeliverAndKeep(_)
-                | Self::LeaseRunsOut(_)
-                | Self::Night
-                | Self::Doze(_)
-                | Self::DozeOverCancel(_)
-                | Self::DozeOverSweep(_)
-        )
     }
 }
 
@@ -159,7 +152,7 @@ impl World {
         moves.extend((0..self.late.len()).map(Move::Arrive));
         moves.push(Move::Night);
         if self.faults == 0 {
-            moves.retain(|next| !next.is_fault());
+            moves.retain(|next| next.maker() != Maker::Fault);
         }
     }
 

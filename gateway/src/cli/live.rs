@@ -41,34 +41,24 @@ fn complain(error: &anyhow::Error) -> Exit {
 }
 
 async fn dispatch(cli: &Cli, environment: Environment) -> anyhow::Result<Exit> {
+    if let Command::Demo(options) = &cli.command {
+        telemetry::start_logging("error", LogFormat::Text);
+        let ground = ground(environment);
+        let stop = signals::listen(|| {})?;
+        let clean = demo::run(options, &ground, stop).await?;
+        return Ok(if clean { Exit::Done } else { Exit::Failed });
+    }
+    let loaded = match offline::load_config(&cli.global, &environment, &mut io::stderr())? {
+        Ok(loaded) => loaded,
+        Err(exit) => return Ok(exit),
+    };
     match &cli.command {
-        Command::Demo(options) => {
-            telemetry::start_logging("error", LogFormat::Text);
-            let ground = ground(environment);
-            let stop = signals::listen(|| {})?;
-            let clean = demo::run(options, &ground, stop).await?;
-            return Ok(if clean { Exit::Done } else { Exit::Failed });
-        }
-        Command::Serve(options) => {
-            let loaded = match offline::load_config(&cli.global, &environment, &mut io::stderr())? {
-                Ok(loaded) => loaded,
-                Err(exit) => return Ok(exit),
-            };
-            return serve(&loaded, options.role.into(), environment).await;
-        }
+        Command::Serve(options) => return serve(&loaded, options.role.into(), environment).await,
         Command::Migrate => {
-            let loaded = match offline::load_config(&cli.global, &environment, &mut io::stderr())? {
-                Ok(loaded) => loaded,
-                Err(exit) => return Ok(exit),
-            };
             assembly::migrate(&loaded.config, &ground(environment)).await?;
             return Ok(Exit::Done);
         }
         Command::Restore(options) => {
-            let loaded = match offline::load_config(&cli.global, &environment, &mut io::stderr())? {
-                Ok(loaded) => loaded,
-                Err(exit) => return Ok(exit),
-            };
             telemetry::start_logging(loaded.config.log.level.as_str(), loaded.config.log.format);
             let restored = assembly::restore(&loaded.config, &ground(environment), options.lost).await?;
             let restored = RestoreStatus::from(&restored);
@@ -77,10 +67,6 @@ async fn dispatch(cli: &Cli, environment: Environment) -> anyhow::Result<Exit> {
         }
         _ => {}
     }
-    let loaded = match offline::load_config(&cli.global, &environment, &mut io::stderr())? {
-        Ok(loaded) => loaded,
-        Err(exit) => return Ok(exit),
-    };
     let token = existing_admin_token(&loaded.config, &environment)?;
     let token =
         token.context("no admin token is configured, and no gateway has left one in backend.data_dir")?;

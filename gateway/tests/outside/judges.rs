@@ -1,4 +1,4 @@
-//! Stripe's own library as a judge: it drives our sandbox as it drives the real provider, believes what the sandbox
+//! Official libraries as judges, above all Stripe's own: it drives our sandbox as it drives the real provider, believes what the sandbox
 //! signs, and signs what we believe.
 
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::merchant::{Mood, Receiver};
 use crate::program::{judges, stderr, stdout};
 
 /// Runs a script of the judges and gives what it says.
-async fn judge(script: &str, arguments: &[&str], case: Value) -> String {
+pub(crate) async fn judge(script: &str, arguments: &[&str], case: Value) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/outside/judges")
         .join(script);
@@ -31,7 +31,8 @@ async fn judge(script: &str, arguments: &[&str], case: Value) -> String {
     });
     let judged = judged.await.expect("no panic");
     assert!(judged.status.success(), "{}", stderr(&judged));
-    stdout(&judged).trim_end().to_owned()
+    let said = stdout(&judged);
+    said.strip_suffix('\n').expect("one line").to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,7 +23,11 @@ async fn what_was_written_before_the_update_is_told_only_when_it_is_replayed() {
     let bought = async |merchant: Option<Arc<Listener>>, shopper| {
         let ports = Ports {
             merchant: merchant.map(|listener| listener as Arc<dyn Merchant>),
-            ..ports(open_ledger(dir.path(), &clock), Arc::new(provider.clone()), clock.clone())
+            ..ports(
+                open_ledger(dir.path(), &clock),
+                Arc::new(provider.clone()),
+                clock.clone(),
+            )
         };
         let checkout = Checkout::open(config(9), ports).await.unwrap();
         let order = place(&checkout, purchase(shopper, Some(VISA))).await;
