@@ -8,24 +8,29 @@ pub mod stores;
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt, registry};
 
 use crate::config::LogFormat;
 
 /// Sends log lines to standard error, in the form asked for. The filter comes from
 /// `DOORLINE_LOG` (for example `info,gateway=debug`), else it is `level` for everything.
 pub fn start_logging(level: &str, format: LogFormat) {
-    let filter = EnvFilter::try_from_env("DOORLINE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let filter = std::env::var("DOORLINE_LOG")
+        .ok()
+        .and_then(|wanted| wanted.parse().ok())
+        .unwrap_or_else(|| level.parse().unwrap_or_else(|_| Targets::new()));
+    let lines = fmt::layer().with_writer(std::io::stderr);
     // A second call (tests start several gateways in one process) keeps the first subscriber.
-    let _ = match format {
+    let lines = match format {
         LogFormat::Text => lines
             .with_ansi(std::io::stderr().is_terminal())
             .with_target(false)
             .compact()
-            .try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+            .boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    let _ = registry().with(filter).with(lines).try_init();
 }

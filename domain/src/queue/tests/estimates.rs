@@ -50,9 +50,7 @@ fn pass_through(room: Room) -> (Vec<Told>, Vec<Option<u64>>) {
             let Claim::Admitted { admission, .. } = bench.claim(name) else {
                 break;
             };
-            // Spread over the range, in no order that the queue could know.
-            let mixed = name.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-            let lasts = room.lasts.0 + mixed % (room.lasts.1 - room.lasts.0 + 1);
+            let lasts = room.lasts.0 + mixed(name) % (room.lasts.1 - room.lasts.0 + 1);
             inside.push((bench.now + lasts * 1_000, admission));
             admitted.push(Some(bench.now));
         }
@@ -69,6 +67,16 @@ fn pass_through(room: Room) -> (Vec<Told>, Vec<Option<u64>>) {
         bench.wait(Span::from_millis(TICK_MS));
     }
     (told, admitted)
+}
+
+/// A number that looks drawn by lot: the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+/// One multiplication alone is a ladder for some ranges, neighbours nine seconds apart, and makes
+/// departures come in waves that no crowd makes.
+fn mixed(name: u64) -> u64 {
+    let value = name.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    value ^ (value >> 31)
 }
 
 /// Of those who were told something: how many, how many of them too little, and how many truly.
@@ -103,8 +111,8 @@ proptest! {
     fn hardly_anybody_waits_longer_than_told(room in rooms()) {
         let (told, too_short, held) = judge(room);
         prop_assert!(told > 0, "nobody was told anything");
-        prop_assert!(too_short * 5 <= told, "{too_short} of {told} were told too little: {room:?}");
-        prop_assert!(held * 2 >= told, "{held} of {told} were told the truth: {room:?}");
+        prop_assert!(too_short * 10 <= told, "{too_short} of {told} were told too little: {room:?}");
+        prop_assert!(held * 10 >= told * 6, "{held} of {told} were told the truth: {room:?}");
     }
 }
 
