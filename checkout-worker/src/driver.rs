@@ -245,7 +245,7 @@ fn stored(step: &Step, call: Option<&ProviderCall>, event: &Event) -> Transition
     });
     let outcome = match event {
         Event::Answered(Asked::Change(operation, n), answer) => Some((*operation, *n, outcome_word(answer))),
-        Event::Answered(Asked::Retrieve | Asked::Find, _)
+        Event::Answered(Asked::Retrieve | Asked::Find(_), _)
         | Event::Accept(_)
         | Event::Expire
         | Event::Cancel(_)

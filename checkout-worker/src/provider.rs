@@ -84,7 +84,7 @@ pub fn fingerprint(call: &ProviderCall) -> [u8; 32] {
         Call::Cancel { payment, .. } | Call::CancelStray { payment, .. } | Call::Retrieve { payment } => {
             field(payment.as_str());
         }
-        Call::Find { since } => field(&since.as_millis().to_string()),
+        Call::Find { since, .. } => field(&since.as_millis().to_string()),
     }
     hash.finalize().into()
 }

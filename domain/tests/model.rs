@@ -193,4 +193,5 @@ caught! {
     limit_checked_outside_the_transaction: LimitOutsideTransaction
         in Scene { shoppers: [1, 1], units: 2, ..Scene::last_unit([Good, Good], 0) };
     webhook_applied_twice: WebhookAppliedTwice in Scene::last_unit([Good, Good], 1);
+    release_on_bare_absence: ReleaseOnAbsence in Scene::alone(Good, 1);
 }

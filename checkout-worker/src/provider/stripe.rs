@@ -140,7 +140,7 @@ impl Stripe {
     }
 
     async fn call(&self, call: &ProviderCall) -> Answer {
-        if let Call::Find { since } = &call.call {
+        if let Call::Find { since, .. } = &call.call {
             return self.find(call.order, *since).await;
         }
         let pace = self.paces.of(&call.call);

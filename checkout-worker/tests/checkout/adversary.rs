@@ -426,6 +426,7 @@ async fn a_find_that_cannot_be_read_whole_never_proves_absence() {
         key: None,
         call: Call::Find {
             since: Timestamp::EPOCH,
+            over: None,
         },
         ..refund()
     };

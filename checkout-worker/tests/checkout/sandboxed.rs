@@ -266,10 +266,10 @@ async fn lists_page_through_a_window_and_find_an_orders_payment() {
         }
     }
     assert_eq!(seen, (1..=130).rev().collect::<Vec<u128>>());
-    let found = client.perform(&call(3, Call::Find { since })).await;
+    let found = client.perform(&call(3, Call::Find { since, over: None })).await;
     assert!(matches!(found, Answer::Payment(payment) if payment.order == OrderId(3)));
     assert_eq!(
-        client.perform(&call(999, Call::Find { since })).await,
+        client.perform(&call(999, Call::Find { since, over: None })).await,
         Answer::Absent
     );
 }

@@ -131,6 +131,11 @@ impl Attempt {
         now.since(self.first_sent) >= KEY_AGE_MAX
     }
 
+    /// The number of this attempt, if no request under its key can have an effect any more.
+    pub(super) fn over(self, now: Timestamp) -> Option<u32> {
+        (!self.is_usable(now)).then_some(self.n)
+    }
+
     /// Whether sending this key again is both safe and useful.
     pub fn is_usable(self, now: Timestamp) -> bool {
         !self.is_spent() && !self.is_aged(now)

@@ -30,7 +30,7 @@ pub(super) fn authorising(data: Authorising, event: Event, context: &Context) ->
     match event {
         Event::Drive => Ok(ask(data, context)),
         Event::Look => {
-            let call = read(&data);
+            let call = read(&data, context);
             Ok(Next::stay(State::Authorising(data), context).call(call, context))
         }
         Event::Cancel(by) => Ok(cancel::begin(
@@ -100,18 +100,19 @@ fn ask(data: Authorising, context: &Context) -> Next {
             amount: context.total,
         }
     } else {
-        read(&data)
+        read(&data, context)
     };
     Next::stay(State::Authorising(data), context).call(call, context)
 }
 
-fn read(data: &Authorising) -> Call {
+fn read(data: &Authorising, context: &Context) -> Call {
     match &data.payment {
         Some(payment) => Call::Retrieve {
             payment: payment.clone(),
         },
         None => Call::Find {
             since: data.attempt.first_sent,
+            over: data.attempt.over(context.now),
         },
     }
 }
@@ -120,7 +121,7 @@ fn is_current(data: &Authorising, asked: Asked) -> bool {
     match asked {
         Asked::Change(operation, n) => operation == Operation::Authorise && n == data.attempt.n,
         Asked::Retrieve => data.payment.is_some(),
-        Asked::Find => true,
+        Asked::Find(_) => true,
     }
 }
 
@@ -136,26 +137,38 @@ fn retried(data: Authorising, context: &Context) -> Next {
 }
 
 fn answered(data: Authorising, asked: Asked, answer: Answer, context: &Context) -> Transition {
-    match answer {
-        Answer::Payment(payment) if asked == Asked::Find && is_buried(&payment, data.attempt) => {
-            Ok(absent(data, context))
+    match (asked, answer) {
+        (Asked::Find(over), Answer::Payment(payment)) if is_buried(&payment, data.attempt) => {
+            Ok(absent(data, over, context))
         }
+        (Asked::Find(over), Answer::Absent) => Ok(absent(data, over, context)),
+        (asked, answer) => decided(data, asked, answer, context),
+    }
+}
+
+fn decided(data: Authorising, asked: Asked, answer: Answer, context: &Context) -> Transition {
+    match answer {
         Answer::Payment(payment) => judge(Payer::from(data), &payment, Source::Asked, context),
         Answer::Declined(reason) => Ok(Next::declined(reason)),
         Answer::Rejected(reason) => {
             Ok(Next::to(State::Authorising(data)).park(Parked::Rejected(reason), context))
         }
         Answer::KeyMismatch => Ok(Next::to(State::Authorising(data)).freeze(Frozen::KeyMismatch, context)),
-        Answer::Absent if asked == Asked::Find => Ok(absent(data, context)),
         Answer::Stalled(stall) => Ok(waiting(data, asked, stall, context)),
         Answer::Absent | Answer::Refunded(_) => Err(Why::Stale),
     }
 }
 
 /// The provider has no such payment. A key that is still good is repeated, which is safe whatever is still under way;
-/// only a key that can teach nothing more gives way to the next number, this absence being its proof.
-fn absent(data: Authorising, context: &Context) -> Next {
-    let (attempt, _) = data.attempt.renewed(context.now);
+/// only a key that could teach nothing more when the question was asked gives way to the next number, this absence being
+/// its proof. Whoever asked earlier may have looked just before the payment was made.
+fn absent(data: Authorising, over: Option<u32>, context: &Context) -> Next {
+    let proven = over == Some(data.attempt.n);
+    let attempt = if proven {
+        data.attempt.next(context.now)
+    } else {
+        data.attempt
+    };
     Next::to(State::Authorising(Authorising { attempt, ..data }))
         .unanswered(context)
         .drive(context)
@@ -170,7 +183,7 @@ pub(super) fn is_buried(payment: &Payment, current: Attempt) -> bool {
 fn waiting(data: Authorising, asked: Asked, stall: Stall, context: &Context) -> Next {
     let attempt = match asked {
         Asked::Change(..) => noted(data.attempt, stall),
-        Asked::Retrieve | Asked::Find => data.attempt,
+        Asked::Retrieve | Asked::Find(_) => data.attempt,
     };
     Next::to(State::Authorising(Authorising { attempt, ..data })).stalled(stall, context)
 }

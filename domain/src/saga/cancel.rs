@@ -61,10 +61,11 @@ pub(super) fn cancelling(data: Cancelling, event: Event, context: &Context) -> T
         Event::Answered(asked @ Asked::Change(Operation::RefundStray, _), answer) => {
             refund_answered(data, asked, answer, context)
         }
-        Event::Answered(Asked::Find, Answer::Payment(found)) if is_buried(&found, data.authorise) => {
-            read_answered(data, Answer::Absent, context)
+        Event::Answered(Asked::Find(over), Answer::Payment(found)) if is_buried(&found, data.authorise) => {
+            Ok(absent(data, over, context))
         }
-        Event::Answered(Asked::Retrieve | Asked::Find, answer) => read_answered(data, answer, context),
+        Event::Answered(Asked::Find(over), Answer::Absent) => Ok(absent(data, over, context)),
+        Event::Answered(Asked::Retrieve | Asked::Find(_), answer) => read_answered(data, answer, context),
         Event::Answered(..) => Err(Why::Stale),
         Event::Cancel(_) => Err(Why::Unchanged),
         Event::Accept(_) | Event::Expire | Event::Refund(_) => Err(Why::NotHere),
@@ -90,6 +91,7 @@ fn question(data: &Cancelling, context: &Context) -> Call {
         }
         None => Call::Find {
             since: data.authorise.first_sent,
+            over: data.authorise.over(context.now),
         },
     }
 }
@@ -156,22 +158,25 @@ fn refund_answered(data: Cancelling, asked: Asked, answer: Answer, context: &Con
     Ok(next.stray(stray))
 }
 
+/// There is no payment. Proof only if nothing could be under way any more when this was asked; else it is asked again.
+fn absent(data: Cancelling, over: Option<u32>, context: &Context) -> Next {
+    if data.payment.is_none() && over == Some(data.authorise.n) {
+        return Next::released(data.by);
+    }
+    Next::to(State::Cancelling(data))
+        .unanswered(context)
+        .drive(context)
+}
+
 fn read_answered(data: Cancelling, answer: Answer, context: &Context) -> Transition {
     match answer {
         Answer::Payment(payment) => undo(data, &payment, Source::Asked, context),
-        // Proof only where nothing can be under way any more; else the old key is asked again.
-        Answer::Absent if data.payment.is_none() && !data.authorise.is_usable(context.now) => {
-            Ok(Next::released(data.by))
-        }
-        Answer::Absent => Ok(Next::to(State::Cancelling(data))
-            .unanswered(context)
-            .drive(context)),
+        Answer::Absent | Answer::Refunded(_) => Err(Why::Stale),
         Answer::Rejected(reason) | Answer::Declined(reason) => {
             Ok(Next::to(State::Cancelling(data)).park(Parked::Rejected(reason), context))
         }
         Answer::Stalled(stall) => Ok(stalled(data, stall, context)),
         Answer::KeyMismatch => Ok(Next::to(State::Cancelling(data)).freeze(Frozen::KeyMismatch, context)),
-        Answer::Refunded(_) => Err(Why::Stale),
     }
 }
 

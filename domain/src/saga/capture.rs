@@ -158,7 +158,7 @@ fn settle(data: Committed, payment: &Payment, asked: Option<Asked>, context: &Co
 fn uncaptured(data: Committed, asked: Option<Asked>, context: &Context) -> Transition {
     match asked {
         None => Err(Why::Unchanged),
-        Some(Asked::Change(..) | Asked::Find) => {
+        Some(Asked::Change(..) | Asked::Find(_)) => {
             Ok(Next::to(State::Committed(data)).stalled(Stall::Lost, context))
         }
         Some(Asked::Retrieve) => {

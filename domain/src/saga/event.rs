@@ -118,6 +118,9 @@ pub enum Call {
     Find {
         /// When the order's first attempt was committed.
         since: Timestamp,
+        /// The number of the current attempt, if by now no request under its key can have an effect any more: only then
+        /// does an absence that is read from here on prove that it had none.
+        over: Option<u32>,
     },
 }
 
@@ -128,8 +131,8 @@ pub enum Asked {
     Change(Operation, u32),
     /// [`Call::Retrieve`].
     Retrieve,
-    /// [`Call::Find`].
-    Find,
+    /// [`Call::Find`], and which attempt was over when it was asked.
+    Find(Option<u32>),
 }
 
 /// What follows from a step.
@@ -246,7 +249,7 @@ impl Call {
             Self::CancelStray { attempt, .. } => Asked::Change(Operation::CancelStray, attempt.n),
             Self::RefundStray { attempt, .. } => Asked::Change(Operation::RefundStray, attempt.n),
             Self::Retrieve { .. } => Asked::Retrieve,
-            Self::Find { .. } => Asked::Find,
+            Self::Find { over, .. } => Asked::Find(*over),
         }
     }
 
@@ -270,7 +273,7 @@ impl Asked {
         match self {
             Self::Change(operation, _) => operation.as_str(),
             Self::Retrieve => "retrieve",
-            Self::Find => "find",
+            Self::Find(_) => "find",
         }
     }
 }

@@ -137,6 +137,7 @@ const CONDITIONS: [Condition; LAWS.len()] = [
     keeps::<10>,
     keeps::<11>,
     keeps::<12>,
+    keeps::<13>,
 ];
 
 fn keeps<const LAW: usize>(house: &House, shot: &Shot) -> bool {

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use domain::OrderId;
 use domain::saga::{Answer, Asked, Call, Event, KeySpace, Moment, Operation, Stall, StateName, Step};
 
 use super::ledger::Applied;
@@ -127,6 +128,17 @@ impl World {
             call: call.clone(),
             key,
         }
+    }
+
+    /// Whether a request for `order` is on its way, or about to be made, that would make a payment.
+    pub(crate) fn may_still_pay(&self, order: OrderId) -> bool {
+        let owed = self.hands.iter().filter_map(|hand| match hand {
+            Hand::Owing(at, call) => Some(self.request(*at, call)),
+            Hand::Free | Hand::Told(..) | Hand::Drowsy { .. } => None,
+        });
+        let late = self.late.iter().map(|request| (**request).clone());
+        owed.chain(late)
+            .any(|request| request.order == order && self.provider.makes_a_payment_of(&request))
     }
 
     pub(crate) fn send(&mut self, scene: &Scene, request: &Request, error: Option<Mishap>) -> Answer {

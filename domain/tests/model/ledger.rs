@@ -3,16 +3,16 @@
 
 use std::sync::Arc;
 
-use domain::Span;
 use domain::pool::{Bucket, spread};
 use domain::saga::{
     By, Call, Effect, Event, Moment, Notice, Order, Released, State, StateName, Step, StockMove,
 };
+use domain::{Span, Timestamp};
 
 use super::hands::Hand;
 use super::mutation::Mutation;
 use super::scene::{PER_SHOPPER, Scene};
-use super::world::{Entries, Mail, NOW, Row, World, drop_id, order_id, plain, total};
+use super::world::{Entries, Mail, NOW, Row, World, drop_id, each_attempt, order_id, plain, total};
 
 /// What came of storing a step.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,7 +64,12 @@ impl World {
         {
             return Some(taken_back(order.clone(), *by));
         }
-        order.clone().step(event, moment).ok()
+        let mut order = order.clone();
+        if scene.has(Mutation::ReleaseOnAbsence) && order.state.name() == StateName::Cancelling {
+            // A key that counts as forgotten is not asked again, and no payment under it is as good as none ever.
+            each_attempt(&mut order, |attempt| attempt.first_sent = Timestamp::EPOCH);
+        }
+        order.step(event, moment).ok()
     }
 
     /// Reads, decides and stores in one go, so that nobody comes in between.

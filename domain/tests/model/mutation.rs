@@ -1,4 +1,4 @@
-//! The twelve mistakes that the protocol names, each made in the surroundings of the saga: in the ledger, the driver, the
+//! Mistakes, the twelve that the protocol names and one of our own, each made in the surroundings of the saga: in the ledger, the driver, the
 //! jobs or the provider of the model. The saga itself is always the real one.
 
 use super::laws;
@@ -30,6 +30,8 @@ pub(crate) enum Mutation {
     LimitOutsideTransaction,
     /// A webhook that was applied already is applied again: its step is stored whatever became of the order.
     WebhookAppliedTwice,
+    /// Whoever cancels asks whether there is a payment, and takes "there is none" for proof while a request may be under way.
+    ReleaseOnAbsence,
 }
 
 impl Mutation {
@@ -38,14 +40,14 @@ impl Mutation {
         match self {
             Self::StockWithoutGuard => laws::NO_OVERSELL,
             Self::NewKeyOnRetry => laws::ONE_PAYMENT_PER_ATTEMPT,
-            Self::CaptureBeforeCommit | Self::AutomaticCapture | Self::CancelWinsAfterCapture => {
-                laws::CHARGED_HAS_STOCK
-            }
+            Self::CaptureBeforeCommit | Self::AutomaticCapture => laws::CHARGED_HAS_STOCK,
+            Self::CancelWinsAfterCapture => laws::RELEASED_IS_CLOSED,
             Self::AcceptWithoutOutboxAndRedrive | Self::NoReconciler | Self::NoUncommit => laws::GOOD_END,
             Self::ReleaseTwice => laws::GIVEN_BACK_ONCE,
             Self::DeclineNotReleasing => laws::ROWS_ARE_SUMS,
             Self::LimitOutsideTransaction => laws::SHOPPER_LIMIT,
             Self::WebhookAppliedTwice => laws::TOLD_ONCE,
+            Self::ReleaseOnAbsence => laws::RELEASED_IS_CLOSED,
         }
     }
 }

@@ -117,6 +117,12 @@ impl Provider {
         answer
     }
 
+    /// Whether `request` would make a payment if it arrived now.
+    pub(crate) fn makes_a_payment_of(&self, request: &Request) -> bool {
+        let unknown = |key: &IdempotencyKey| !self.keys.contains_key(key);
+        matches!(request.call, Call::Authorise { .. }) && request.key.as_ref().is_some_and(unknown)
+    }
+
     /// Whether there are keys of `order` that only the order itself, before its end, would use.
     pub(crate) fn has_keys_to_forget(&self, order: OrderId) -> bool {
         self.keys

@@ -111,7 +111,7 @@ impl World {
         let Ok(mut step) = row.order.clone().step(work.event.clone(), moment) else {
             return;
         };
-        let read = matches!(&work.event, Event::Answered(Asked::Find | Asked::Retrieve, _));
+        let read = matches!(&work.event, Event::Answered(Asked::Find(_) | Asked::Retrieve, _));
         if self.mutation == Some(Mutation::TriesForgotten) && read {
             step.order.pace.tries = 0;
         }

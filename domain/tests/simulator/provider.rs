@@ -113,7 +113,7 @@ impl Provider {
     fn read(&self, request: &Request) -> Answer {
         match &request.call {
             Call::Retrieve { payment } => self.snapshot(payment).map_or_else(refused, Answer::Payment),
-            Call::Find { since } => {
+            Call::Find { since, .. } => {
                 let since = since.as_millis().saturating_sub(CLOCK_MARGIN);
                 let mine = |o: &&Object| o.payment.order == request.order && o.created >= since;
                 let newest = self.objects.values().filter(mine).max_by_key(|o| o.payment.n);

@@ -82,7 +82,7 @@ pub(super) fn of(client: &Client, url: &str, call: &ProviderCall) -> RequestBuil
             post(client, &format!("{url}/v1/refunds"), call, &form)
         }
         Call::Retrieve { payment } => retrieve(client, url, payment),
-        Call::Find { since } => {
+        Call::Find { since, .. } => {
             let until = domain::Timestamp::NEVER;
             list(
                 client,

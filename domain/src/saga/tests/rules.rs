@@ -123,11 +123,17 @@ fn two_saved_errors_are_read_before_anything_is_sent_again() {
     let (order, call) = driven(order);
     assert!(matches!(call, Call::Find { .. }));
     let found = Event::Answered(
-        Asked::Find,
+        Asked::Find(Some(1)),
         Answer::Payment(payment(PaymentStatus::RequiresCapture)),
     );
     assert_eq!(after(order.clone(), found).state.name(), StateName::Committed);
-    let (_, call) = driven(after(order, Event::Answered(Asked::Find, Answer::Absent)));
+    let absent = |over| Event::Answered(Asked::Find(over), Answer::Absent);
+    let (_, call) = driven(after(order.clone(), absent(None)));
+    assert!(
+        matches!(call, Call::Find { over: Some(1), .. }),
+        "asked while the key was still good, it may have been looked for before it was made"
+    );
+    let (_, call) = driven(after(order, absent(Some(1))));
     assert!(
         matches!(call, Call::Authorise { attempt, .. } if attempt.n == 2),
         "absence is proof after a saved error"
@@ -169,7 +175,7 @@ fn absence_without_a_spent_key_repeats_the_key() {
         ..specimen(StateName::Authorising)
     };
     let looking = after(parked, Event::Look);
-    let (_, call) = driven(after(looking, Event::Answered(Asked::Find, Answer::Absent)));
+    let (_, call) = driven(after(looking, Event::Answered(Asked::Find(None), Answer::Absent)));
     assert!(
         matches!(call, Call::Authorise { attempt, .. } if attempt.n == 1),
         "a lost request may still arrive"

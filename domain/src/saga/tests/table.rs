@@ -52,7 +52,8 @@ fn events() -> Vec<Event> {
         .collect();
     asked.extend([
         Asked::Retrieve,
-        Asked::Find,
+        Asked::Find(None),
+        Asked::Find(Some(1)),
         Asked::Change(Operation::Authorise, 2),
     ]);
     for answer in answers() {
