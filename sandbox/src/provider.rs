@@ -128,6 +128,12 @@ impl Provider {
         admin::entries(&self.shared, after)
     }
 
+    /// Requests to the API that arrived, whatever became of them: those that met an outage count.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.shared.requests.load(Ordering::Relaxed)
+    }
+
     /// Events that an endpoint accepted, counting repeats.
     #[must_use]
     pub fn events_delivered(&self) -> u64 {

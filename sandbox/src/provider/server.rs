@@ -1,6 +1,7 @@
 //! From an HTTP request to an answer: who may ask, how often, under which key, and what goes wrong.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -74,6 +75,7 @@ impl Server {
     }
 
     async fn api(self, asked: Asked, operation: Operation, id: Option<String>) -> Result<Reply, HangUp> {
+        self.shared.requests.fetch_add(1, Ordering::Relaxed);
         let (request_id, outage, hang_ms) = {
             let mut state = self.shared.state();
             let request_id = format!("req_{}", state.request_ids.alphanumeric(14));

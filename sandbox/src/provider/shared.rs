@@ -35,6 +35,7 @@ pub(crate) struct Shared {
     events: mpsc::Sender<Event>,
     /// Taken by the delivery loop for as long as it runs.
     pub(crate) queue: tokio::sync::Mutex<mpsc::Receiver<Event>>,
+    pub(crate) requests: AtomicU64,
     pub(crate) events_delivered: AtomicU64,
     pub(crate) events_dropped: AtomicU64,
 }
@@ -57,6 +58,7 @@ impl Shared {
             state: Mutex::new(state),
             events,
             queue: tokio::sync::Mutex::new(queue),
+            requests: AtomicU64::new(0),
             events_delivered: AtomicU64::new(0),
             events_dropped: AtomicU64::new(0),
         }

@@ -11,10 +11,11 @@ use checkout_worker::merchant::webhook::{StandardWebhook, WebhookConfig};
 use checkout_worker::merchant::{Heard, Merchant as _, MerchantEvent, SigningKey};
 use domain::saga::Notice;
 use domain::{Clock as _, OrderId, Span};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
 use crate::support::{StandingClock, drop_id, euros};
+use crate::wire::read_request;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OTHER: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -52,24 +53,6 @@ impl Socket {
 
     fn requests(&self) -> Vec<String> {
         self.got.lock().unwrap().clone()
-    }
-}
-
-async fn read_request(socket: &mut tokio::net::TcpStream) -> String {
-    let mut text = String::new();
-    let mut chunk = [0; 4_096];
-    loop {
-        let read = socket.read(&mut chunk).await.unwrap_or(0);
-        text.push_str(std::str::from_utf8(&chunk[..read]).unwrap());
-        let whole = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
-            let length = head
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length: "));
-            length.is_none_or(|length| body.len() >= length.parse::<usize>().unwrap())
-        });
-        if read == 0 || whole {
-            return text;
-        }
     }
 }
 
