@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use aws_lc_rs::hmac;
 use checkout_worker::broker::embedded::EmbeddedBroker;
 use checkout_worker::checkout::CheckoutConfig;
 use checkout_worker::ledger::{ClientKey, ItemPlan, Ledger, OrderFilter};
@@ -16,7 +17,7 @@ use checkout_worker::turns::{MemoryTurns, Turns};
 use checkout_worker::webhook::Signing;
 use checkout_worker::{Checkout, DropTerms, Placed, Ports, Purchase};
 use domain::pool::Line;
-use domain::saga::{PaymentMethod, StateName};
+use domain::saga::{PaymentId, PaymentMethod, StateName};
 use domain::{
     AdmissionId, Clock, Currency, DropId, Entropy, Money, OrderId, ShopperKey, Sku, Span, Timestamp,
 };
@@ -202,6 +203,36 @@ impl Shop {
     pub(crate) async fn recover(&self) {
         recover(&self.checkout, &self.clock).await;
     }
+}
+
+/// An event about `payment` that the provider has just signed: its body and its header.
+pub(crate) fn signed(
+    clock: &StandingClock,
+    event: &str,
+    kind: &str,
+    payment: &PaymentId,
+) -> (String, String) {
+    signed_with("whsec_test", clock, event, kind, payment)
+}
+
+/// The same, signed with any secret.
+pub(crate) fn signed_with(
+    secret: &str,
+    clock: &StandingClock,
+    event: &str,
+    kind: &str,
+    payment: &PaymentId,
+) -> (String, String) {
+    let object = format!(r#"{{"id":"{payment}","object":"payment_intent"}}"#);
+    let body = format!(r#"{{"id":"{event}","type":"{kind}","data":{{"object":{object}}}}}"#);
+    let time = clock.now().as_secs();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let tag = hmac::sign(&key, format!("{time}.{body}").as_bytes());
+    let hex = tag
+        .as_ref()
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    (body, format!("t={time},v1={hex}"))
 }
 
 pub(crate) async fn place(checkout: &Checkout, purchase: Purchase) -> OrderId {

@@ -1,14 +1,13 @@
 //! Webhooks from the signed bytes to the order: first, late, twice, never believed for more than a name.
 
-use aws_lc_rs::hmac;
 use checkout_worker::checkout::{WebhookDone, WebhookFailure};
 use checkout_worker::ledger::OrderFilter;
 use checkout_worker::provider::memory::Fault;
 use checkout_worker::webhook::WebhookError;
+use domain::OrderId;
 use domain::saga::{PaymentId, StateName};
-use domain::{Clock, OrderId};
 
-use super::support::{SECURE, Shop, VISA};
+use super::support::{SECURE, Shop, VISA, signed_with};
 
 impl Shop {
     /// Sends an event about `payment`, signed with `secret`.
@@ -19,18 +18,8 @@ impl Shop {
         kind: &str,
         payment: &PaymentId,
     ) -> Result<WebhookDone, WebhookFailure> {
-        let object = format!(r#"{{"id":"{payment}","object":"payment_intent"}}"#);
-        let body = format!(r#"{{"id":"{event}","type":"{kind}","data":{{"object":{object}}}}}"#);
-        let time = self.clock.now().as_secs();
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-        let tag = hmac::sign(&key, format!("{time}.{body}").as_bytes());
-        let hex = tag
-            .as_ref()
-            .iter()
-            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-        self.checkout
-            .webhook(body.as_bytes(), &format!("t={time},v1={hex}"))
-            .await
+        let (body, header) = signed_with(secret, &self.clock, event, kind, payment);
+        self.checkout.webhook(body.as_bytes(), &header).await
     }
 
     /// An order whose shopper is at their bank, and its payment.
