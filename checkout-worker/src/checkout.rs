@@ -13,7 +13,7 @@ pub use events::{WebhookDone, WebhookFailure};
 pub use place::{AcceptError, CancelError, Placed, Purchase, ReserveError};
 pub use restore::{RestoreError, Restored};
 pub(crate) use view::reason;
-pub use view::{OrderView, PublicState};
+pub use view::{LatePayment, OrderView, PublicState};
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -8,7 +8,7 @@ mod telling;
 use domain::saga::{
     Accepted, ActionRequired, Attempt, Authorising, By, Cancelling, ClientSecret, Committed, Declined, Flag,
     Frozen, InvalidProviderName, Order, Paid, Parked, PaymentId, PaymentMethod, Reason, Refunded, Refunding,
-    Released, Reserved, Restock, State, Stray, Unwound,
+    Released, Reserved, Restock, Stake, State, Stray, Unwound,
 };
 use domain::{OrderId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,18 @@ struct Versioned {
 struct StrayRow {
     payment: String,
     attempt: AttemptRow,
+    // Rows from before these were kept have neither; nor need those that say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stake: Option<StakeRow>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_settled: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StakeRow {
+    Hold,
+    Charge,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -230,6 +242,12 @@ impl From<&Stray> for StrayRow {
         Self {
             payment: stray.payment.as_str().to_owned(),
             attempt: stray.attempt.into(),
+            stake: match stray.stake {
+                Stake::Nothing => None,
+                Stake::Hold => Some(StakeRow::Hold),
+                Stake::Charge => Some(StakeRow::Charge),
+            },
+            is_settled: stray.is_settled,
         }
     }
 }
@@ -241,6 +259,12 @@ impl TryFrom<StrayRow> for Stray {
         Ok(Self {
             payment: PaymentId::new(&row.payment)?,
             attempt: row.attempt.into(),
+            stake: match row.stake {
+                None => Stake::Nothing,
+                Some(StakeRow::Hold) => Stake::Hold,
+                Some(StakeRow::Charge) => Stake::Charge,
+            },
+            is_settled: row.is_settled,
         })
     }
 }

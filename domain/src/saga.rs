@@ -28,7 +28,7 @@ pub use state::{
     Accepted, ActionRequired, Authorising, By, Cancelling, Committed, Declined, Paid, Refunded, Refunding,
     Released, Reserved, Restock, State, StateName, Units, Unwound,
 };
-pub use stray::Stray;
+pub use stray::{Stake, Stray};
 
 use alloc::vec::Vec;
 

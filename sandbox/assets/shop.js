@@ -128,11 +128,11 @@
         return;
       case 'declined':
         settle();
-        result('The card was declined', 'Nothing was charged, and your pair went back to the pool at once.', { again: true });
+        result('The card was declined', late() || 'Nothing was charged, and your pair went back to the pool at once.', { again: true });
         return;
       case 'released':
         settle();
-        result('The pairs were given back', order.reason || 'Nothing was charged.', { again: true });
+        result('The pairs were given back', late() || order.reason || 'Nothing was charged.', { again: true });
         return;
       case 'refunded':
         settle();
@@ -143,6 +143,17 @@
           ? 'The payment is being made.'
           : 'It is accepted and on its way to payment. You may leave this page open.';
         show('wait');
+    }
+  }
+
+  // A payment that came through after all: what became of the money.
+  function late() {
+    switch (order.late_payment) {
+      case 'released': return 'A payment came through late. The hold on your card was given up.';
+      case 'being_released': return 'A payment came through late. The hold on your card is being given up.';
+      case 'refunded': return 'A payment came through late. The money was given back.';
+      case 'being_refunded': return 'A payment came through late. The money is being given back.';
+      default: return '';
     }
   }
 

@@ -1,6 +1,6 @@
 //! An order as a shopper or an operator sees it.
 
-use domain::saga::{By, ClientSecret, PaymentId, State, StateName};
+use domain::saga::{By, ClientSecret, PaymentId, Stake, State, StateName, Stray};
 use domain::{DropId, Money, OrderId, ShopperKey, Timestamp};
 
 use crate::ledger::{Item, LedgerError, OrderRecord};
@@ -28,6 +28,19 @@ pub enum PublicState {
     Refunded,
 }
 
+/// What became of a payment that came through although its order had ended or was paid for already.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum LatePayment {
+    /// The hold on the shopper's card was given up.
+    Released,
+    /// The hold on the shopper's card is being given up.
+    BeingReleased,
+    /// The money was given back.
+    Refunded,
+    /// The money is being given back.
+    BeingRefunded,
+}
+
 /// An order as it is told.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OrderView {
@@ -49,6 +62,8 @@ pub struct OrderView {
     pub action: Option<ClientSecret>,
     /// Why it came to nothing, or what it waits for: a short stable word.
     pub reason: Option<String>,
+    /// A payment beside the order's own that had some of the shopper's money: the one that matters most to them.
+    pub late_payment: Option<LatePayment>,
     /// Rises with every change.
     pub version: u64,
     /// The state in the ledger, for operators.
@@ -113,6 +128,28 @@ impl PublicState {
     }
 }
 
+impl LatePayment {
+    /// The word of the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Released => "released",
+            Self::BeingReleased => "being_released",
+            Self::Refunded => "refunded",
+            Self::BeingRefunded => "being_refunded",
+        }
+    }
+
+    fn of(stray: &Stray) -> Option<Self> {
+        match (stray.stake, stray.is_settled) {
+            (Stake::Nothing, _) => None,
+            (Stake::Hold, true) => Some(Self::Released),
+            (Stake::Hold, false) => Some(Self::BeingReleased),
+            (Stake::Charge, true) => Some(Self::Refunded),
+            (Stake::Charge, false) => Some(Self::BeingRefunded),
+        }
+    }
+}
+
 impl From<StateName> for PublicState {
     fn from(state: StateName) -> Self {
         match state {
@@ -144,6 +181,7 @@ impl From<OrderRecord> for OrderView {
             reason: reason(&order.state),
             payment: order.state.payment().cloned(),
             action: action(&order.state),
+            late_payment: order.strays.iter().filter_map(LatePayment::of).max(),
             version: order.version,
             ledger_state,
             flag: order.flag.as_ref().map(domain::saga::Flag::as_str),

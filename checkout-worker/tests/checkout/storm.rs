@@ -38,7 +38,7 @@ fn weather() -> FaultPlan {
             rule(Fault::Saved500, 0.01),
             rule(Fault::Saved500AfterEffect, 0.01),
             rule(Fault::Unsaved500, 0.02),
-            rule(Fault::RateLimited, 0.02),
+            rule(Fault::RateLimited, 0.002),
             rule(Fault::Slow, 0.02),
         ],
         webhooks: WebhookFaults {
@@ -76,9 +76,9 @@ async fn a_storm_of_orders_ends_with_provider_and_ledger_agreeing_to_the_cent() 
     let wanted = orders_wanted();
     let shop = StormShop::open(wanted, 1_000, weather()).await;
     let crowd = Crowd::new(&shop);
-    crowd.buy(wanted).await;
-    shop.calm_down().await;
-    let orders = shop.all_orders(wanted).await;
+    let orders = crowd.buy(wanted).await;
+    shop.calm_down(&orders).await;
+    let orders = shop.views(&orders).await;
     assert_eq!(orders.len(), usize::try_from(wanted).unwrap());
     let tally = shop.provider.tally();
     let nothing = OrderTally::default();

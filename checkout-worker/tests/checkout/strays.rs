@@ -1,6 +1,7 @@
 //! Payments that no order wants, from the list of the provider to their end: a saved error does not keep them for a day,
 //! and every process finds the same next key.
 
+use checkout_worker::checkout::LatePayment;
 use checkout_worker::driver::Shut;
 use checkout_worker::provider::memory::Fault;
 use domain::saga::{Alarm, PaymentStatus, StateName};
@@ -93,6 +94,38 @@ async fn money_taken_twice_goes_back_once_although_the_first_refund_meets_a_save
         assert_eq!(refunded, 12_900, "{fault:?}");
         assert!(shop.ear.heard(Alarm::Stray) >= 1, "{fault:?}: nobody was told");
     }
+}
+
+#[tokio::test]
+async fn the_shopper_is_told_of_a_late_payment_and_of_what_became_of_it() {
+    for (fault, told) in [
+        (Fault::None, ["refunded", "refunded"]),
+        (Fault::AnswerLost, ["being_refunded", "refunded"]),
+        (Fault::RequestLost, ["being_refunded", "refunded"]),
+    ] {
+        let shop = Watched::usual().await;
+        let order = paid(&shop).await;
+        assert_eq!(late(&shop, order).await, None);
+        let second = shop.provider.make(order, 2).await;
+        shop.provider.take(&second).await;
+        shop.provider.inner.plan([fault]);
+        for word in told {
+            shop.checkout.reconcile().await.unwrap();
+            assert_eq!(late(&shop, order).await, Some(word), "{fault:?}");
+        }
+    }
+    let shop = Watched::usual().await;
+    let order = paid(&shop).await;
+    shop.provider.make(order, 2).await;
+    shop.checkout.reconcile().await.unwrap();
+    assert_eq!(late(&shop, order).await, Some("released"), "only held");
+    let shop = shop.reopened().await;
+    assert_eq!(late(&shop, order).await, Some("released"), "and written down");
+}
+
+async fn late(shop: &Watched, order: OrderId) -> Option<&'static str> {
+    let view = shop.checkout.view(order).await.unwrap().unwrap();
+    view.late_payment.map(LatePayment::as_str)
 }
 
 #[tokio::test]

@@ -21,14 +21,42 @@ pub struct Stray {
     pub payment: PaymentId,
     /// Numbered over all strays of the order, so that a key never names two payments.
     pub attempt: Attempt,
+    /// What it had of the shopper's money when it was last seen: what they should be told of.
+    pub stake: Stake,
+    /// Whether the provider has said that nothing is left of it.
+    pub is_settled: bool,
+}
+
+/// What a payment had of a shopper's money.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Stake {
+    /// None of it: it was not authorised.
+    Nothing,
+    /// Set aside on their card.
+    Hold,
+    /// Taken.
+    Charge,
+}
+
+impl Stake {
+    fn of(payment: &Payment) -> Self {
+        if payment.is_kept() {
+            Self::Charge
+        } else if payment.status == PaymentStatus::RequiresCapture {
+            Self::Hold
+        } else {
+            Self::Nothing
+        }
+    }
 }
 
 impl Stray {
     /// The try at getting rid of `payment`, which was just seen open.
     pub(super) fn of(payment: &Payment, context: &Context) -> Self {
         let highest = context.strays.iter().map(|stray| stray.attempt.n).max();
+        let known = context.strays.iter().find(|stray| stray.payment == payment.id);
         let fresh = || highest.map_or(1, |n| n.saturating_add(1));
-        let attempt = match context.strays.iter().find(|stray| stray.payment == payment.id) {
+        let attempt = match known {
             Some(known) if known.attempt.is_usable(context.now) => known.attempt,
             Some(_) => Attempt::numbered(fresh(), context.now),
             None => Attempt::numbered(fresh().max(payment.n), context.now),
@@ -36,6 +64,10 @@ impl Stray {
         Self {
             payment: payment.id.clone(),
             attempt,
+            stake: known
+                .map_or(Stake::Nothing, |known| known.stake)
+                .max(Stake::of(payment)),
+            is_settled: false,
         }
     }
 
@@ -68,9 +100,19 @@ impl Stray {
             // A bug of ours is never answered with a new key.
             Answer::KeyMismatch | Answer::Absent => self.attempt,
         };
+        let gone = match answer {
+            Answer::Refunded(_) => true,
+            Answer::Payment(payment) => !payment.is_open() && !payment.is_kept(),
+            Answer::Stalled(_)
+            | Answer::Declined(_)
+            | Answer::Rejected(_)
+            | Answer::KeyMismatch
+            | Answer::Absent => false,
+        };
         Self {
-            payment: self.payment.clone(),
             attempt,
+            is_settled: self.is_settled || gone,
+            ..self.clone()
         }
     }
 }
@@ -84,7 +126,16 @@ pub(super) fn stray(state: State, payment: &Payment, context: &Context) -> Trans
         return Ok(next.alarm(Alarm::Stray).stray(stray).effect(Effect::Call(call)));
     }
     if !payment.is_open() {
-        return Err(Why::Unchanged);
+        // The answer that it is gone may have been lost.
+        let known = context.strays.iter().find(|stray| stray.payment == payment.id);
+        let unsettled = known.filter(|stray| !stray.is_settled).cloned();
+        let settled = |stray| Stray {
+            is_settled: true,
+            ..stray
+        };
+        return unsettled
+            .map(|stray| next.stray(settled(stray)))
+            .ok_or(Why::Unchanged);
     }
     let authorised = payment.status == PaymentStatus::RequiresCapture;
     let next = if authorised {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::{DROP, PAGE, until};
-use crate::house::{House, SKU};
+use crate::house::{House, SKU, Terms};
 use crate::stream::Stream;
 
 fn one_paid_with(method: &str) -> Value {
@@ -118,6 +118,35 @@ async fn a_decline_is_told_with_its_reason_and_frees_the_units() {
         .expect(202)
         .json();
     browser.until_order(id(&retry), "paid").await;
+    assert_eq!(house.provider.tally().net_captured(), 12_900);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_declined_unit_goes_to_the_next_in_the_queue() {
+    let house = House::open(Terms {
+        stock: 1,
+        ..Terms::default()
+    })
+    .await;
+    let (first, next) = (house.browser(), house.browser());
+    first.enter().await;
+    // One call for one unit: who comes next waits while it is at the checkout.
+    next.join().await;
+    let declined = one_paid_with("pm_card_visa_chargeDeclined");
+    let order = first.order("k-1", &declined).await.expect(202).json();
+    first.until_order(id(&order), "declined").await;
+    first
+        .ask("DELETE", "/.doorline/v1/drops/aurora/ticket", &[], None)
+        .await;
+    next.until_place("called").await;
+    next.claim().await.expect(200);
+    let order = next
+        .order("k-1", &one_paid_with("pm_card_visa"))
+        .await
+        .expect(202)
+        .json();
+    next.until_order(id(&order), "paid").await;
     assert_eq!(house.provider.tally().net_captured(), 12_900);
     house.close().await;
 }

@@ -44,22 +44,23 @@ impl Crowd {
         }
     }
 
-    /// So many shoppers, one order each; returns when the last has left.
-    pub(super) async fn buy(&self, shoppers: u32) {
+    /// So many shoppers, one order each; gives the orders when the last shopper has left.
+    pub(super) async fn buy(&self, shoppers: u32) -> Vec<OrderId> {
         let room = Arc::new(Semaphore::new(AT_ONCE));
         let mut inside = JoinSet::new();
         for shopper in 0..shoppers {
             let place = Arc::clone(&room).acquire_owned().await.unwrap();
             let crowd = self.clone();
             inside.spawn(async move {
-                crowd.shop(shopper).await;
+                let order = crowd.shop(shopper).await;
                 drop(place);
+                order
             });
         }
-        inside.join_all().await;
+        inside.join_all().await
     }
 
-    async fn shop(&self, shopper: u32) {
+    async fn shop(&self, shopper: u32) -> OrderId {
         let (first, second) = (&self.processes[0], &self.processes[1]);
         let order = match shopper % 20 {
             0 | 1 => self.twice(order_of(shopper, Some(DECLINED))).await,
@@ -95,6 +96,7 @@ impl Crowd {
             17 => self.money_back(order).await,
             _ => {}
         }
+        order
     }
 
     /// A double click that reaches both processes.

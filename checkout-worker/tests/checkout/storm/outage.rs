@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use checkout_worker::PublicState;
+use checkout_worker::{OrderView, PublicState};
+use domain::OrderId;
 use sandbox::provider::{FaultPlan, Movement, Outage};
 use tokio::time::Instant;
 
@@ -36,27 +37,23 @@ fn away_for() -> Duration {
     })
 }
 
-async fn orders(shop: &StormShop, numbers: std::ops::Range<u32>, spread_over: Duration) {
+async fn orders(shop: &StormShop, numbers: std::ops::Range<u32>, spread_over: Duration) -> Vec<OrderId> {
     let count = numbers.len();
+    let mut orders = Vec::with_capacity(count);
     for shopper in numbers {
-        place(
-            &shop.processes[shopper as usize % 2],
-            order_of(shopper, Some(VISA)),
-        )
-        .await;
+        let process = &shop.processes[shopper as usize % 2];
+        orders.push(place(process, order_of(shopper, Some(VISA))).await);
         tokio::time::sleep(spread_over / u32::try_from(count).unwrap()).await;
     }
+    orders
 }
 
-async fn all_paid(shop: &StormShop, count: u32) {
+async fn all_paid(shop: &StormShop, orders: &[OrderId]) {
     loop {
-        let views = shop.all_orders(count).await;
-        assert!(
-            views
-                .iter()
-                .all(|view| view.state == PublicState::Paid || !view.state.is_final())
-        );
-        if views.len() == count as usize && views.iter().all(|view| view.state == PublicState::Paid) {
+        let views = shop.views(orders).await;
+        let paid = |view: &OrderView| view.state == PublicState::Paid;
+        assert!(views.iter().all(|view| paid(view) || !view.state.is_final()));
+        if views.iter().all(paid) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -84,17 +81,14 @@ fn busiest_second(shop: &StormShop, since_ms: u64) -> usize {
 async fn a_sale_without_its_provider_loses_no_order_and_tells_no_lie() {
     let away = away_for();
     let shop = StormShop::open(1_000, DRAIN_PER_SECOND, plan(Outage::None)).await;
-    orders(&shop, 0..BEFORE, Duration::from_secs(1)).await;
-    all_paid(&shop, BEFORE).await;
+    let before = orders(&shop, 0..BEFORE, Duration::from_secs(1)).await;
+    all_paid(&shop, &before).await;
     shop.provider.set_faults(plan(Outage::Refuse)).unwrap();
-    let (began, before) = (Instant::now(), shop.provider.requests());
-    orders(&shop, BEFORE..BEFORE + MEANWHILE, away / 2).await;
+    let (began, asked_before) = (Instant::now(), shop.provider.requests());
+    let meanwhile = orders(&shop, BEFORE..BEFORE + MEANWHILE, away / 2).await;
     let mut told = 0;
     while began.elapsed() < away {
-        for view in shop.all_orders(BEFORE + MEANWHILE).await {
-            if view.state == PublicState::Paid {
-                continue;
-            }
+        for view in shop.views(&meanwhile).await {
             // Taken, and not a word of money that moved or did not.
             assert!(
                 matches!(view.state, PublicState::Accepted | PublicState::Paying),
@@ -110,14 +104,14 @@ async fn a_sale_without_its_provider_loses_no_order_and_tells_no_lie() {
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
     assert!(told > 0, "nobody was told what they wait for");
-    let calls = shop.provider.requests() - before;
+    let calls = shop.provider.requests() - asked_before;
     // Far fewer than orders: who waits does not ask.
     let bound = HANDS + 2 * PROBES_MAX;
     println!("{calls} calls in {away:?} for {MEANWHILE} orders");
     assert!(calls <= bound, "{calls} calls, {bound} allowed");
     let back = shop.provider.clock().now_ms();
     shop.provider.set_faults(plan(Outage::None)).unwrap();
-    all_paid(&shop, BEFORE + MEANWHILE).await;
+    all_paid(&shop, &meanwhile).await;
     let busiest = busiest_second(&shop, back);
     let allowed = usize::try_from(DRAIN_PER_SECOND + DRAIN_PER_SECOND / 10 + 1).unwrap();
     assert!(

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use checkout_worker::checkout::{WebhookDone, WebhookFailure};
-use checkout_worker::ledger::OrderFilter;
 use checkout_worker::provider::stripe::{Stripe, StripeConfig};
 use checkout_worker::sqlite::SqliteLedger;
 use checkout_worker::{Checkout, CheckoutConfig, DropTerms, OrderView};
-use domain::{Clock, Timestamp};
+use domain::{Clock, OrderId, Timestamp};
 use sandbox::provider::{FaultPlan, Provider, ProviderConfig, RunningProvider, WebhookTarget};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
@@ -101,16 +100,16 @@ impl StormShop {
         &self.processes[0]
     }
 
-    pub(super) async fn all_orders(&self, limit: u32) -> Vec<OrderView> {
-        let filter = OrderFilter {
-            limit: limit + 1,
-            ..OrderFilter::default()
-        };
-        self.one().orders(filter).await.unwrap()
+    pub(super) async fn views(&self, orders: &[OrderId]) -> Vec<OrderView> {
+        let mut views = Vec::with_capacity(orders.len());
+        for order in orders {
+            views.push(self.one().view(*order).await.unwrap().unwrap());
+        }
+        views
     }
 
     /// Ends the faults, and lets minutes pass until every order has come to its end and no money is held any more.
-    pub(super) async fn calm_down(&self) {
+    pub(super) async fn calm_down(&self, orders: &[OrderId]) {
         let calm = FaultPlan {
             requests_per_second: 0,
             ..FaultPlan::default()
@@ -125,11 +124,7 @@ impl StormShop {
             jobs.cancel().await.unwrap();
             jobs.reconcile_orders().await.unwrap();
             jobs.reconcile_with_provider().await.unwrap();
-            if self
-                .all_orders(u32::MAX - 1)
-                .await
-                .iter()
-                .all(|view| view.state.is_final())
+            if self.views(orders).await.iter().all(|view| view.state.is_final())
                 && self.provider.tally().orders.values().all(|log| log.held() == 0)
             {
                 return;

@@ -117,9 +117,63 @@ fn a_failed_confirmation_records_the_try_at_giving_its_payment_up() {
         step.order.strays,
         [Stray {
             payment: payment_id(),
-            attempt: *attempt
+            attempt: *attempt,
+            stake: Stake::Nothing,
+            is_settled: false,
         }]
     );
+}
+
+#[test]
+fn what_a_late_payment_had_of_the_shoppers_money_stays_on_record_until_it_is_gone() {
+    let stake = |order: &Order| {
+        let [stray] = &*order.strays else {
+            panic!("{order:?}")
+        };
+        (stray.stake, stray.is_settled)
+    };
+    let held = other(1, PaymentStatus::RequiresCapture);
+    let (order, call) = seen(specimen(StateName::Released), &held, NOW);
+    assert_eq!(stake(&order), (Stake::Hold, false));
+    let gone = Answer::Payment(Payment {
+        status: PaymentStatus::Cancelled,
+        capturable: 0,
+        ..held.clone()
+    });
+    let answered = Event::Answered(call.asked(), gone);
+    let settled = order.clone().step(answered, Moment::at(NOW)).unwrap().order;
+    assert_eq!(stake(&settled), (Stake::Hold, true));
+    // The answer is lost, and the next look shows that it is gone.
+    let looked = Payment {
+        status: PaymentStatus::Cancelled,
+        capturable: 0,
+        ..held
+    };
+    let settled = order
+        .step(Event::Seen(looked.clone()), Moment::at(NOW))
+        .unwrap()
+        .order;
+    assert_eq!(stake(&settled), (Stake::Hold, true));
+    assert_eq!(step(&settled, Event::Seen(looked)), Err(Why::Unchanged));
+}
+
+#[test]
+fn a_late_charge_is_told_of_even_after_it_was_only_held() {
+    let held = other(1, PaymentStatus::RequiresCapture);
+    let (order, _) = seen(specimen(StateName::Released), &held, NOW);
+    let taken = Payment {
+        status: PaymentStatus::Succeeded,
+        capturable: 0,
+        captured: held.amount.amount,
+        ..held
+    };
+    let (order, call) = seen(order, &taken, NOW);
+    let refunded = Event::Answered(call.asked(), Answer::Refunded(taken.captured));
+    let order = order.step(refunded, Moment::at(NOW)).unwrap().order;
+    let [stray] = &*order.strays else {
+        panic!("{order:?}")
+    };
+    assert_eq!((stray.stake, stray.is_settled), (Stake::Charge, true));
 }
 
 #[test]

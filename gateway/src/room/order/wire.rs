@@ -1,6 +1,7 @@
 //! The JSON of the orders API.
 
 use checkout_worker::OrderView;
+use checkout_worker::checkout::LatePayment;
 use domain::{Money, OrderId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -49,6 +50,8 @@ pub(super) struct OrderJson {
     action: Option<ActionJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    late_payment: Option<&'static str>,
 }
 
 #[derive(Serialize, Debug)]
@@ -87,6 +90,7 @@ impl OrderJson {
                 client_secret: secret.as_str().to_owned(),
             }),
             reason: view.reason.clone(),
+            late_payment: view.late_payment.map(LatePayment::as_str),
         }
     }
 }
