@@ -10,7 +10,7 @@ APT_PACKAGES := nginx-light haproxy chromium curl prometheus
 ENGINES := redis-server rabbitmq-server postgresql
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup setup-cc setup-engines setup-judges setup-browser setup-dashboards setup-k6 demo demo-distributed test test-browser test-dashboards k6 breakpoint chaos bench lint
+.PHONY: help setup setup-cc setup-engines setup-judges setup-browser setup-dashboards setup-k6 demo demo-distributed test test-browser test-dashboards drill k6 breakpoint chaos bench lint
 
 help:            ## list the commands
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -80,6 +80,10 @@ test-browser: setup-browser  ## the pages in a real browser, against a running d
 test-dashboards: setup-dashboards setup-k6  ## dashboards, alerts, runbooks and load scripts, against a running demo
 	cargo build --workspace --locked --bin doorline
 	dashboards/tests/run.sh $(TARGET)/debug/doorline $(K6)
+
+drill: setup-dashboards  ## kill a worker, the provider and Redis in a distributed sale: each must raise its own alert
+	cargo build --workspace --locked --bin doorline
+	node dashboards/tests/drill.mjs --doorline $(TARGET)/debug/doorline
 
 k6: setup-k6     ## load on BASE_URL (http://localhost:8080): SCENARIO=spike, SHOPPERS, DURATION; see k6/README.md
 	K6_NO_USAGE_REPORT=true $(K6) run k6/$(or $(SCENARIO),spike).js

@@ -2,61 +2,15 @@
 //
 // Usage: live.mjs --doorline FILE [--k6 FILE]. Starts a demo with a small crowd and a Prometheus of
 // its own, both on free ports of loopback, and ends both. With k6 its shortest scenarios run meanwhile.
-import { execFileSync, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { execFileSync } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
 import { runScenarios } from "../../k6/short.mjs";
 import { EXPECTED, SALE, SILENT } from "./expected.mjs";
-import { expressions, metrics, root } from "./tree.mjs";
+import { ask, finish, options, prometheus, start, until } from "./stage.mjs";
+import { expressions, metrics } from "./tree.mjs";
 
-const options = Object.fromEntries(
-  process.argv
-    .slice(2)
-    .map((word, at, all) => [word, all[at + 1]])
-    .filter(([word]) => word.startsWith("--")),
-);
-const scratch = mkdtempSync(join(tmpdir(), "doorline-live-"));
-const children = [];
 const problems = [];
 const must = (holds, problem) => holds || problems.push(problem);
-
-/** Starts a program that `finish` ends; what it says goes to a file. */
-function start(name, program, words) {
-  const child = spawn(program, words, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NO_COLOR: "1" } });
-  const said = { text: "" };
-  for (const stream of [child.stdout, child.stderr]) stream.on("data", (piece) => (said.text += piece));
-  const over = new Promise((done) => child.once("exit", done).once("error", done));
-  children.push({ child, over });
-  return { name, said, child };
-}
-
-async function finish() {
-  for (const { child } of children) child.kill("SIGTERM");
-  const soon = Promise.all(children.map(({ over }) => over));
-  await Promise.race([soon, pause(15_000)]);
-  for (const { child } of children) if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
-  rmSync(scratch, { recursive: true, force: true });
-}
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
-  const { port } = server.address();
-  await new Promise((closed) => server.close(closed));
-  return port;
-}
-
-/** Tries until something comes of it. */
-async function until(what, seconds, attempt) {
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await pause(250)) {
-    const found = await attempt().catch(() => undefined);
-    if (found) return found;
-  }
-  throw new Error(`${what}: not within ${seconds} s`);
-}
 
 const text = async (url) => (await fetch(url)).text();
 
@@ -74,35 +28,8 @@ async function scene() {
     demo.said.text.match(/shop +(http:\S+)\/drops[\s\S]*metrics +http:\/\/(\S+)\/metrics/),
   );
   const [, shop, admin] = said;
-  const port = await freePort();
-  const config = join(scratch, "prometheus.yml");
-  const scrape = { job_name: "doorline", scrape_interval: "1s", static_configs: [{ targets: [admin] }] };
-  writeFileSync(
-    config,
-    JSON.stringify({
-      global: { evaluation_interval: "1s" },
-      rule_files: [join(root, "dashboards/rules/*.yml")],
-      scrape_configs: [scrape],
-    }),
-  );
-  mkdirSync(join(scratch, "data"));
-  const prometheus = start("prometheus", "prometheus", [
-    `--config.file=${config}`,
-    `--storage.tsdb.path=${join(scratch, "data")}`,
-    `--web.listen-address=127.0.0.1:${port}`,
-    "--log.level=warn",
-  ]);
-  const base = `http://127.0.0.1:${port}`;
-  await until("Prometheus", 30, async () => (await fetch(`${base}/-/ready`)).ok).catch((error) => {
-    throw new Error(`${error.message}\n${prometheus.said.text}`);
-  });
+  const base = await prometheus([admin]);
   return { demo, shop, admin, base };
-}
-
-async function ask(base, path, parameters) {
-  const answer = await (await fetch(`${base}/api/v1/${path}?${new URLSearchParams(parameters)}`)).json();
-  if (answer.status !== "success") throw new Error(`${answer.errorType}: ${answer.error}`);
-  return answer.data.result;
 }
 
 /** What a series is called on the panel. */
