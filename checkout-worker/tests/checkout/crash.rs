@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use checkout_worker::ledger::{
-    Acceptance, Applied, AuditEntry, AuditSums, Change, Channel, DropPlan, DueNotice, Gauges, Ledger,
-    LedgerReply, NewOrder, Opened, OrderFilter, OrderRecord, Pending, Replay, Replayed, Reply, Reservation,
-    StockChange, StockChanged, Telling, Told, Transition, Untold,
+    Acceptance, Applied, AuditEntry, AuditLine, AuditSums, Change, Channel, DropPlan, DueNotice, Gauges,
+    Ledger, LedgerReply, NewOrder, Opened, OrderFilter, OrderRecord, Pending, Replay, Replayed, Reply,
+    Reservation, Sales, StockChange, StockChanged, Telling, Told, Transition, Untold,
 };
 use checkout_worker::provider::memory::MemoryProvider;
 use checkout_worker::provider::{Page, Provider, ProviderCall, Window};
@@ -16,7 +16,7 @@ use checkout_worker::sqlite::SqliteLedger;
 use checkout_worker::{Checkout, PublicState};
 use domain::pool::Level;
 use domain::saga::{Answer, By, KeySpace, Payment, PaymentId, PaymentMethod, Restock, Stall, StateName};
-use domain::{DropId, OrderId, Sku, Span};
+use domain::{DropId, OrderId, Sku, Span, Timestamp};
 use tokio::sync::Notify;
 
 use super::support::{
@@ -100,7 +100,7 @@ impl Ledger for Mortal<Arc<SqliteLedger>> {
     }
     plain_reads! {
         open_drop(plan: DropPlan) -> Opened;
-        change_stock(drop: DropId, sku: Sku, change: StockChange) -> StockChanged;
+        change_stock(drop: DropId, sku: Sku, change: StockChange, entry: AuditEntry) -> StockChanged;
         load(order: OrderId) -> Option<OrderRecord>;
         newer(known: Vec<(OrderId, u64)>) -> Vec<(OrderId, u64)>;
         list(filter: OrderFilter) -> Vec<OrderRecord>;
@@ -109,6 +109,7 @@ impl Ledger for Mortal<Arc<SqliteLedger>> {
         event_known(event: String) -> bool;
         stock(drop: DropId) -> Vec<(Sku, Level)>;
         gauges() -> Gauges;
+        sales(drop: DropId) -> Sales;
         audit() -> AuditSums;
         key_space() -> KeySpace;
         next_key_space(entry: AuditEntry) -> KeySpace;
@@ -117,6 +118,7 @@ impl Ledger for Mortal<Arc<SqliteLedger>> {
         changes() -> Vec<Change>;
         change(changes: Vec<Change>, entry: AuditEntry) -> ();
         note(entry: AuditEntry) -> ();
+        noted(since: Option<Timestamp>, limit: u32) -> Vec<AuditLine>;
     }
 }
 

@@ -31,3 +31,4 @@ mod turns;
 mod webhooks;
 mod witness;
 mod workers;
+mod written;
