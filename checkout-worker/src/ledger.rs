@@ -18,7 +18,7 @@ use domain::saga::{
 };
 use domain::{AdmissionId, DropId, Money, OrderId, ShopperKey, Sku, Span, Timestamp};
 
-pub use books::{AuditEntry, AuditSums, Change, Gauges, StockSums};
+pub use books::{AuditEntry, AuditLine, AuditSums, Change, Gauges, Revenue, Sales, StockSums, UNITS_MAX};
 pub use telling::{DueNotice, LEASE, Next, REPLAY_STEP, Replay, Replayed, Telling, Told, Untold};
 
 /// What an object-safe asynchronous method returns.
@@ -133,6 +133,8 @@ pub enum StockChanged {
         /// Units neither held nor sold.
         free: u32,
     },
+    /// There would be more units of the SKU than [`UNITS_MAX`]. Nothing was changed.
+    TooMany,
     /// The drop has no such SKU.
     UnknownSku,
 }
@@ -351,10 +353,17 @@ pub struct OrderNotice {
 
 /// The port. See the [module](self) for what may be a moment old.
 pub trait Ledger: Send + Sync {
-    /// Creates or adjusts a drop's stock rows as configured.
+    /// Creates or adjusts a drop's stock rows as configured. A SKU that is configured as it was the last time is left as it
+    /// is: what operators have added or withdrawn since stands.
     fn open_drop(&self, plan: DropPlan) -> LedgerReply<'_, Opened>;
-    /// Adds or withdraws units of one SKU.
-    fn change_stock(&self, drop: DropId, sku: Sku, change: StockChange) -> LedgerReply<'_, StockChanged>;
+    /// Adds or withdraws units of one SKU, and writes who did it, with the stock before and after.
+    fn change_stock(
+        &self,
+        drop: DropId,
+        sku: Sku,
+        change: StockChange,
+        entry: AuditEntry,
+    ) -> LedgerReply<'_, StockChanged>;
     /// Reserves, and accepts where a payment method is given: all of it or nothing.
     fn reserve(&self, order: NewOrder) -> LedgerReply<'_, Reservation>;
     /// Accepts a reserved order. The deadline is compared with the ledger's own clock.
@@ -404,6 +413,8 @@ pub trait Ledger: Send + Sync {
     fn stock(&self, drop: DropId) -> LedgerReply<'_, Vec<(Sku, Level)>>;
     /// Figures for metrics.
     fn gauges(&self) -> LedgerReply<'_, Gauges>;
+    /// What a drop came to so far. It counts rows: read it when somebody asks.
+    fn sales(&self, drop: DropId) -> LedgerReply<'_, Sales>;
     /// Both sides of every book, read at one moment.
     fn audit(&self) -> LedgerReply<'_, AuditSums>;
     /// The space that keys are drawn from.
@@ -412,14 +423,17 @@ pub trait Ledger: Send + Sync {
     fn next_key_space(&self, entry: AuditEntry) -> LedgerReply<'_, KeySpace>;
     /// The names of the durable switches that are on.
     fn switches(&self) -> LedgerReply<'_, Vec<String>>;
-    /// Sets a durable switch and writes who did it.
+    /// Sets a durable switch and writes who did it, with how it stood.
     fn set_switch(&self, name: String, on: bool, entry: AuditEntry) -> LedgerReply<'_, ()>;
     /// What operators have changed of drops' settings, over all drops.
     fn changes(&self) -> LedgerReply<'_, Vec<Change>>;
-    /// Keeps changes, each in place of the one before of the same setting, and writes who made them.
+    /// Keeps changes, each in place of the one before of the same setting, and writes who made them, with what was in
+    /// force before and is after.
     fn change(&self, changes: Vec<Change>, entry: AuditEntry) -> LedgerReply<'_, ()>;
     /// Writes a line in the operators' log.
     fn note(&self, entry: AuditEntry) -> LedgerReply<'_, ()>;
+    /// The operators' log, the newest line first: at most `limit` lines, none older than `since`.
+    fn noted(&self, since: Option<Timestamp>, limit: u32) -> LedgerReply<'_, Vec<AuditLine>>;
 }
 
 impl ClientKey {

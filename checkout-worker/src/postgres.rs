@@ -26,14 +26,14 @@ use std::time::Duration;
 
 use domain::pool::Level;
 use domain::saga::{KeySpace, PaymentMethod};
-use domain::{DropId, OrderId, Sku, Span};
+use domain::{DropId, OrderId, Sku, Span, Timestamp};
 use sqlx::migrate::MigrateError;
 use sqlx::{PgConnection, PgPool};
 
 use crate::ledger::{
-    Acceptance, Applied, AuditEntry, AuditSums, Change, Channel, DropPlan, DueNotice, Gauges, Ledger,
-    LedgerReply, NewOrder, Opened, OrderFilter, OrderRecord, Pending, Replay, Replayed, Reservation,
-    StockChange, StockChanged, Telling, Told, Transition, Untold,
+    Acceptance, Applied, AuditEntry, AuditLine, AuditSums, Change, Channel, DropPlan, DueNotice, Gauges,
+    Ledger, LedgerReply, NewOrder, Opened, OrderFilter, OrderRecord, Pending, Replay, Replayed, Reservation,
+    Sales, StockChange, StockChanged, Telling, Told, Transition, Untold,
 };
 
 use batch::{Answer, Command};
@@ -222,9 +222,15 @@ impl Ledger for PostgresLedger {
         })
     }
 
-    fn change_stock(&self, drop: DropId, sku: Sku, change: StockChange) -> LedgerReply<'_, StockChanged> {
+    fn change_stock(
+        &self,
+        drop: DropId,
+        sku: Sku,
+        change: StockChange,
+        entry: AuditEntry,
+    ) -> LedgerReply<'_, StockChanged> {
         self.call(Kind::Write, "changing stock", move |c| {
-            Box::pin(async move { stock::change(c, &drop, &sku, change).await })
+            Box::pin(async move { stock::change(c, &drop, &sku, change, entry).await })
         })
     }
 
@@ -361,6 +367,12 @@ impl Ledger for PostgresLedger {
         self.report("reading figures", |c| Box::pin(books::gauges(c)))
     }
 
+    fn sales(&self, drop: DropId) -> LedgerReply<'_, Sales> {
+        self.report("counting what was sold", |c| {
+            Box::pin(async move { books::sales(c, &drop).await })
+        })
+    }
+
     fn audit(&self) -> LedgerReply<'_, AuditSums> {
         self.report("auditing", |c| Box::pin(books::audit(c)))
     }
@@ -373,7 +385,7 @@ impl Ledger for PostgresLedger {
 
     fn next_key_space(&self, entry: AuditEntry) -> LedgerReply<'_, KeySpace> {
         self.call(Kind::Write, "moving to the next key space", |c| {
-            Box::pin(async move { log::next_key_space(c, &entry).await })
+            Box::pin(async move { log::next_key_space(c, entry).await })
         })
     }
 
@@ -383,7 +395,7 @@ impl Ledger for PostgresLedger {
 
     fn set_switch(&self, name: String, on: bool, entry: AuditEntry) -> LedgerReply<'_, ()> {
         self.call(Kind::Write, "setting a switch", move |c| {
-            Box::pin(async move { log::set_switch(c, &name, on, &entry).await })
+            Box::pin(async move { log::set_switch(c, &name, on, entry).await })
         })
     }
 
@@ -395,13 +407,19 @@ impl Ledger for PostgresLedger {
 
     fn change(&self, changes: Vec<Change>, entry: AuditEntry) -> LedgerReply<'_, ()> {
         self.call(Kind::Write, "changing settings", move |c| {
-            Box::pin(async move { log::change(c, &changes, &entry).await })
+            Box::pin(async move { log::change(c, &changes, entry).await })
         })
     }
 
     fn note(&self, entry: AuditEntry) -> LedgerReply<'_, ()> {
         self.call(Kind::Write, "writing the operators' log", |c| {
             Box::pin(async move { log::note(c, &entry).await })
+        })
+    }
+
+    fn noted(&self, since: Option<Timestamp>, limit: u32) -> LedgerReply<'_, Vec<AuditLine>> {
+        self.call(Kind::Read, "reading the operators' log", move |c| {
+            Box::pin(log::noted(c, since, limit))
         })
     }
 }

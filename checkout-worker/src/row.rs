@@ -2,7 +2,9 @@
 //! not trusted: whatever cannot be ours is an error with the order's name.
 
 mod books;
+pub(crate) mod log;
 mod order;
+mod sales;
 mod telling;
 
 use domain::saga::{
@@ -15,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use books::{ENTRIES, ORDERS, STOCK, StockBooks, UNTOLD, stock_sums};
 pub(crate) use order::{ItemRow, Moved, NoticeRow, OrderRow, channel_name, moved_money};
+pub(crate) use sales::{REVENUE, SOLD, STATES};
 pub(crate) use telling::{TellingRow, UntoldRow, hook_word, telling_word};
 
 /// Orders that came to nothing, as a list in SQL: they hold no admission and count towards no limit.

@@ -17,14 +17,14 @@ use std::sync::Arc;
 
 use domain::pool::Level;
 use domain::saga::{IdempotencyKey, KeySpace, PaymentMethod};
-use domain::{Clock, DropId, OrderId, Sku, Span};
+use domain::{Clock, DropId, OrderId, Sku, Span, Timestamp};
 use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
 
 use crate::ledger::{
-    Acceptance, Applied, AuditEntry, AuditSums, Change, Channel, DropPlan, DueNotice, Gauges, Ledger,
-    LedgerError, LedgerReply, NewOrder, Opened, OrderFilter, OrderRecord, Pending, Replay, Replayed,
-    Reservation, StockChange, StockChanged, Telling, Told, Transition, Untold,
+    Acceptance, Applied, AuditEntry, AuditLine, AuditSums, Change, Channel, DropPlan, DueNotice, Gauges,
+    Ledger, LedgerError, LedgerReply, NewOrder, Opened, OrderFilter, OrderRecord, Pending, Replay, Replayed,
+    Reservation, Sales, StockChange, StockChanged, Telling, Told, Transition, Untold,
 };
 use crate::row::Corrupt;
 
@@ -39,6 +39,8 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("../migrations/0003_changed.sql")),
     M::up(include_str!("../migrations/0004_telling.sql")),
     M::up(include_str!("../migrations/0005_key_space.sql")),
+    M::up(include_str!("../migrations/0006_configured.sql")),
+    M::up(include_str!("../migrations/0007_before_after.sql")),
 ];
 
 /// The ledger in SQLite. One process has it open for writing at a time.
@@ -203,9 +205,15 @@ impl Ledger for SqliteLedger {
             .write("opening a drop", move |store| stock::open_drop(store, &plan))
     }
 
-    fn change_stock(&self, drop: DropId, sku: Sku, change: StockChange) -> LedgerReply<'_, StockChanged> {
+    fn change_stock(
+        &self,
+        drop: DropId,
+        sku: Sku,
+        change: StockChange,
+        entry: AuditEntry,
+    ) -> LedgerReply<'_, StockChanged> {
         self.threads.write("changing stock", move |store| {
-            stock::change(store, &drop, &sku, change)
+            stock::change(store, &drop, &sku, change, entry)
         })
     }
 
@@ -332,6 +340,13 @@ impl Ledger for SqliteLedger {
         self.threads.read(Lane::Slow, "reading figures", books::gauges)
     }
 
+    fn sales(&self, drop: DropId) -> LedgerReply<'_, Sales> {
+        self.threads
+            .read(Lane::Slow, "counting what was sold", move |store| {
+                books::sales(store, &drop)
+            })
+    }
+
     fn audit(&self) -> LedgerReply<'_, AuditSums> {
         self.threads.read(Lane::Slow, "auditing", books::audit)
     }
@@ -343,7 +358,7 @@ impl Ledger for SqliteLedger {
 
     fn next_key_space(&self, entry: AuditEntry) -> LedgerReply<'_, KeySpace> {
         self.threads.write("moving to the next key space", move |store| {
-            log::next_key_space(store, &entry)
+            log::next_key_space(store, entry)
         })
     }
 
@@ -354,7 +369,7 @@ impl Ledger for SqliteLedger {
 
     fn set_switch(&self, name: String, on: bool, entry: AuditEntry) -> LedgerReply<'_, ()> {
         self.threads.write("setting a switch", move |store| {
-            log::set_switch(store, &name, on, &entry)
+            log::set_switch(store, &name, on, entry)
         })
     }
 
@@ -365,7 +380,7 @@ impl Ledger for SqliteLedger {
 
     fn change(&self, changes: Vec<Change>, entry: AuditEntry) -> LedgerReply<'_, ()> {
         self.threads.write("changing settings", move |store| {
-            log::change(store, &changes, &entry)
+            log::change(store, &changes, entry)
         })
     }
 
@@ -373,5 +388,12 @@ impl Ledger for SqliteLedger {
         self.threads.write("writing the operators' log", move |store| {
             log::note(store, &entry)
         })
+    }
+
+    fn noted(&self, since: Option<Timestamp>, limit: u32) -> LedgerReply<'_, Vec<AuditLine>> {
+        self.threads
+            .read(Lane::Slow, "reading the operators' log", move |store| {
+                log::noted(store, since, limit)
+            })
     }
 }

@@ -4,9 +4,14 @@
 pub mod changes;
 pub mod client;
 mod gauges;
+mod log;
+pub mod operator;
 mod process;
 mod readiness;
+mod report;
 mod routes;
+mod stock;
+mod switches;
 mod waits;
 mod webhooks;
 pub mod wire;
@@ -100,19 +105,22 @@ impl AdminService {
                 "/drops/{drop}",
                 get(routes::drop).merge(patch(routes::change_drop)),
             )
+            .route("/drops/{drop}/report", get(report::show))
+            .route("/drops/{drop}/stock", post(stock::change))
             .route("/drops/{drop}/{verb}", post(routes::command))
             .route("/keys/rotate", post(routes::rotate_keys))
             .route("/orders", get(routes::orders))
             .route("/orders/{order}", get(routes::order))
             .route("/orders/{order}/{verb}", post(routes::mend))
             .route("/parked", get(routes::parked))
-            .route("/payments/{verb}", post(routes::payments))
-            .route("/checkout/{verb}", post(routes::checkout))
-            .route("/drops/{drop}/payments/{verb}", post(routes::payments_of_drop))
-            .route("/drops/{drop}/checkout/{verb}", post(routes::checkout_of_drop))
+            .route("/payments/{verb}", post(switches::payments))
+            .route("/checkout/{verb}", post(switches::checkout))
+            .route("/drops/{drop}/payments/{verb}", post(switches::payments_of_drop))
+            .route("/drops/{drop}/checkout/{verb}", post(switches::checkout_of_drop))
             .route("/webhooks", get(webhooks::list))
             .route("/webhooks/replay", post(webhooks::replay))
             .route("/audit", get(routes::audit))
+            .route("/audit-log", get(log::list))
             .route("/reconcile", post(routes::reconcile))
             .layer(middleware::from_fn_with_state(Arc::clone(&admin), authorised));
         let router = Router::new()

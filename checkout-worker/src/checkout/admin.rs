@@ -2,13 +2,16 @@
 
 use domain::pool::Level;
 use domain::saga::{By, Event, Refusal, Restock};
-use domain::{DropId, OrderId, Sku};
+use domain::{DropId, OrderId, Sku, Span};
+
+use serde_json::json;
 
 use crate::audit::AuditReport;
 use crate::driver::{DriveError, Fed, Shut};
 use crate::jobs::{JobError, Reconciled};
 use crate::ledger::{
-    AuditEntry, Change, Gauges, LedgerError, OrderFilter, Replay, StockChange, StockChanged, Telling, Untold,
+    AuditEntry, AuditLine, Change, Gauges, LedgerError, OrderFilter, Replay, Sales, StockChange,
+    StockChanged, Telling, UNITS_MAX, Untold,
 };
 use crate::switch::{Stops, Switch};
 
@@ -59,6 +62,9 @@ pub enum StockChangeError {
         /// Units neither held nor sold.
         free: u32,
     },
+    /// There would be more units than a SKU may have.
+    #[error("a SKU has {UNITS_MAX} units at most")]
+    TooMany,
     /// The drop does not sell it.
     #[error("drop {drop} has no SKU {sku}")]
     UnknownSku {
@@ -164,7 +170,7 @@ impl Checkout {
         self.driver().ledger.stock(drop.clone()).await
     }
 
-    /// Adds or withdraws units.
+    /// Adds or withdraws units, over restarts: the change stands until another stock is configured.
     pub async fn change_stock(
         &self,
         drop: &DropId,
@@ -172,14 +178,18 @@ impl Checkout {
         change: StockChange,
         by: &str,
     ) -> Result<Level, StockChangeError> {
+        let word = match change {
+            StockChange::Add(units) => format!("add {units}"),
+            StockChange::Withdraw(units) => format!("withdraw {units}"),
+        };
+        let entry = entry("stock.change", &format!("{drop} {sku} {word}"), by);
         let ledger = &self.driver().ledger;
-        match ledger.change_stock(drop.clone(), sku.clone(), change).await? {
-            StockChanged::Done(level) => {
-                ledger
-                    .note(entry("stock.change", &format!("{drop} {sku} {change:?}"), by))
-                    .await?;
-                Ok(level)
-            }
+        match ledger
+            .change_stock(drop.clone(), sku.clone(), change, entry)
+            .await?
+        {
+            StockChanged::Done(level) => Ok(level),
+            StockChanged::TooMany => Err(StockChangeError::TooMany),
             StockChanged::NotFree { free } => Err(StockChangeError::NotFree {
                 sku: sku.clone(),
                 free,
@@ -192,8 +202,14 @@ impl Checkout {
     }
 
     /// Writes a line in the operators' log about something done outside of the checkout.
-    pub async fn note(&self, action: &'static str, subject: &str, by: &str) -> Result<(), LedgerError> {
-        self.driver().ledger.note(entry(action, subject, by)).await
+    pub async fn note(&self, entry: AuditEntry) -> Result<(), LedgerError> {
+        self.driver().ledger.note(entry).await
+    }
+
+    /// The operators' log, the newest line first; with `ago`, only what is no older.
+    pub async fn noted(&self, ago: Option<Span>, limit: u32) -> Result<Vec<AuditLine>, LedgerError> {
+        let since = ago.map(|ago| self.driver().clock.now() - ago);
+        self.driver().ledger.noted(since, limit).await
     }
 
     /// Lists notices that the merchant's system has not taken.
@@ -205,15 +221,26 @@ impl Checkout {
     /// asking again tells the first ones twice, which changes nothing.
     pub async fn replay(&self, what: Replay, subject: &str, by: &str) -> Result<u64, LedgerError> {
         let ledger = &self.driver().ledger;
-        ledger.note(entry("webhooks.replay", subject, by)).await?;
+        let begun = entry("webhooks.replay", subject, by);
+        ledger.note(begun.clone()).await?;
         let (mut count, mut after) = (0, Some(0));
         while let Some(message) = after {
             let step = ledger.replay_notices(what, message).await?;
             count += u64::from(step.count);
             after = step.more_after;
         }
+        let done = AuditEntry {
+            after: Some(json!({ "replayed": count }).to_string()),
+            ..begun
+        };
+        ledger.note(done).await?;
         self.jobs().wake();
         Ok(count)
+    }
+
+    /// What a drop came to so far.
+    pub async fn sales(&self, drop: &DropId) -> Result<Sales, LedgerError> {
+        self.driver().ledger.sales(drop.clone()).await
     }
 
     /// Counts every unit and every charge from both sides.
@@ -277,24 +304,34 @@ impl Checkout {
         action: &'static str,
         by: &str,
     ) -> Result<OrderView, MendError> {
-        self.driver()
-            .ledger
-            .note(entry(action, &order.to_string(), by))
-            .await?;
+        let unknown = || MendError::Unknown(order);
+        let before = self.view(order).await?.ok_or_else(unknown)?;
+        let begun = AuditEntry {
+            before: Some(told(&before)),
+            ..entry(action, &order.to_string(), by)
+        };
+        let ledger = &self.driver().ledger;
+        ledger.note(begun.clone()).await?;
         let fed = self.driver().feed(order, event).await?;
         self.jobs().wake();
         match fed {
-            Fed::Unknown => Err(MendError::Unknown(order)),
+            Fed::Unknown => Err(unknown()),
             Fed::Refused(refusal) => Err(MendError::Refused(refusal)),
-            Fed::Rested(_) | Fed::Deferred(_) => self.view(order).await?.ok_or(MendError::Unknown(order)),
+            Fed::Rested(_) | Fed::Deferred(_) => {
+                let view = self.view(order).await?.ok_or_else(unknown)?;
+                let after = Some(told(&view));
+                ledger.note(AuditEntry { after, ..begun }).await?;
+                Ok(view)
+            }
         }
     }
 }
 
+/// An order as the operators' log tells it.
+fn told(view: &OrderView) -> String {
+    json!({ "state": view.ledger_state.as_str(), "flag": view.flag, "version": view.version }).to_string()
+}
+
 pub(super) fn entry(action: &'static str, subject: &str, by: &str) -> AuditEntry {
-    AuditEntry {
-        action,
-        subject: subject.to_owned(),
-        by: by.to_owned(),
-    }
+    AuditEntry::new(action, subject, by)
 }

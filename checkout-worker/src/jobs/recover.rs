@@ -87,11 +87,8 @@ impl Jobs {
         let (ledger, valve) = (&self.driver.ledger, &self.driver.valve);
         self.driver.drain.follow(&ledger.changes().await?);
         if valve.is_halted() {
-            let entry = AuditEntry {
-                action: "payments.pause",
-                subject: "the provider refused our credentials".to_owned(),
-                by: "worker".to_owned(),
-            };
+            let why = "the provider refused our credentials";
+            let entry = AuditEntry::new("payments.pause", why, "worker");
             let payments = Switch::everywhere(Stops::Payments);
             ledger.set_switch(payments.name(), true, entry).await?;
             valve.set(payments, true);

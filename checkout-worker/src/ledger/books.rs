@@ -61,15 +61,88 @@ pub struct StockSums {
     pub sold_by_orders: i64,
 }
 
-/// A line in the operators' log.
+/// What one drop came to, for the report after the sale.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Sales {
+    /// Orders per state; states without orders are left out.
+    pub orders: Vec<(StateName, u64)>,
+    /// Why orders came to nothing, per state and reason.
+    pub reasons: Vec<(StateName, String, u64)>,
+    /// What was captured and what was given back of it, per currency, in minor units.
+    pub revenue: Vec<Revenue>,
+    /// When the first and the last unit was sold.
+    pub sold_between: Option<(Timestamp, Timestamp)>,
+}
+
+/// Money of one currency, in minor units.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Revenue {
+    /// The currency, as the payments have it.
+    pub currency: String,
+    /// Captured.
+    pub captured: u64,
+    /// Given back of that.
+    pub refunded: u64,
+}
+
+/// Most units that a SKU may have: sums over its buckets, and over the SKUs of a drop, stay far from any limit of a number.
+pub const UNITS_MAX: u32 = 1_000_000_000;
+
+/// A line for the operators' log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AuditEntry {
     /// What was done (`order.cancel`, `payments.pause`, …).
     pub action: &'static str,
     /// To what.
     pub subject: String,
-    /// By whom: a role or a token's name, never a secret.
+    /// By whom: a role or a person's name, never a secret.
     pub by: String,
+    /// How it was before, as JSON. The ledger fills in what it changes itself.
+    pub before: Option<String>,
+    /// How it is after, as JSON.
+    pub after: Option<String>,
+}
+
+/// A line of the operators' log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AuditLine {
+    /// Rises with every line.
+    pub id: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// What was done.
+    pub action: String,
+    /// To what.
+    pub subject: String,
+    /// By whom.
+    pub by: String,
+    /// How it was before, as JSON.
+    pub before: Option<String>,
+    /// How it is after, as JSON. A line without was written before something was tried outside of the ledger.
+    pub after: Option<String>,
+}
+
+impl AuditEntry {
+    /// A line that says nothing yet of before and after.
+    pub fn new(action: &'static str, subject: &str, by: &str) -> Self {
+        Self {
+            action,
+            subject: subject.to_owned(),
+            by: by.to_owned(),
+            before: None,
+            after: None,
+        }
+    }
+
+    /// The same line, with what was changed.
+    #[must_use]
+    pub fn changing(self, before: String, after: String) -> Self {
+        Self {
+            before: Some(before),
+            after: Some(after),
+            ..self
+        }
+    }
 }
 
 /// What an operator changed of one setting of a drop. What the setting means is not the ledger's to know.

@@ -4,8 +4,8 @@ use domain::DropId;
 use domain::saga::StateName;
 use sqlx::{Connection as _, PgConnection, Row as _};
 
-use crate::ledger::{AuditSums, Gauges};
-use crate::row::{ENTRIES, ORDERS, STOCK, StockBooks, UNTOLD, stock_sums, timestamp};
+use crate::ledger::{AuditSums, Gauges, Revenue, Sales};
+use crate::row::{ENTRIES, ORDERS, REVENUE, SOLD, STATES, STOCK, StockBooks, UNTOLD, stock_sums, timestamp};
 
 use super::trouble::Trouble;
 
@@ -39,6 +39,31 @@ pub(super) async fn gauges(c: &mut PgConnection) -> Result<Gauges, Trouble> {
     gauges.untold_oldest = row.try_get::<Option<i64>, _>(1)?.map(timestamp);
     gauges.given_up = row.try_get::<i64, _>(2)?.unsigned_abs();
     Ok(gauges)
+}
+
+/// What a drop came to so far.
+pub(super) async fn sales(c: &mut PgConnection, drop: &DropId) -> Result<Sales, Trouble> {
+    let mut sales = Sales::default();
+    let found = sqlx::query(STATES).bind(drop.as_str()).fetch_all(&mut *c).await?;
+    for row in &found {
+        let (state, data): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        sales.count(&state, &data, row.try_get::<i64, _>(2)?.unsigned_abs());
+    }
+    let found = sqlx::query(REVENUE)
+        .bind(drop.as_str())
+        .fetch_all(&mut *c)
+        .await?;
+    for row in &found {
+        sales.revenue.push(Revenue {
+            currency: row.try_get(0)?,
+            captured: row.try_get::<i64, _>(1)?.unsigned_abs(),
+            refunded: row.try_get::<i64, _>(2)?.unsigned_abs(),
+        });
+    }
+    let row = sqlx::query(SOLD).bind(drop.as_str()).fetch_one(c).await?;
+    let between: (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+    sales.sold_between = between.0.map(timestamp).zip(between.1.map(timestamp));
+    Ok(sales)
 }
 
 /// Both sides of every book, read at one moment.

@@ -1,10 +1,11 @@
 //! Provider events seen, durable switches, changed settings, and the operators' log.
 
-use domain::DropId;
 use domain::saga::KeySpace;
+use domain::{DropId, Timestamp};
 use sqlx::{PgConnection, Row as _};
 
-use crate::ledger::{AuditEntry, Change};
+use crate::ledger::{AuditEntry, AuditLine, Change};
+use crate::row::{log as told, millis, timestamp};
 
 use super::connect;
 use super::trouble::Trouble;
@@ -38,14 +39,14 @@ pub(super) async fn key_space(c: &mut PgConnection) -> Result<KeySpace, Trouble>
 /// Moves to the next space and writes who did it.
 pub(super) async fn next_key_space(
     connection: &mut PgConnection,
-    entry: &AuditEntry,
+    entry: AuditEntry,
 ) -> Result<KeySpace, Trouble> {
     let mut transaction = connect::begin(connection).await?;
     sqlx::query("UPDATE key_space SET space = space + 1")
         .execute(&mut *transaction)
         .await?;
-    note(&mut transaction, entry).await?;
     let space = key_space(&mut transaction).await?;
+    note(&mut transaction, &told::of_space(entry, space.0)).await?;
     transaction.commit().await?;
     Ok(space)
 }
@@ -61,9 +62,14 @@ pub(super) async fn set_switch(
     connection: &mut PgConnection,
     name: &str,
     on: bool,
-    entry: &AuditEntry,
+    entry: AuditEntry,
 ) -> Result<(), Trouble> {
     let mut transaction = connect::begin(connection).await?;
+    one_at_a_time(&mut transaction).await?;
+    let before = switches(&mut transaction)
+        .await?
+        .iter()
+        .any(|is_on| is_on == name);
     sqlx::query(
         "INSERT INTO switch (name, is_on) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET is_on = excluded.is_on",
     )
@@ -71,7 +77,7 @@ pub(super) async fn set_switch(
     .bind(on)
     .execute(&mut *transaction)
     .await?;
-    note(&mut transaction, entry).await?;
+    note(&mut transaction, &told::of_switch(entry, before, on)).await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -99,11 +105,14 @@ pub(super) async fn changes(c: &mut PgConnection) -> Result<Vec<Change>, Trouble
 /// Keeps changes and writes who made them.
 pub(super) async fn change(
     connection: &mut PgConnection,
-    changes: &[Change],
-    entry: &AuditEntry,
+    made: &[Change],
+    entry: AuditEntry,
 ) -> Result<(), Trouble> {
     let mut transaction = connect::begin(connection).await?;
-    for change in changes {
+    one_at_a_time(&mut transaction).await?;
+    let known = changes(&mut transaction).await?;
+    let entry = told::of_settings(entry, &known, made);
+    for change in made {
         sqlx::query(
             "INSERT INTO changed (drop_id, setting, value, \"over\") VALUES ($1, $2, $3, $4) \
              ON CONFLICT (drop_id, setting) DO UPDATE SET value = excluded.value, \"over\" = excluded.\"over\"",
@@ -115,18 +124,57 @@ pub(super) async fn change(
         .execute(&mut *transaction)
         .await?;
     }
-    note(&mut transaction, entry).await?;
+    note(&mut transaction, &entry).await?;
     transaction.commit().await?;
+    Ok(())
+}
+
+/// One operator's change at a time, so that what a line calls "before" is what the line before it left.
+async fn one_at_a_time(c: &mut PgConnection) -> Result<(), Trouble> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtext('operators'), 0)")
+        .execute(c)
+        .await?;
     Ok(())
 }
 
 /// Writes a line in the operators' log.
 pub(super) async fn note(c: &mut PgConnection, entry: &AuditEntry) -> Result<(), Trouble> {
-    sqlx::query("INSERT INTO audit (action, subject, by, at) VALUES ($1, $2, $3, ledger_now())")
-        .bind(entry.action)
-        .bind(&entry.subject)
-        .bind(&entry.by)
-        .execute(c)
-        .await?;
+    sqlx::query(
+        "INSERT INTO audit (action, subject, by, at, before, after) VALUES ($1, $2, $3, ledger_now(), $4, $5)",
+    )
+    .bind(entry.action)
+    .bind(&entry.subject)
+    .bind(&entry.by)
+    .bind(&entry.before)
+    .bind(&entry.after)
+    .execute(c)
+    .await?;
     Ok(())
+}
+
+/// The operators' log, the newest line first.
+pub(super) async fn noted(
+    c: &mut PgConnection,
+    since: Option<Timestamp>,
+    limit: u32,
+) -> Result<Vec<AuditLine>, Trouble> {
+    let found = sqlx::query(
+        "SELECT id, at, action, subject, by, before, after FROM audit WHERE at >= $1 ORDER BY id DESC LIMIT $2",
+    )
+    .bind(since.map_or(0, millis))
+    .bind(i64::from(limit))
+    .fetch_all(c)
+    .await?;
+    let line = |row: &sqlx::postgres::PgRow| {
+        Ok(AuditLine {
+            id: row.try_get::<i64, _>(0)?.unsigned_abs(),
+            at: timestamp(row.try_get(1)?),
+            action: row.try_get(2)?,
+            subject: row.try_get(3)?,
+            by: row.try_get(4)?,
+            before: row.try_get(5)?,
+            after: row.try_get(6)?,
+        })
+    };
+    found.iter().map(line).collect()
 }

@@ -14,7 +14,7 @@ pub(super) const SCHEMA: &str = "checkout";
 /// Where it is written which migrations ran.
 const TABLE: &str = "checkout.migration";
 /// Every migration, oldest first. One that was released is never edited: its checksum is on record.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (
         1,
         "ledger",
@@ -35,6 +35,16 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
         5,
         "key_space",
         include_str!("../../migrations/postgres/0005_key_space.sql"),
+    ),
+    (
+        6,
+        "configured",
+        include_str!("../../migrations/postgres/0006_configured.sql"),
+    ),
+    (
+        7,
+        "before_after",
+        include_str!("../../migrations/postgres/0007_before_after.sql"),
     ),
 ];
 

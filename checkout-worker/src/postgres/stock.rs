@@ -4,11 +4,12 @@ use domain::pool::{self, BUCKETS_MAX, Bucket, Level};
 use domain::{DropId, Sku};
 use sqlx::{PgConnection, Row as _};
 
-use crate::ledger::{DropPlan, ItemPlan, Opened, StockChange, StockChanged};
+use crate::ledger::{AuditEntry, DropPlan, ItemPlan, Opened, StockChange, StockChanged, UNITS_MAX};
+use crate::row::log as told;
 
 use super::columns::count;
-use super::connect;
 use super::trouble::Trouble;
+use super::{connect, log};
 
 /// The stock of a drop, by SKU.
 pub(super) async fn levels(c: &mut PgConnection, drop: &DropId) -> Result<Vec<(Sku, Level)>, Trouble> {
@@ -35,7 +36,8 @@ pub(super) async fn levels(c: &mut PgConnection, drop: &DropId) -> Result<Vec<(S
     Ok(levels)
 }
 
-/// Brings a drop's stock to what is configured, all of it or nothing. Processes that start at once do it one by one.
+/// Brings a drop's stock to what is configured, all of it or nothing. Processes that start at once do it one by one. Where
+/// the configuration says what it said the last time, the stock is as operators have left it.
 pub(super) async fn open_drop(connection: &mut PgConnection, plan: &DropPlan) -> Result<Opened, Trouble> {
     let mut transaction = connect::begin(connection).await?;
     let c = &mut *transaction;
@@ -50,6 +52,9 @@ pub(super) async fn open_drop(connection: &mut PgConnection, plan: &DropPlan) ->
             return Ok(Opened::OtherCurrency { sku });
         }
         let buckets = locked(c, &plan.drop, &item.sku).await?;
+        if !buckets.is_empty() && is_as_configured(c, &plan.drop, item).await? {
+            continue;
+        }
         let taken = sum(&buckets, |bucket| bucket.held.saturating_add(bucket.sold));
         if taken > item.stock {
             let (sku, configured) = (item.sku.clone(), item.stock);
@@ -71,17 +76,43 @@ pub(super) async fn open_drop(connection: &mut PgConnection, plan: &DropPlan) ->
         } else {
             shrink(c, &plan.drop, &item.sku, &buckets, total - item.stock).await?;
         }
+        remember(c, &plan.drop, item).await?;
     }
     transaction.commit().await?;
     Ok(Opened::Done)
 }
 
-/// Adds or withdraws units.
+/// Whether the last configuration that the stock was brought to allotted the same.
+async fn is_as_configured(c: &mut PgConnection, drop: &DropId, item: &ItemPlan) -> Result<bool, Trouble> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM configured WHERE drop_id = $1 AND sku = $2 AND units = $3)";
+    Ok(sqlx::query_scalar(sql)
+        .bind(drop.as_str())
+        .bind(item.sku.as_str())
+        .bind(i64::from(item.stock))
+        .fetch_one(c)
+        .await?)
+}
+
+async fn remember(c: &mut PgConnection, drop: &DropId, item: &ItemPlan) -> Result<(), Trouble> {
+    sqlx::query(
+        "INSERT INTO configured (drop_id, sku, units) VALUES ($1, $2, $3) \
+         ON CONFLICT (drop_id, sku) DO UPDATE SET units = excluded.units",
+    )
+    .bind(drop.as_str())
+    .bind(item.sku.as_str())
+    .bind(i64::from(item.stock))
+    .execute(c)
+    .await?;
+    Ok(())
+}
+
+/// Adds or withdraws units, and writes who did it.
 pub(super) async fn change(
     connection: &mut PgConnection,
     drop: &DropId,
     sku: &Sku,
     change: StockChange,
+    entry: AuditEntry,
 ) -> Result<StockChanged, Trouble> {
     let mut transaction = connect::begin(connection).await?;
     let c = &mut *transaction;
@@ -91,7 +122,12 @@ pub(super) async fn change(
         return Ok(StockChanged::UnknownSku);
     }
     match change {
-        StockChange::Add(quantity) => enlarge(c, drop, sku, &before, quantity).await?,
+        StockChange::Add(quantity) => {
+            if level(&before).total.saturating_add(quantity) > UNITS_MAX {
+                return Ok(StockChanged::TooMany);
+            }
+            enlarge(c, drop, sku, &before, quantity).await?;
+        }
         StockChange::Withdraw(quantity) => {
             if !shrink(c, drop, sku, &before, quantity).await? {
                 let free = sum(&before, |bucket| bucket.free());
@@ -99,13 +135,18 @@ pub(super) async fn change(
             }
         }
     }
-    let after = locked(c, drop, sku).await?;
+    let after = level(&locked(c, drop, sku).await?);
+    log::note(c, &told::of_stock(entry, level(&before), after)).await?;
     transaction.commit().await?;
-    Ok(StockChanged::Done(Level {
-        total: sum(&after, |bucket| bucket.total),
-        held: sum(&after, |bucket| bucket.held),
-        sold: sum(&after, |bucket| bucket.sold),
-    }))
+    Ok(StockChanged::Done(after))
+}
+
+fn level(buckets: &[Bucket]) -> Level {
+    Level {
+        total: sum(buckets, |bucket| bucket.total),
+        held: sum(buckets, |bucket| bucket.held),
+        sold: sum(buckets, |bucket| bucket.sold),
+    }
 }
 
 /// One change of a drop's stock at a time: a SKU that is not there yet has no row to lock.

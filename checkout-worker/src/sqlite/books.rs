@@ -4,8 +4,10 @@ use domain::DropId;
 use domain::saga::StateName;
 use rusqlite::{Row, params};
 
-use crate::ledger::{AuditSums, Gauges};
-use crate::row::{ENTRIES, ORDERS, STOCK, StockBooks, UNTOLD, millis, stock_sums, timestamp};
+use crate::ledger::{AuditSums, Gauges, Revenue, Sales};
+use crate::row::{
+    ENTRIES, ORDERS, REVENUE, SOLD, STATES, STOCK, StockBooks, UNTOLD, millis, stock_sums, timestamp,
+};
 
 use super::StoreError;
 use super::thread::Store;
@@ -42,6 +44,33 @@ pub(super) fn gauges(store: &Store<'_>) -> Result<Gauges, StoreError> {
     })?;
     (gauges.untold, gauges.untold_oldest, gauges.given_up) = (untold, oldest.map(timestamp), given_up);
     Ok(gauges)
+}
+
+/// What a drop came to so far.
+pub(super) fn sales(store: &Store<'_>, drop: &DropId) -> Result<Sales, StoreError> {
+    let mut sales = Sales::default();
+    let of_drop = params![drop.as_str()];
+    let mut statement = store.connection.prepare_cached(STATES)?;
+    let mut rows = statement.query(of_drop)?;
+    while let Some(row) = rows.next()? {
+        let (state, data): (String, String) = (row.get(0)?, row.get(1)?);
+        sales.count(&state, &data, count(row, 2)?);
+    }
+    let mut statement = store.connection.prepare_cached(REVENUE)?;
+    let revenue = |row: &Row<'_>| {
+        Ok(Revenue {
+            currency: row.get(0)?,
+            captured: count(row, 1)?,
+            refunded: count(row, 2)?,
+        })
+    };
+    let revenues = statement.query_map(of_drop, revenue)?;
+    sales.revenue = revenues.collect::<Result<_, _>>()?;
+    let mut statement = store.connection.prepare_cached(SOLD)?;
+    let between: (Option<i64>, Option<i64>) =
+        statement.query_row(of_drop, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    sales.sold_between = between.0.map(timestamp).zip(between.1.map(timestamp));
+    Ok(sales)
 }
 
 /// Both sides of every book, read at one moment.

@@ -1,11 +1,11 @@
 //! Provider events seen, durable switches, changed settings, and the operators' log.
 
-use domain::DropId;
 use domain::saga::KeySpace;
-use rusqlite::params;
+use domain::{DropId, Timestamp};
+use rusqlite::{Row, params};
 
-use crate::ledger::{AuditEntry, Change};
-use crate::row::millis;
+use crate::ledger::{AuditEntry, AuditLine, Change};
+use crate::row::{log as told, millis, timestamp};
 
 use super::StoreError;
 use super::thread::Store;
@@ -33,12 +33,13 @@ pub(super) fn key_space(store: &Store<'_>) -> Result<KeySpace, StoreError> {
 }
 
 /// Moves to the next space and writes who did it.
-pub(super) fn next_key_space(store: &Store<'_>, entry: &AuditEntry) -> Result<KeySpace, StoreError> {
+pub(super) fn next_key_space(store: &Store<'_>, entry: AuditEntry) -> Result<KeySpace, StoreError> {
     store
         .connection
         .execute("UPDATE key_space SET space = space + 1", [])?;
-    note(store, entry)?;
-    key_space(store)
+    let space = key_space(store)?;
+    note(store, &told::of_space(entry, space.0))?;
+    Ok(space)
 }
 
 /// The names of the switches that are on.
@@ -55,13 +56,14 @@ pub(super) fn set_switch(
     store: &Store<'_>,
     name: &str,
     on: bool,
-    entry: &AuditEntry,
+    entry: AuditEntry,
 ) -> Result<(), StoreError> {
+    let before = switches(store)?.iter().any(|is_on| is_on == name);
     let mut statement = store.connection.prepare_cached(
         "INSERT INTO switch (name, is_on) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET is_on = excluded.is_on",
     )?;
     statement.execute(params![name, on])?;
-    note(store, entry)
+    note(store, &told::of_switch(entry, before, on))
 }
 
 /// Everything that operators have changed.
@@ -86,12 +88,13 @@ pub(super) fn changes(store: &Store<'_>) -> Result<Vec<Change>, StoreError> {
 }
 
 /// Keeps changes and writes who made them.
-pub(super) fn change(store: &Store<'_>, changes: &[Change], entry: &AuditEntry) -> Result<(), StoreError> {
+pub(super) fn change(store: &Store<'_>, made: &[Change], entry: AuditEntry) -> Result<(), StoreError> {
+    let entry = told::of_settings(entry, &changes(store)?, made);
     let mut statement = store.connection.prepare_cached(
         "INSERT INTO changed (drop_id, setting, value, over) VALUES (?1, ?2, ?3, ?4) \
          ON CONFLICT (drop_id, setting) DO UPDATE SET value = excluded.value, over = excluded.over",
     )?;
-    for change in changes {
+    for change in made {
         statement.execute(params![
             change.drop.as_str(),
             change.setting,
@@ -99,14 +102,46 @@ pub(super) fn change(store: &Store<'_>, changes: &[Change], entry: &AuditEntry) 
             change.over
         ])?;
     }
-    note(store, entry)
+    note(store, &entry)
 }
 
 /// Writes a line in the operators' log.
 pub(super) fn note(store: &Store<'_>, entry: &AuditEntry) -> Result<(), StoreError> {
-    let mut statement = store
-        .connection
-        .prepare_cached("INSERT INTO audit (action, subject, by, at) VALUES (?1, ?2, ?3, ?4)")?;
-    statement.execute(params![entry.action, entry.subject, entry.by, millis(store.now)])?;
+    let mut statement = store.connection.prepare_cached(
+        "INSERT INTO audit (action, subject, by, at, before, after) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    statement.execute(params![
+        entry.action,
+        entry.subject,
+        entry.by,
+        millis(store.now),
+        entry.before,
+        entry.after
+    ])?;
     Ok(())
+}
+
+/// The operators' log, the newest line first.
+pub(super) fn noted(
+    store: &Store<'_>,
+    since: Option<Timestamp>,
+    limit: u32,
+) -> Result<Vec<AuditLine>, StoreError> {
+    let mut statement = store.connection.prepare_cached(
+        "SELECT id, at, action, subject, by, before, after FROM audit WHERE at >= ?1 ORDER BY id DESC LIMIT ?2",
+    )?;
+    let line = |row: &Row<'_>| {
+        Ok(AuditLine {
+            id: row.get::<_, i64>(0)?.unsigned_abs(),
+            at: timestamp(row.get(1)?),
+            action: row.get(2)?,
+            subject: row.get(3)?,
+            by: row.get(4)?,
+            before: row.get(5)?,
+            after: row.get(6)?,
+        })
+    };
+    let since = since.map_or(0, millis);
+    let lines = statement.query_map(params![since, limit], line)?;
+    Ok(lines.collect::<Result<_, _>>()?)
 }

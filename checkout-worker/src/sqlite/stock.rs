@@ -5,10 +5,11 @@ use domain::saga::{Order, StockMove};
 use domain::{DropId, Sku};
 use rusqlite::params;
 
-use crate::ledger::{DropPlan, ItemPlan, Opened, StockChange, StockChanged};
-use crate::row::{Corrupt, millis};
+use crate::ledger::{AuditEntry, DropPlan, ItemPlan, Opened, StockChange, StockChanged, UNITS_MAX};
+use crate::row::{Corrupt, log as told, millis};
 
 use super::StoreError;
+use super::log;
 use super::orders::key;
 use super::thread::Store;
 
@@ -50,7 +51,8 @@ pub(super) fn levels(store: &Store<'_>, drop: &DropId) -> Result<Vec<(Sku, Level
     Ok(levels)
 }
 
-/// Brings a drop's stock to what is configured, all of it or nothing.
+/// Brings a drop's stock to what is configured, all of it or nothing. Where the configuration says what it said the last
+/// time, the stock is as operators have left it.
 pub(super) fn open_drop(store: &Store<'_>, plan: &DropPlan) -> Result<Opened, StoreError> {
     for item in &plan.items {
         if has_other_currency(store, &plan.drop, item)? {
@@ -60,7 +62,7 @@ pub(super) fn open_drop(store: &Store<'_>, plan: &DropPlan) -> Result<Opened, St
         }
         let buckets = buckets(store, &plan.drop, &item.sku)?;
         let taken = sum(&buckets, |bucket| bucket.held.saturating_add(bucket.sold));
-        if taken > item.stock {
+        if taken > item.stock && !is_as_configured(store, &plan.drop, item)? {
             let (sku, configured) = (item.sku.clone(), item.stock);
             return Ok(Opened::TooFew {
                 sku,
@@ -71,6 +73,9 @@ pub(super) fn open_drop(store: &Store<'_>, plan: &DropPlan) -> Result<Opened, St
     }
     for item in &plan.items {
         let buckets = buckets(store, &plan.drop, &item.sku)?;
+        if !buckets.is_empty() && is_as_configured(store, &plan.drop, item)? {
+            continue;
+        }
         let total = sum(&buckets, |bucket| bucket.total);
         if buckets.is_empty() {
             let fresh = pool::split(item.stock, item.buckets.clamp(1, BUCKETS_MAX));
@@ -80,23 +85,50 @@ pub(super) fn open_drop(store: &Store<'_>, plan: &DropPlan) -> Result<Opened, St
         } else {
             shrink(store, &plan.drop, &item.sku, &buckets, total - item.stock)?;
         }
+        remember(store, &plan.drop, item)?;
     }
     Ok(Opened::Done)
 }
 
-/// Adds or withdraws units.
+/// Whether the last configuration that the stock was brought to allotted the same.
+fn is_as_configured(store: &Store<'_>, drop: &DropId, item: &ItemPlan) -> Result<bool, StoreError> {
+    let mut statement = store.connection.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM configured WHERE drop_id = ?1 AND sku = ?2 AND units = ?3)",
+    )?;
+    let same = statement.query_row(params![drop.as_str(), item.sku.as_str(), item.stock], |row| {
+        row.get(0)
+    })?;
+    Ok(same)
+}
+
+fn remember(store: &Store<'_>, drop: &DropId, item: &ItemPlan) -> Result<(), StoreError> {
+    let mut statement = store.connection.prepare_cached(
+        "INSERT INTO configured (drop_id, sku, units) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (drop_id, sku) DO UPDATE SET units = excluded.units",
+    )?;
+    statement.execute(params![drop.as_str(), item.sku.as_str(), item.stock])?;
+    Ok(())
+}
+
+/// Adds or withdraws units, and writes who did it.
 pub(super) fn change(
     store: &Store<'_>,
     drop: &DropId,
     sku: &Sku,
     change: StockChange,
+    entry: AuditEntry,
 ) -> Result<StockChanged, StoreError> {
     let before = buckets(store, drop, sku)?;
     if before.is_empty() {
         return Ok(StockChanged::UnknownSku);
     }
     match change {
-        StockChange::Add(quantity) => enlarge(store, drop, sku, &before, quantity)?,
+        StockChange::Add(quantity) => {
+            if level(&before).total.saturating_add(quantity) > UNITS_MAX {
+                return Ok(StockChanged::TooMany);
+            }
+            enlarge(store, drop, sku, &before, quantity)?;
+        }
         StockChange::Withdraw(quantity) => {
             if !shrink(store, drop, sku, &before, quantity)? {
                 return Ok(StockChanged::NotFree {
@@ -105,12 +137,17 @@ pub(super) fn change(
             }
         }
     }
-    let after = buckets(store, drop, sku)?;
-    Ok(StockChanged::Done(Level {
-        total: sum(&after, |bucket| bucket.total),
-        held: sum(&after, |bucket| bucket.held),
-        sold: sum(&after, |bucket| bucket.sold),
-    }))
+    let after = level(&buckets(store, drop, sku)?);
+    log::note(store, &told::of_stock(entry, level(&before), after))?;
+    Ok(StockChanged::Done(after))
+}
+
+fn level(buckets: &[Bucket]) -> Level {
+    Level {
+        total: sum(buckets, |bucket| bucket.total),
+        held: sum(buckets, |bucket| bucket.held),
+        sold: sum(buckets, |bucket| bucket.sold),
+    }
 }
 
 /// Holds the slices of a new order.

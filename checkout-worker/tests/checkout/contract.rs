@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use checkout_worker::ledger::{
     Acceptance, Applied, AuditEntry, Change, Channel, ClientKey, DropPlan, Item, Ledger, Message, NewOrder,
-    Opened, OrderFilter, Reservation, StockChange, StockChanged, Transition,
+    Opened, OrderFilter, Reservation, Sales, StockChange, StockChanged, Transition, UNITS_MAX,
 };
 use domain::pool::{Level, Line};
-use domain::saga::{Event, Moment, Notice, StateName, Why};
+use domain::saga::{By, Event, Moment, Notice, StateName, Why};
 use domain::{AdmissionId, Clock, DropId, OrderId, ShopperKey, Span};
 
 use super::house::{House, postgres};
@@ -128,7 +128,10 @@ every_ledger_keeps!(
     buying::a_step_decided_on_an_old_version_is_not_stored,
     upkeep::stock_follows_configuration_but_never_below_what_is_taken,
     upkeep::operators_add_and_withdraw_free_units_only,
+    upkeep::what_operators_changed_of_the_stock_stands_until_another_is_configured,
+    upkeep::the_operators_log_tells_before_and_after_the_newest_first,
     upkeep::an_event_is_recorded_once_and_a_switch_holds,
+    upkeep::sales_are_counted_by_drop_with_reasons,
     upkeep::lists_filter_and_page,
     upkeep::changed_settings_are_kept_over_a_restart_each_on_its_own,
     upkeep::news_are_orders_above_the_version_that_is_known,

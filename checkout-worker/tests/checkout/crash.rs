@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use checkout_worker::ledger::{
-    Acceptance, Applied, AuditEntry, AuditSums, Change, Channel, DropPlan, DueNotice, Gauges, Ledger,
-    LedgerReply, NewOrder, Opened, OrderFilter, OrderRecord, Pending, Replay, Replayed, Reply, Reservation,
-    StockChange, StockChanged, Telling, Told, Transition, Untold,
+    Acceptance, Applied, AuditEntry, AuditLine, AuditSums, Change, Channel, DropPlan, DueNotice, Gauges,
+    Ledger, LedgerReply, NewOrder, Opened, OrderFilter, OrderRecord, Pending, Replay, Replayed, Reply,
+    Reservation, Sales, StockChange, StockChanged, Telling, Told, Transition, Untold,
 };
 use checkout_worker::provider::memory::MemoryProvider;
 use checkout_worker::provider::{Page, Provider, ProviderCall, Window};
@@ -18,7 +18,7 @@ use checkout_worker::sqlite::SqliteLedger;
 use checkout_worker::{Checkout, PublicState};
 use domain::pool::Level;
 use domain::saga::{Answer, KeySpace, Payment, PaymentId, PaymentMethod, Stall, StateName};
-use domain::{DropId, OrderId, Sku, Span};
+use domain::{DropId, OrderId, Sku, Span, Timestamp};
 use tokio::sync::Notify;
 
 use super::support::{PAYMENTS, StandingClock, config, drop_id, open_ledger, ports, recover};
@@ -100,7 +100,7 @@ impl Ledger for Mortal<Arc<SqliteLedger>> {
         note(entry: AuditEntry) -> ();
         change(changes: Vec<Change>, entry: AuditEntry) -> ();
         set_switch(name: String, on: bool, entry: AuditEntry) -> ();
-        change_stock(drop: DropId, sku: Sku, change: StockChange) -> StockChanged;
+        change_stock(drop: DropId, sku: Sku, change: StockChange, entry: AuditEntry) -> StockChanged;
         open_drop(plan: DropPlan) -> Opened;
     }
     plain_reads! {
@@ -112,10 +112,12 @@ impl Ledger for Mortal<Arc<SqliteLedger>> {
         event_known(event: String) -> bool;
         stock(drop: DropId) -> Vec<(Sku, Level)>;
         gauges() -> Gauges;
+        sales(drop: DropId) -> Sales;
         audit() -> AuditSums;
         key_space() -> KeySpace;
         switches() -> Vec<String>;
         changes() -> Vec<Change>;
+        noted(since: Option<Timestamp>, limit: u32) -> Vec<AuditLine>;
     }
 }
 

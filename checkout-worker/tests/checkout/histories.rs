@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use checkout_worker::ledger::{
-    Applied, ClientKey, DropPlan, Item, ItemPlan, Ledger, NewOrder, Opened, Reservation, StockChange,
-    StockChanged, Transition,
+    Applied, AuditEntry, ClientKey, DropPlan, Item, ItemPlan, Ledger, NewOrder, Opened, Reservation,
+    StockChange, StockChanged, Transition,
 };
 use domain::pool::{Line, Pool, PoolError, Slice};
 use domain::saga::{
@@ -190,7 +190,12 @@ impl Pair {
         };
         let said = self
             .ledger
-            .change_stock(drop_id(), sku(name), change)
+            .change_stock(
+                drop_id(),
+                sku(name),
+                change,
+                AuditEntry::new("test", name, "model"),
+            )
             .await
             .unwrap();
         let model = if by < 0 {

@@ -33,3 +33,4 @@ mod webhooks;
 mod wire;
 mod witness;
 mod workers;
+mod written;

@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::operator;
 use crate::config::Secret;
 
 /// Long enough for a reconciliation with the provider, short enough not to hang a terminal.
@@ -18,16 +19,19 @@ pub struct Client {
     http: reqwest::Client,
     base: String,
     token: Secret,
+    operator: Option<String>,
 }
 
 impl Client {
-    /// A client for the gateway whose admin listener is at `address`.
-    pub fn new(address: SocketAddr, token: Secret) -> anyhow::Result<Self> {
+    /// A client for the gateway whose admin listener is at `address`. What it does is written down under the name of
+    /// `operator`, if there is one.
+    pub fn new(address: SocketAddr, token: Secret, operator: Option<String>) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build()?;
         Ok(Self {
             http,
             base: format!("http://{address}/admin/v1"),
             token,
+            operator,
         })
     }
 
@@ -63,6 +67,9 @@ impl Client {
     ) -> anyhow::Result<T> {
         let url = format!("{}/{path}", self.base);
         let mut request = self.http.request(method, &url).bearer_auth(self.token.expose());
+        if let Some(name) = &self.operator {
+            request = request.header(operator::HEADER, name);
+        }
         if let Some(body) = body {
             request = request.json(body);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use admission::{Command, JoinError};
+use admission::{Admission, Command, JoinError};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -10,8 +10,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use checkout_worker::checkout::MendError;
 use checkout_worker::driver::Shut;
-use checkout_worker::ledger::{LedgerError, OrderFilter};
-use checkout_worker::switch::{Stops, Switch};
+use checkout_worker::ledger::{AuditEntry, LedgerError, OrderFilter};
 use domain::saga::{Restock, StateName};
 use domain::{DropId, OrderId};
 use serde::Deserialize;
@@ -19,15 +18,12 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::changes::ChangeError;
-use super::wire::{Audit, DropChange, DropStatus, Object, OrderStatus, SwitchStatus};
+use super::operator::Operator;
+use super::wire::{Audit, DropChange, DropStatus, Object, OrderStatus, Switches};
 use super::{Admin, Front, gauges, process, readiness, waits};
 
 pub(super) type Shared = State<Arc<Admin>>;
-/// What a turned switch is answered with.
-type Switched = Result<Json<SwitchStatus>, Failure>;
 
-/// Who acts, in the operators' log: the API has one token, so it has one name.
-pub(super) const ACTOR: &str = "admin";
 /// Orders listed at once unless asked otherwise.
 const ORDERS_SHOWN: u32 = 100;
 
@@ -103,7 +99,7 @@ pub(super) async fn ready(State(admin): Shared) -> Response {
 }
 
 /// The queue's side, which a worker does not have.
-fn front(admin: &Admin) -> Result<&Front, Failure> {
+pub(super) fn front(admin: &Admin) -> Result<&Front, Failure> {
     admin.front.as_ref().ok_or_else(|| {
         let hint = "this process is a worker: ask a gateway about drops and keys";
         Failure(StatusCode::NOT_FOUND, hint.to_owned())
@@ -152,7 +148,7 @@ pub(super) async fn drop(
     status_of(&admin, &drop).map(Json).ok_or_else(|| unknown("drop"))
 }
 
-fn drop_id(name: &str) -> Result<DropId, Failure> {
+pub(super) fn drop_id(name: &str) -> Result<DropId, Failure> {
     DropId::new(name).map_err(|_| unknown("drop"))
 }
 
@@ -160,6 +156,7 @@ fn drop_id(name: &str) -> Result<DropId, Failure> {
 pub(super) async fn command(
     State(admin): Shared,
     Path((name, verb)): Path<(String, String)>,
+    Operator(by): Operator,
 ) -> Result<Json<DropStatus>, Failure> {
     let drop = drop_id(&name)?;
     let command = match verb.as_str() {
@@ -170,12 +167,20 @@ pub(super) async fn command(
         "queue-all" => Command::QueueAll,
         _ => return Err(unknown("command")),
     };
-    front(&admin)?.desk.control(&drop, command).await?;
+    let desk = &front(&admin)?.desk;
+    let switches = || {
+        json!(
+            desk.snapshot(&drop)
+                .map(|snapshot| Switches::from(snapshot.control))
+        )
+        .to_string()
+    };
+    let before = switches();
+    // First the queue, then the log: where the ledger is away, a drop can still be stopped.
+    desk.control(&drop, command).await?;
     tracing::info!(drop.id = %drop, command = verb, "an operator commanded a drop");
-    admin
-        .checkout
-        .note("drop.command", &format!("{drop} {verb}"), ACTOR)
-        .await?;
+    let entry = AuditEntry::new("drop.command", &format!("{drop} {verb}"), &by);
+    admin.checkout.note(entry.changing(before, switches())).await?;
     status_of(&admin, &drop).map(Json).ok_or_else(|| unknown("drop"))
 }
 
@@ -183,6 +188,7 @@ pub(super) async fn command(
 pub(super) async fn change_drop(
     State(admin): Shared,
     Path(name): Path<String>,
+    Operator(by): Operator,
     Json(Object(change)): Json<Object<DropChange>>,
 ) -> Result<Json<DropStatus>, Failure> {
     let drop = drop_id(&name)?;
@@ -199,7 +205,7 @@ pub(super) async fn change_drop(
             "limits are 1 or more; to hold everybody, pause".into(),
         ));
     }
-    front.changes.make(&drop, &change, ACTOR).await?;
+    front.changes.make(&drop, &change, &by).await?;
     tracing::info!(drop.id = %drop, change = ?change, "an operator changed a drop");
     status_of(&admin, &drop).map(Json).ok_or_else(|| unknown("drop"))
 }
@@ -260,12 +266,13 @@ pub(super) async fn order(
 pub(super) async fn mend(
     State(admin): Shared,
     Path((name, verb)): Path<(String, String)>,
+    Operator(by): Operator,
 ) -> Result<Json<OrderStatus>, Failure> {
     let order = order_id(&name)?;
     let view = match verb.as_str() {
-        "cancel" => admin.checkout.cancel_by_operator(order, ACTOR).await?,
-        "refund" => admin.checkout.refund(order, Restock::Keep, ACTOR).await?,
-        "retry" => admin.checkout.retry(order, ACTOR).await?,
+        "cancel" => admin.checkout.cancel_by_operator(order, &by).await?,
+        "refund" => admin.checkout.refund(order, Restock::Keep, &by).await?,
+        "retry" => admin.checkout.retry(order, &by).await?,
         _ => return Err(unknown("command")),
     };
     tracing::info!(order.id = %order, command = verb, "an operator mended an order");
@@ -278,79 +285,7 @@ pub(super) async fn parked(State(admin): Shared) -> Result<Json<Vec<OrderStatus>
     Ok(Json(views.iter().map(OrderStatus::from).collect()))
 }
 
-/// `POST payments/{pause|resume}`.
-pub(super) async fn payments(State(admin): Shared, Path(verb): Path<String>) -> Switched {
-    turn(&admin, Switch::everywhere(Stops::Payments), &verb).await
-}
-
-/// `POST checkout/{pause|resume}`.
-pub(super) async fn checkout(State(admin): Shared, Path(verb): Path<String>) -> Switched {
-    turn(&admin, Switch::everywhere(Stops::Checkout), &verb).await
-}
-
-/// `POST drops/{drop}/payments/{pause|resume}`.
-pub(super) async fn payments_of_drop(
-    State(admin): Shared,
-    Path((name, verb)): Path<(String, String)>,
-) -> Switched {
-    turn(&admin, switch_of(&admin, Stops::Payments, &name)?, &verb).await
-}
-
-/// `POST drops/{drop}/checkout/{pause|resume}`.
-pub(super) async fn checkout_of_drop(
-    State(admin): Shared,
-    Path((name, verb)): Path<(String, String)>,
-) -> Switched {
-    turn(&admin, switch_of(&admin, Stops::Checkout, &name)?, &verb).await
-}
-
-fn switch_of(admin: &Admin, stops: Stops, name: &str) -> Result<Switch, Failure> {
-    let drop = drop_id(name)?;
-    if !admin.drops.load().contains_key(&drop) {
-        return Err(unknown("drop"));
-    }
-    Ok(Switch {
-        stops,
-        drop: Some(drop),
-    })
-}
-
-async fn turn(admin: &Admin, switch: Switch, verb: &str) -> Switched {
-    match verb {
-        "pause" => admin.checkout.stop(switch.clone(), ACTOR).await?,
-        "resume" => admin.checkout.resume(switch.clone(), ACTOR).await?,
-        _ => return Err(unknown("command")),
-    }
-    tracing::info!(
-        switch = switch.name(),
-        command = verb,
-        "an operator turned a switch"
-    );
-    let drops: Vec<DropId> = match &switch.drop {
-        Some(drop) => vec![drop.clone()],
-        None => admin.drops.load().keys().cloned().collect(),
-    };
-    let standing = |drop: &DropId| {
-        let word = match switch.stops {
-            Stops::Payments => payments_word(admin, drop),
-            Stops::Checkout => checkout_word(admin, drop),
-        };
-        (drop.to_string(), word.to_owned())
-    };
-    let drops = drops.iter().map(standing).collect();
-    let word = Some(if verb == "pause" { "paused" } else { "running" }.to_owned());
-    let (payments, checkout) = match switch.stops {
-        Stops::Payments => (word, None),
-        Stops::Checkout => (None, word),
-    };
-    Ok(Json(SwitchStatus {
-        payments,
-        checkout,
-        drops,
-    }))
-}
-
-fn payments_word(admin: &Admin, drop: &DropId) -> &'static str {
+pub(super) fn payments_word(admin: &Admin, drop: &DropId) -> &'static str {
     match admin.checkout.payments_shut(drop) {
         None => "running",
         Some(Shut::Paused) => "paused",
@@ -358,7 +293,7 @@ fn payments_word(admin: &Admin, drop: &DropId) -> &'static str {
     }
 }
 
-fn checkout_word(admin: &Admin, drop: &DropId) -> &'static str {
+pub(super) fn checkout_word(admin: &Admin, drop: &DropId) -> &'static str {
     if admin.checkout.is_stopped(drop) {
         "paused"
     } else {
@@ -368,14 +303,28 @@ fn checkout_word(admin: &Admin, drop: &DropId) -> &'static str {
 
 /// `POST keys/rotate`: new tickets and tokens are signed with new keys. Those signed with the keys
 /// before stay valid until the next rotation, so rotate no more often than a drop lasts.
-pub(super) async fn rotate_keys(State(admin): Shared) -> Result<Json<serde_json::Value>, Failure> {
-    front(&admin)?.desk.rotate_keys().await.map_err(|error| {
+pub(super) async fn rotate_keys(
+    State(admin): Shared,
+    Operator(by): Operator,
+) -> Result<Json<serde_json::Value>, Failure> {
+    let desk = &front(&admin)?.desk;
+    let before = key_ids(desk);
+    desk.rotate_keys().await.map_err(|error| {
         tracing::error!(%error, "the keys could not be rotated");
         Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
     })?;
     tracing::info!("an operator rotated the keys");
-    admin.checkout.note("keys.rotate", "keys", ACTOR).await?;
+    let entry = AuditEntry::new("keys.rotate", "keys", &by);
+    admin.checkout.note(entry.changing(before, key_ids(desk))).await?;
     Ok(Json(json!({ "rotated": true })))
+}
+
+/// What the public keys are called, as the operators' log tells it.
+fn key_ids(desk: &Admission) -> String {
+    let jwks = desk.jwks();
+    let keys = jwks["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let ids: Vec<&serde_json::Value> = keys.iter().map(|key| &key["kid"]).collect();
+    json!(ids).to_string()
 }
 
 /// `GET audit`.
@@ -384,13 +333,20 @@ pub(super) async fn audit(State(admin): Shared) -> Result<Json<Audit>, Failure> 
 }
 
 /// `POST reconcile`: asks the provider about every payment of the window, then audits.
-pub(super) async fn reconcile(State(admin): Shared) -> Result<Json<Audit>, Failure> {
-    admin.checkout.note("reconcile", "provider", ACTOR).await?;
-    admin
+pub(super) async fn reconcile(State(admin): Shared, Operator(by): Operator) -> Result<Json<Audit>, Failure> {
+    let begun = AuditEntry::new("reconcile", "provider", &by);
+    admin.checkout.note(begun.clone()).await?;
+    let found = admin
         .checkout
         .reconcile()
         .await
         .map_err(|error| Failure(StatusCode::BAD_GATEWAY, error.to_string()))?;
+    let after = json!({ "seen": found.seen, "applied": found.applied, "unknown": found.unknown });
+    let done = AuditEntry {
+        after: Some(after.to_string()),
+        ..begun
+    };
+    admin.checkout.note(done).await?;
     tracing::info!("an operator reconciled with the provider");
     Ok(Json(Audit::from(&admin.checkout.audit().await?)))
 }

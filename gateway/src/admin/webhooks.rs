@@ -6,7 +6,8 @@ use axum::http::StatusCode;
 use checkout_worker::ledger::{Replay, Telling};
 use serde::Deserialize;
 
-use super::routes::{ACTOR, Failure, Shared, order_id, unknown};
+use super::operator::Operator;
+use super::routes::{Failure, Shared, order_id, unknown};
 use super::wire::Object;
 use super::wire::webhooks::{ReplayRequest, Replayed, WebhookStatus};
 use crate::config::duration::parse_duration;
@@ -48,6 +49,7 @@ pub(super) async fn list(
 /// `POST webhooks/replay`.
 pub(super) async fn replay(
     State(admin): Shared,
+    Operator(by): Operator,
     Json(Object(request)): Json<Object<ReplayRequest>>,
 ) -> Result<Json<Replayed>, Failure> {
     if !admin.has_webhooks {
@@ -76,7 +78,7 @@ pub(super) async fn replay(
             return Err(unprocessable("name an `order`, or `since` when".to_owned()));
         }
     };
-    let replayed = admin.checkout.replay(what, &subject, ACTOR).await?;
+    let replayed = admin.checkout.replay(what, &subject, &by).await?;
     tracing::info!(subject, replayed, "an operator replayed webhooks");
     Ok(Json(Replayed { replayed }))
 }

@@ -1,5 +1,8 @@
 //! The JSON of the admin API, written by the gateway and read by the command line.
 
+pub mod log;
+pub mod report;
+pub mod stock;
 pub mod webhooks;
 
 use std::collections::BTreeMap;
@@ -11,8 +14,8 @@ use checkout_worker::OrderView;
 use checkout_worker::audit::{self, AuditReport};
 use checkout_worker::checkout::Restored;
 use checkout_worker::ledger::StockSums;
-use domain::Sku;
 use domain::pool::Level;
+use domain::{Control, Sku};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -277,25 +280,12 @@ impl DropStatus {
         stock: &BTreeMap<Sku, Level>,
         [payments, checkout]: [&str; 2],
     ) -> Self {
-        let control = snapshot.control;
-        let units = |(sku, level): (&Sku, &Level)| {
-            let units = Units {
-                available: level.available(),
-                reserved: level.held,
-                sold: level.sold,
-            };
-            (sku.to_string(), units)
-        };
+        let units = |(sku, level): (&Sku, &Level)| (sku.to_string(), Units::from(*level));
         Self {
             drop: config.id.to_string(),
             title: config.title.clone(),
             phase: snapshot.phase.as_str().to_owned(),
-            control: Switches {
-                paused: control.paused,
-                draining: control.draining,
-                ended: control.ended,
-                queue_all: control.queue_all,
-            },
+            control: Switches::from(snapshot.control),
             payments: payments.to_owned(),
             checkout: checkout.to_owned(),
             waiting: snapshot.waiting,
@@ -319,6 +309,27 @@ impl DropStatus {
                 admitted_in_60s_max: figures.admitted_in_60s_max,
             },
             stale: snapshot.stale,
+        }
+    }
+}
+
+impl From<Level> for Units {
+    fn from(level: Level) -> Self {
+        Self {
+            available: level.available(),
+            reserved: level.held,
+            sold: level.sold,
+        }
+    }
+}
+
+impl From<Control> for Switches {
+    fn from(control: Control) -> Self {
+        Self {
+            paused: control.paused,
+            draining: control.draining,
+            ended: control.ended,
+            queue_all: control.queue_all,
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use domain::DropId;
+use domain::{DropId, Sku};
 
+use crate::admin::operator::{NAME_BYTES_MAX, is_name};
 use crate::config::Override;
 use crate::config::duration::{InvalidDuration, parse_duration};
 
@@ -50,6 +51,9 @@ pub struct GlobalOptions {
     /// Override one key of the configuration, such as `server.listen=0.0.0.0:8080`; may be repeated
     #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = Override::from_flag)]
     pub overrides: Vec<Override>,
+    /// Who acts, for the operators' log [default: the login name]
+    #[arg(long, global = true, value_name = "NAME", env = "DOORLINE_OPERATOR", value_parser = operator_name)]
+    pub operator: Option<String>,
     /// How results are written
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
     pub output: OutputForm,
@@ -106,6 +110,11 @@ pub enum Command {
     /// Set how many shoppers are let in per minute
     #[command(after_help = "Example:\n  doorline rate aurora 300")]
     Rate(RateOptions),
+    /// Add units to a running drop, or withdraw free ones
+    #[command(
+        after_help = "Examples:\n  doorline stock aurora add AUR-42 10\n  doorline stock aurora withdraw AUR-42 5"
+    )]
+    Stock(StockOptions),
     /// Stop or resume payments; orders are accepted meanwhile, and wait
     #[command(
         subcommand,
@@ -136,8 +145,14 @@ pub enum Command {
         after_help = "Examples:\n  doorline webhooks list --state given-up\n  doorline webhooks replay --since 2h"
     )]
     Webhooks(WebhooksCommand),
+    /// Show what a drop came to
+    #[command(after_help = "Example:\n  doorline report aurora --output json")]
+    Report(DropArgument),
     /// Count whether every unit and every charge adds up; exit 1 where not
     Audit,
+    /// Show who did what, when, and how it was before and after
+    #[command(after_help = "Example:\n  doorline log --since 2h")]
+    Log(LogOptions),
     /// Compare all open orders with the payment provider, and mend; exit 1 where something is left
     Reconcile,
     /// Write completions for a shell
@@ -250,6 +265,48 @@ pub struct RateOptions {
     pub new_users_per_minute: u32,
 }
 
+/// `doorline stock`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub struct StockOptions {
+    /// The drop's id
+    #[arg(value_parser = DropId::new)]
+    pub drop: DropId,
+    /// What to do
+    #[command(subcommand)]
+    pub change: StockCommand,
+}
+
+/// `doorline stock DROP …`.
+#[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
+pub enum StockCommand {
+    /// So many units more
+    Add(StockUnits),
+    /// Take so many free units out
+    Withdraw(StockUnits),
+}
+
+/// Units of one SKU.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub struct StockUnits {
+    /// The stock keeping unit
+    #[arg(value_parser = Sku::new)]
+    pub sku: Sku,
+    /// Units
+    #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
+    pub units: u32,
+}
+
+/// `doorline log`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub struct LogOptions {
+    /// Only what was done within this time, such as `2h`
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub since: Option<String>,
+    /// At most so many lines, the newest ones
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub limit: u32,
+}
+
 /// `doorline payments …` and `doorline checkout …`.
 #[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
 pub enum SwitchCommand {
@@ -353,6 +410,12 @@ pub struct ReplayOptions {
     /// With --since: also what was taken
     #[arg(long, requires = "since")]
     pub all: bool,
+}
+
+/// A name for the operators' log.
+fn operator_name(text: &str) -> Result<String, String> {
+    let hint = || format!("a name has 1 to {NAME_BYTES_MAX} printable ASCII characters");
+    is_name(text).then(|| text.to_owned()).ok_or_else(hint)
 }
 
 /// A length of time as the configuration writes it.

@@ -7,11 +7,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::args::{
-    Cli, Command, OrdersCommand, OutputForm, ParkedCommand, StatusOptions, SwitchCommand, WebhookState,
-    WebhooksCommand,
+    Cli, Command, LogOptions, OrdersCommand, OutputForm, ParkedCommand, StatusOptions, StockCommand,
+    StockOptions, StockUnits, SwitchCommand, WebhookState, WebhooksCommand,
 };
 use super::{Exit, offline, show, signals};
 use crate::admin::client::Client;
+use crate::admin::operator::is_name;
+use crate::admin::wire::log::LogLine;
+use crate::admin::wire::report::Report;
+use crate::admin::wire::stock::{StockRequest, StockStatus};
 use crate::admin::wire::webhooks::{ReplayRequest, Replayed, WebhookStatus};
 use crate::admin::wire::{Audit, DropChange, DropStatus, OrderStatus, RestoreStatus, SwitchStatus};
 use crate::assembly::{self, Doorline, Ground, Role, Worker};
@@ -70,8 +74,18 @@ async fn dispatch(cli: &Cli, environment: Environment) -> anyhow::Result<Exit> {
     let token = existing_admin_token(&loaded.config, &environment)?;
     let token =
         token.context("no admin token is configured, and no gateway has left one in backend.data_dir")?;
-    let client = Client::new(loaded.config.admin.listen, token)?;
+    let operator = cli.global.operator.clone().or_else(|| login_name(&environment));
+    let client = Client::new(loaded.config.admin.listen, token, operator)?;
     ask(cli, &client).await
+}
+
+/// Whose terminal it is, as the shell says; nothing where that is no name to write down.
+fn login_name(environment: &Environment) -> Option<String> {
+    let names = ["LOGNAME", "USER"].into_iter();
+    let name = names
+        .filter_map(|name| environment.get(name))
+        .find(|name| is_name(name));
+    name.map(str::to_owned)
 }
 
 fn ground(environment: Environment) -> Ground {
@@ -120,6 +134,12 @@ async fn ask(cli: &Cli, client: &Client) -> anyhow::Result<Exit> {
             let status: DropStatus = client.patch(&format!("drops/{}", options.drop), &change).await?;
             show::drops(&[status], form, &mut out)?;
         }
+        Command::Stock(options) => stock(options, client, form, &mut out).await?,
+        Command::Log(options) => log(options, client, form, &mut out).await?,
+        Command::Report(target) => {
+            let report: Report = client.get(&format!("drops/{}/report", target.drop)).await?;
+            show::report(&report, form, &mut out)?;
+        }
         Command::Payments(turned) => switch(client, "payments", turned, form, &mut out).await?,
         Command::Checkout(turned) => switch(client, "checkout", turned, form, &mut out).await?,
         Command::Orders(orders) => self::orders(orders, client, form, &mut out).await?,
@@ -166,6 +186,43 @@ async fn command(
 ) -> anyhow::Result<()> {
     let status: DropStatus = client.post(&format!("drops/{drop}/{verb}")).await?;
     show::drops(&[status], form, out)
+}
+
+async fn stock(
+    options: &StockOptions,
+    client: &Client,
+    form: OutputForm,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let request = |units: &StockUnits| StockRequest {
+        sku: units.sku.to_string(),
+        ..StockRequest::default()
+    };
+    let request = match &options.change {
+        StockCommand::Add(units) => StockRequest {
+            add: Some(units.units),
+            ..request(units)
+        },
+        StockCommand::Withdraw(units) => StockRequest {
+            withdraw: Some(units.units),
+            ..request(units)
+        },
+    };
+    let path = format!("drops/{}/stock", options.drop);
+    let status: StockStatus = client.post_with(&path, &request).await?;
+    show::stock(&status, form, out)
+}
+
+async fn log(
+    options: &LogOptions,
+    client: &Client,
+    form: OutputForm,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let since = options.since.as_ref().map(|since| format!("&since={since}"));
+    let path = format!("audit-log?limit={}{}", options.limit, since.unwrap_or_default());
+    let lines: Vec<LogLine> = client.get(&path).await?;
+    show::log(&lines, form, out)
 }
 
 async fn switch(

@@ -1,13 +1,20 @@
 //! Results on the terminal: tables for people, JSON for programs.
 
+mod report;
+
 use std::io::Write;
 
 use anyhow::Context as _;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::args::OutputForm;
+use crate::admin::wire::log::LogLine;
+use crate::admin::wire::stock::StockStatus;
 use crate::admin::wire::webhooks::{Replayed, WebhookStatus};
-use crate::admin::wire::{Audit, DropStatus, OrderStatus, RestoreStatus, SwitchStatus};
+use crate::admin::wire::{Audit, DropStatus, OrderStatus, RestoreStatus, SwitchStatus, Units};
+
+pub(super) use report::report;
 
 /// Shows drops.
 pub(super) fn drops(drops: &[DropStatus], form: OutputForm, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -61,6 +68,45 @@ pub(super) fn switched(
         .map(|(drop, word)| vec![drop.clone(), word.clone()])
         .collect();
     table(&["drop", what], &rows, out)
+}
+
+/// Shows a drop's stock.
+pub(super) fn stock(status: &StockStatus, form: OutputForm, out: &mut dyn Write) -> anyhow::Result<()> {
+    if form == OutputForm::Json {
+        return json(status, out);
+    }
+    let row = |(sku, units): (&String, &Units)| {
+        let counts = [units.available, units.reserved, units.sold].map(|units| units.to_string());
+        [vec![status.drop.clone(), sku.clone()], counts.to_vec()].concat()
+    };
+    table(
+        &["drop", "sku", "available", "reserved", "sold"],
+        &status.stock.iter().map(row).collect::<Vec<_>>(),
+        out,
+    )
+}
+
+/// Shows lines of the operators' log.
+pub(super) fn log(lines: &[LogLine], form: OutputForm, out: &mut dyn Write) -> anyhow::Result<()> {
+    if form == OutputForm::Json {
+        return json(&lines, out);
+    }
+    let told = |value: &Option<Value>| value.as_ref().map(Value::to_string).unwrap_or_default();
+    let row = |line: &LogLine| {
+        vec![
+            line.at.clone(),
+            line.by.clone(),
+            line.action.clone(),
+            line.subject.clone(),
+            told(&line.before),
+            told(&line.after),
+        ]
+    };
+    table(
+        &["at", "by", "action", "subject", "before", "after"],
+        &lines.iter().map(row).collect::<Vec<_>>(),
+        out,
+    )
 }
 
 /// Shows orders.

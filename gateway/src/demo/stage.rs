@@ -107,7 +107,7 @@ impl Stage {
             house,
             address,
             admin_address,
-            admin: Client::new(admin_address, Secret::new(ADMIN_TOKEN.to_owned()))?,
+            admin: Client::new(admin_address, Secret::new(ADMIN_TOKEN.to_owned()), None)?,
             checkout,
             provider,
             shop,
@@ -130,7 +130,7 @@ impl Stage {
 
     /// A client of the admin API, for whoever draws.
     pub fn admin(&self) -> anyhow::Result<Client> {
-        Client::new(self.admin_address, Secret::new(ADMIN_TOKEN.to_owned()))
+        Client::new(self.admin_address, Secret::new(ADMIN_TOKEN.to_owned()), None)
     }
 
     /// The drop as ops see it now.

@@ -8,9 +8,9 @@ use std::time::Duration;
 use admission::store::redis::Watch;
 use admission::store::{Answer, Going, JoinRequest, QueueStore, Went};
 use checkout_worker::ledger::{
-    Acceptance, Applied, AuditEntry, AuditSums, Change, Channel, DropPlan, DueNotice, Gauges, Ledger,
-    LedgerReply, NewOrder, Opened, OrderFilter, OrderRecord, Pending, Replay, Replayed, Reservation,
-    StockChange, StockChanged, Telling, Told, Transition, Untold,
+    Acceptance, Applied, AuditEntry, AuditLine, AuditSums, Change, Channel, DropPlan, DueNotice, Gauges,
+    Ledger, LedgerReply, NewOrder, Opened, OrderFilter, OrderRecord, Pending, Replay, Replayed, Reservation,
+    Sales, StockChange, StockChanged, Telling, Told, Transition, Untold,
 };
 use domain::pool::Level;
 use domain::queue::{Advance, Claim, Claimant, Command, EndReason, JoinRefusal, Joined, Moment, Stale, View};
@@ -110,7 +110,7 @@ macro_rules! measured {
 impl Ledger for TimedLedger {
     measured! { LedgerReply;
         open_drop<'a>(plan: DropPlan) -> Opened;
-        change_stock<'a>(drop: DropId, sku: Sku, change: StockChange) -> StockChanged;
+        change_stock<'a>(drop: DropId, sku: Sku, change: StockChange, entry: AuditEntry) -> StockChanged;
         reserve<'a>(order: NewOrder) -> Reservation;
         accept<'a>(order: OrderId, method: PaymentMethod) -> Acceptance;
         expire<'a>(limit: u32) -> Vec<OrderRecord>;
@@ -132,6 +132,7 @@ impl Ledger for TimedLedger {
         record_event<'a>(event: String, kind: String) -> bool;
         stock<'a>(drop: DropId) -> Vec<(Sku, Level)>;
         gauges<'a>() -> Gauges;
+        sales<'a>(drop: DropId) -> Sales;
         audit<'a>() -> AuditSums;
         key_space<'a>() -> KeySpace;
         next_key_space<'a>(entry: AuditEntry) -> KeySpace;
@@ -140,6 +141,7 @@ impl Ledger for TimedLedger {
         changes<'a>() -> Vec<Change>;
         change<'a>(changes: Vec<Change>, entry: AuditEntry) -> ();
         note<'a>(entry: AuditEntry) -> ();
+        noted<'a>(since: Option<Timestamp>, limit: u32) -> Vec<AuditLine>;
     }
 }
 

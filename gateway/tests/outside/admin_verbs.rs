@@ -17,6 +17,9 @@ fn addresses() -> Vec<(&'static str, String)> {
         ("GET", format!("orders/{UNKNOWN_ORDER}")),
         ("GET", "parked".to_owned()),
         ("GET", "audit".to_owned()),
+        ("GET", "audit-log".to_owned()),
+        ("GET", "drops/aurora/report".to_owned()),
+        ("POST", "drops/aurora/stock".to_owned()),
         ("POST", "reconcile".to_owned()),
         ("POST", "keys/rotate".to_owned()),
         ("GET", "webhooks".to_owned()),
@@ -36,6 +39,14 @@ fn addresses() -> Vec<(&'static str, String)> {
     }
     let full = |(method, path): (_, String)| (method, format!("/admin/v1/{path}"));
     all.into_iter().map(full).collect()
+}
+
+/// What is sent along where something is to be changed.
+fn body_for<'a>(method: &str, path: &str, change: &'a str) -> Option<&'a str> {
+    if path.ends_with("/stock") {
+        return Some("{\"sku\": \"AUR-42\", \"add\": 1}");
+    }
+    (method == "PATCH").then_some(change)
 }
 
 /// What the operators' log holds: action and subject, oldest first.
@@ -58,7 +69,7 @@ async fn without_the_right_token_no_verb_does_or_tells_anything() {
     let wrong = format!("Bearer {}", ADMIN_TOKEN.to_uppercase());
     let lower = format!("bearer{ADMIN_TOKEN}");
     for (method, path) in addresses() {
-        let body = (method == "PATCH").then_some("{\"total_active_users\": 1}");
+        let body = body_for(method, &path, "{\"total_active_users\": 1}");
         let json = ("content-type", "application/json");
         for header in [None, Some(&wrong), Some(&lower)] {
             let mut headers = vec![json];
@@ -174,7 +185,7 @@ async fn what_does_not_exist_is_not_found_by_any_verb() {
         let path = path.replace("aurora", "unheard-of");
         let named = path.contains("unheard-of") || path.contains(UNKNOWN_ORDER);
         if named {
-            let body = (method == "PATCH").then_some("{\"notice\": \"x\"}");
+            let body = body_for(method, &path, "{\"notice\": \"x\"}");
             let refused = operator.ask(method, &path, &[json], body).await;
             refused.problem(404, "not-found");
         }

@@ -18,6 +18,7 @@ mod limits;
 mod logs;
 mod merchant;
 mod nginx;
+mod operators;
 mod orders;
 mod orders_paid;
 mod origin;

@@ -1,7 +1,7 @@
 //! What happens in a shop, told so that every commit and every call of the checkout is part of some story.
 
 use checkout_worker::PublicState;
-use checkout_worker::ledger::{Change, StockChange};
+use checkout_worker::ledger::{AuditEntry, Change, StockChange};
 use checkout_worker::provider::memory::Fault;
 use checkout_worker::provider::{Provider as _, ProviderCall};
 use domain::saga::{Attempt, By, Call, IdempotencyKey, KeySpace, Operation, Restock};
@@ -165,10 +165,8 @@ pub(super) async fn of_operators(scene: &Scene) {
     let unwanted = scene.buy(3, SECURE).await;
     scene.drive(unwanted).await;
     checkout.cancel_by_operator(unwanted, "test").await.unwrap();
-    checkout
-        .note("drop.command", "aurora pause", "test")
-        .await
-        .unwrap();
+    let noted = AuditEntry::new("drop.command", "aurora pause", "test");
+    checkout.note(noted).await.unwrap();
 }
 
 /// Nobody drives by hand: relay, broker and workers do it.

@@ -5,8 +5,11 @@ use checkout_worker::sqlite::FILE_NAME;
 use super::*;
 use crate::support::open_ledger;
 
-/// Takes back what the fourth migration and the one after it added, so that the file is as the version before left it.
+/// Takes back what the fourth migration and those after it added, so that the file is as the version before left it.
 const DOWNGRADE: &str = "
+    DROP TABLE configured;
+    ALTER TABLE audit DROP COLUMN before;
+    ALTER TABLE audit DROP COLUMN after;
     DROP TABLE key_space;
     DROP INDEX outbox_notices; DROP INDEX outbox_hook_due; DROP INDEX outbox_hook_given_up;
     ALTER TABLE outbox DROP COLUMN hook;

@@ -69,7 +69,7 @@ fn pass_through(room: Room) -> (Vec<Told>, Vec<Option<u64>>) {
     (told, admitted)
 }
 
-/// A number that looks drawn by lot: the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+/// A number that looks drawn by lot: the finaliser of `SplitMix64` (Steele, Lea and Flood, OOPSLA 2014).
 /// One multiplication alone is a ladder for some ranges, neighbours nine seconds apart, and makes
 /// departures come in waves that no crowd makes.
 fn mixed(name: u64) -> u64 {

@@ -47,6 +47,50 @@ fn audit_of(differences: Vec<Difference>) -> Audit {
 }
 
 #[test]
+fn a_report_shows_each_figure_on_a_line_and_differences_in_capitals() {
+    let text = r#"{
+        "drop": "aurora", "title": "Aurora", "at": "2026-11-27T12:00:00Z", "phase": "ended",
+        "joined": 9, "admitted": 8, "no_shows": 1, "left": 0, "max_active_users": 5, "max_admitted_in_60s": 7,
+        "limits": {"total_active_users": 10, "new_users_per_minute": 60},
+        "wait_seconds": {"p50": 5, "p90": 60, "p99": null},
+        "reserved": 3, "orders": {"paid": 1, "declined": 2}, "declined": {"insufficient_funds": 2}, "released": {},
+        "stock": {"AUR-42": {"available": 4, "reserved": 0, "sold": 1}},
+        "revenue": {"eur": {"captured": 12900, "refunded": 0}},
+        "first_sale_at": "2026-11-27T10:00:07Z", "last_sale_at": null, "clean": false,
+        "differences": [{"what": "sold_by_entries", "subject": "aurora AUR-42", "expected": 1, "found": 0}]
+    }"#;
+    let told: crate::admin::wire::report::Report = serde_json::from_str(text).unwrap();
+    let shown = written(|out| report(&told, OutputForm::Table, out));
+    assert_eq!(
+        shown,
+        "aurora (ended)                2026-11-27T12:00:00Z\n\
+         joined                        9\n\
+         let in                        8\n\
+         did not turn up               1\n\
+         left                          0\n\
+         most inside at once           5 of 10\n\
+         most let in within 60 s       7 of 60\n\
+         waited at most                p50 5 s, p90 60 s, p99 -\n\
+         orders                        3\n\
+         orders declined               2\n\
+         orders paid                   1\n\
+         declined: insufficient_funds  2\n\
+         units AUR-42                  1 sold, 0 held, 4 left\n\
+         money eur                     12900 captured, 0 given back\n\
+         first sale                    2026-11-27T10:00:07Z\n\
+         last sale                     -\n\
+         books                         something does not add up\n\
+         DIFFERENCE sold_by_entries aurora AUR-42: 1 expected, 0 found\n"
+    );
+    let whole = written(|out| report(&told, OutputForm::Json, out));
+    let (whole, given): (Value, Value) = (
+        serde_json::from_str(&whole).unwrap(),
+        serde_json::from_str(text).unwrap(),
+    );
+    assert_eq!(whole, given);
+}
+
+#[test]
 fn columns_are_as_wide_as_their_widest_cell() {
     let shown = written(|out| orders(&[order()], OutputForm::Table, out));
     assert_eq!(

@@ -1,0 +1,8 @@
+-- How many units of each SKU were configured when the stock was last brought to the configuration: what operators add or
+-- withdraw afterwards stands until something else is configured.
+CREATE TABLE configured (
+    drop_id text   NOT NULL,
+    sku     text   NOT NULL,
+    units   bigint NOT NULL,
+    PRIMARY KEY (drop_id, sku)
+);
