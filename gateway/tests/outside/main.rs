@@ -27,6 +27,8 @@ mod program;
 mod queue;
 mod race;
 mod refusals;
+mod reload;
+mod reload_roles;
 mod reservations;
 mod security;
 mod shared;
