@@ -10,6 +10,7 @@ mod cli;
 mod cli_books;
 mod client;
 mod demo;
+mod documents;
 mod door;
 mod house;
 mod judges;
