@@ -247,11 +247,11 @@ impl Checkout {
             }),
         };
         checkout.reconfigure(config.drops).await?;
-        checkout.follow_changes().await?;
         Ok(checkout)
     }
 
-    /// Takes over new terms while running. Each drop is taken whole or refused; those before it stay taken.
+    /// Takes over new terms while running. Each drop is taken whole or refused; those before it stay taken. What operators
+    /// have changed stands as before.
     pub async fn reconfigure(&self, drops: Vec<DropTerms>) -> Result<(), OpenError> {
         for terms in drops {
             let drop = terms.drop.clone();
@@ -284,7 +284,14 @@ impl Checkout {
             let mut drops = self.inner.drops.write().unwrap_or_else(PoisonError::into_inner);
             drops.insert(drop, Arc::new(terms));
         }
-        Ok(())
+        Ok(self.follow_changes().await?)
+    }
+
+    /// Takes over what the configuration stops, while running.
+    pub fn configure_stops(&self, stopped: Switches) {
+        self.driver().valve.configure(stopped);
+        // Whoever waits for an order is told that it waits, or that it goes on.
+        self.driver().hub.wake_all();
     }
 
     /// Runs workers and recovery jobs until `stop` is cancelled, then lets what is under way come to rest.

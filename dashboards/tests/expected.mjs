@@ -87,6 +87,8 @@ export const EXPECTED = {
   "machine.json: Processes up": (series) => rule(Math.min(...values(series)) === 1, "a process was away"),
   "machine.json: Parts ready": (series) => rule(last(series, "") === 1, "a part is not ready"),
   "machine.json: Panics": zero,
+  "machine.json: Configurations read": zero,
+  "machine.json: Age of the configuration": between(0, 3_600),
   "machine.json: Requests": between(5, 20_000),
   "machine.json: Failed": zero,
   "machine.json: Processor": between(0.001, 64),

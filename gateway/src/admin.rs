@@ -3,6 +3,7 @@
 
 pub mod changes;
 pub mod client;
+mod document;
 mod gauges;
 mod log;
 pub mod operator;
@@ -27,7 +28,7 @@ use axum::http::StatusCode;
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch, post};
+use axum::routing::{MethodRouter, get, patch, post};
 use checkout_worker::Checkout;
 use domain::DropId;
 use http::request::Parts;
@@ -47,6 +48,12 @@ use crate::room::Room;
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics::Metrics;
 use changes::Changes;
+
+/// Below which the API lies.
+const BASE: &str = "/admin/v1";
+
+/// A path with what its methods do.
+type Route = (&'static str, MethodRouter<Arc<Admin>>);
 
 /// What the admin API works on.
 pub struct Admin {
@@ -99,38 +106,56 @@ pub struct AdminService {
 impl AdminService {
     /// Routes over `admin`.
     pub fn new(admin: Arc<Admin>) -> Self {
-        let driven = Router::new()
-            .route("/drops", get(routes::drops))
-            .route(
-                "/drops/{drop}",
-                get(routes::drop).merge(patch(routes::change_drop)),
-            )
-            .route("/drops/{drop}/report", get(report::show))
-            .route("/drops/{drop}/stock", post(stock::change))
-            .route("/drops/{drop}/{verb}", post(routes::command))
-            .route("/keys/rotate", post(routes::rotate_keys))
-            .route("/orders", get(routes::orders))
-            .route("/orders/{order}", get(routes::order))
-            .route("/orders/{order}/{verb}", post(routes::mend))
-            .route("/parked", get(routes::parked))
-            .route("/payments/{verb}", post(switches::payments))
-            .route("/checkout/{verb}", post(switches::checkout))
-            .route("/drops/{drop}/payments/{verb}", post(switches::payments_of_drop))
-            .route("/drops/{drop}/checkout/{verb}", post(switches::checkout_of_drop))
-            .route("/webhooks", get(webhooks::list))
-            .route("/webhooks/replay", post(webhooks::replay))
-            .route("/audit", get(routes::audit))
-            .route("/audit-log", get(log::list))
-            .route("/reconcile", post(routes::reconcile))
-            .layer(middleware::from_fn_with_state(Arc::clone(&admin), authorised));
-        let router = Router::new()
-            .route("/healthz", get(|| async { "alive\n" }))
-            .route("/readyz", get(routes::ready))
-            .route("/metrics", get(routes::metrics))
-            .nest("/admin/v1", driven)
+        let table = |routes: Vec<Route>| {
+            let routes = routes.into_iter();
+            routes.fold(Router::new(), |router, (path, methods)| {
+                router.route(path, methods)
+            })
+        };
+        let guard = middleware::from_fn_with_state(Arc::clone(&admin), authorised);
+        let router = table(open())
+            .nest(BASE, table(driven()).layer(guard))
             .with_state(admin);
         Self { router }
     }
+}
+
+/// What needs the token, below [`BASE`].
+fn driven() -> Vec<Route> {
+    vec![
+        ("/drops", get(routes::drops)),
+        (
+            "/drops/{drop}",
+            get(routes::drop).merge(patch(routes::change_drop)),
+        ),
+        ("/drops/{drop}/report", get(report::show)),
+        ("/drops/{drop}/stock", post(stock::change)),
+        ("/drops/{drop}/{verb}", post(routes::command)),
+        ("/keys/rotate", post(routes::rotate_keys)),
+        ("/orders", get(routes::orders)),
+        ("/orders/{order}", get(routes::order)),
+        ("/orders/{order}/{verb}", post(routes::mend)),
+        ("/parked", get(routes::parked)),
+        ("/payments/{verb}", post(switches::payments)),
+        ("/checkout/{verb}", post(switches::checkout)),
+        ("/drops/{drop}/payments/{verb}", post(switches::payments_of_drop)),
+        ("/drops/{drop}/checkout/{verb}", post(switches::checkout_of_drop)),
+        ("/webhooks", get(webhooks::list)),
+        ("/webhooks/replay", post(webhooks::replay)),
+        ("/audit", get(routes::audit)),
+        ("/audit-log", get(log::list)),
+        ("/reconcile", post(routes::reconcile)),
+    ]
+}
+
+/// What anybody may ask who reaches the listener.
+fn open() -> Vec<Route> {
+    vec![
+        ("/healthz", get(|| async { "alive\n" })),
+        ("/readyz", get(routes::ready)),
+        ("/metrics", get(routes::metrics)),
+        ("/admin/v1/openapi.json", get(document::show)),
+    ]
 }
 
 /// Lets a request pass that carries the token. Compared in constant time, so that the answer's

@@ -9,6 +9,7 @@ mod edge;
 mod errands;
 mod merchant;
 mod payment;
+mod reload;
 mod terms;
 mod worker;
 
@@ -26,6 +27,7 @@ use domain::{Clock, Entropy, Span};
 use crate::admin::Front;
 use crate::admin::changes::{self, Changes};
 use crate::config::{BackendMode, Config, Environment};
+use crate::edge::AddressLimit;
 use crate::room::door::HouseDoor;
 use crate::room::page::RefusalPages;
 use crate::room::{Room, ShopperApi};
@@ -36,7 +38,9 @@ use crate::telemetry::stores::TimedQueues;
 use backend::{Backend, QueueBackend};
 use base::Base;
 use edge::{Edge, Plugs};
+use reload::{Live, LiveDoor};
 
+pub use reload::{Following, Source};
 pub use worker::Worker;
 
 /// How often the frontier is considered. Four to five steps a second keep the pace smooth.
@@ -65,6 +69,7 @@ pub struct Doorline {
     pub admin_address: SocketAddr,
     base: Base,
     edge: Edge,
+    live: Arc<Live>,
     /// Let go last: fields are dropped in order.
     _hold: Box<dyn std::any::Any + Send + Sync>,
 }
@@ -114,16 +119,8 @@ impl Doorline {
         let queue = queue.context("a worker has no door: it is opened as a worker")?;
         let desk = open_desk(config, ground, &base, queue).await?;
         base.errands.serve(desk.clone());
-        let joins = edge::join_limit(config);
-        let room = Arc::new(Room::new(
-            config,
-            desk.clone(),
-            base.checkout.clone(),
-            Arc::clone(&base.house),
-            Arc::clone(&joins),
-            Arc::clone(&ground.clock),
-            Arc::clone(&ground.entropy),
-        ));
+        let (requests, joins) = (edge::request_limit(config), edge::join_limit(config));
+        let room = open_room(config, ground, &base, &desk, &joins);
         let runner = desk.clone();
         base.supervisor.keep("queue", move |stop| {
             let desk = runner.clone();
@@ -141,19 +138,32 @@ impl Doorline {
             room: Arc::clone(&room),
             changes: base.follow(changes).await?,
         };
-        let admin_address = base.serve_admin(config, ground, Some(front), backend.signs)?;
+        let changes = Arc::clone(&front.changes);
+        let (admin_address, admin) = base.serve_admin(config, ground, Some(front), backend.signs)?;
         let plugs = Plugs {
             door: Arc::new(HouseDoor(Arc::clone(&room))),
-            api: Arc::new(ShopperApi(room)),
+            api: Arc::new(ShopperApi(Arc::clone(&room))),
             pages: Arc::new(RefusalPages::new(config.server.public_host())),
             observer: Arc::new(EdgeCounts::new(&base.metrics, Arc::clone(&base.house))),
             entropy: Arc::clone(&ground.entropy),
         };
-        let edge = Edge::start(config, edge::rules(config, joins), plugs, &base.stopping)?;
+        let edge = Edge::start(
+            config,
+            edge::rules(config, requests, joins),
+            plugs,
+            &base.stopping,
+        )?;
         let address = edge.address;
         if let Some(sandbox) = &base.sandbox {
             sandbox.report_to(address, config.server.tls.is_some());
         }
+        let door = LiveDoor {
+            desk: desk.clone(),
+            room,
+            changes,
+            edge: Arc::clone(&edge.parts),
+        };
+        let live = Arc::new(Live::new(admin, Some(door)));
         tracing::info!(%address, admin.address = %admin_address, "Doorline serves");
         Ok(Self {
             desk,
@@ -162,8 +172,14 @@ impl Doorline {
             admin_address,
             base,
             edge,
+            live,
             _hold: backend.hold,
         })
+    }
+
+    /// Puts new configurations in force from now on, as they come.
+    pub fn follow(&self, following: Following) {
+        following.start(&self.base.supervisor, Arc::clone(&self.live));
     }
 
     /// Stops accepting, lets requests and jobs come to their end, and returns.
@@ -173,6 +189,24 @@ impl Doorline {
         self.edge.join().await;
         self.base.drain().await;
     }
+}
+
+fn open_room(
+    config: &Config,
+    ground: &Ground,
+    base: &Base,
+    desk: &Admission,
+    joins: &Arc<AddressLimit>,
+) -> Arc<Room> {
+    Arc::new(Room::new(
+        config,
+        desk.clone(),
+        base.checkout.clone(),
+        Arc::clone(&base.house),
+        Arc::clone(joins),
+        Arc::clone(&ground.clock),
+        Arc::clone(&ground.entropy),
+    ))
 }
 
 async fn open_desk(

@@ -21,6 +21,7 @@ pub mod effective;
 mod example;
 mod fields;
 mod json_schema;
+pub mod keys;
 mod load;
 pub mod moment;
 mod nearest;

@@ -49,7 +49,7 @@ pub struct Room {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     house: Arc<House>,
-    joins: Arc<AddressLimit>,
+    joins: ArcSwap<AddressLimit>,
     streams: Arc<AtomicUsize>,
     twins: Twins,
     errands: TaskTracker,
@@ -102,7 +102,7 @@ impl Room {
             clock,
             entropy,
             house,
-            joins,
+            joins: ArcSwap::from(joins),
             streams: Arc::default(),
             twins: Twins::default(),
             errands: TaskTracker::new(),
@@ -151,6 +151,28 @@ impl Room {
             })
         });
         shown.collect()
+    }
+
+    /// Takes over drops as they are configured now; boards of drops that are as they were stay, with the message that is on
+    /// them.
+    pub fn configure(&self, drops: &[DropConfig]) {
+        let known = self.boards.load_full();
+        let board = |drop: &DropConfig| {
+            let stays = known.get(&drop.id).filter(|board| {
+                let as_it_was = DropConfig {
+                    notice: board.config.notice.clone(),
+                    ..drop.clone()
+                };
+                as_it_was == *board.config
+            });
+            (drop.id.clone(), stays.cloned().unwrap_or_else(|| new_board(drop)))
+        };
+        self.boards.store(Arc::new(drops.iter().map(board).collect()));
+    }
+
+    /// Limits joins so from now on.
+    pub fn limit_joins(&self, joins: Arc<AddressLimit>) {
+        self.joins.store(joins);
     }
 
     /// Puts a message on the drop's pages; an empty one takes it down.

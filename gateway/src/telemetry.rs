@@ -11,17 +11,33 @@ use std::io::IsTerminal;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{Layer as _, fmt, registry};
+use tracing_subscriber::{Layer as _, Registry, fmt, registry, reload};
 
 use crate::config::LogFormat;
 
+/// Changes how much is logged while the program runs.
+#[derive(Clone, Debug)]
+pub struct LogLevel(Option<reload::Handle<Targets, Registry>>);
+
+impl LogLevel {
+    /// Logs `level` and what is more severe from now on. A filter from the environment stands over it.
+    pub fn set(&self, level: &str) {
+        let filter: Option<Targets> = level.parse().ok();
+        if let Some((handle, filter)) = self.0.as_ref().zip(filter) {
+            // It fails where the subscriber is gone: then there is nobody to log either.
+            let _ = handle.reload(filter);
+        }
+    }
+}
+
 /// Sends log lines to standard error, in the form asked for. The filter comes from
 /// `DOORLINE_LOG` (for example `info,gateway=debug`), else it is `level` for everything.
-pub fn start_logging(level: &str, format: LogFormat) {
-    let filter = std::env::var("DOORLINE_LOG")
-        .ok()
-        .and_then(|wanted| wanted.parse().ok())
-        .unwrap_or_else(|| level.parse().unwrap_or_else(|_| Targets::new()));
+pub fn start_logging(level: &str, format: LogFormat) -> LogLevel {
+    let wanted = std::env::var("DOORLINE_LOG").ok();
+    let wanted = wanted.and_then(|wanted| wanted.parse().ok());
+    let is_fixed = wanted.is_some();
+    let filter = wanted.unwrap_or_else(|| level.parse().unwrap_or_else(|_| Targets::new()));
+    let (filter, handle) = reload::Layer::new(filter);
     let lines = fmt::layer().with_writer(std::io::stderr);
     // A second call (tests start several gateways in one process) keeps the first subscriber.
     let lines = match format {
@@ -33,4 +49,5 @@ pub fn start_logging(level: &str, format: LogFormat) {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     let _ = registry().with(filter).with(lines).try_init();
+    LogLevel((!is_fixed).then_some(handle))
 }

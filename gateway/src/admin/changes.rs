@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admission::Admission;
+use arc_swap::ArcSwap;
 use checkout_worker::Checkout;
 use checkout_worker::driver::DRAIN_PER_SECOND;
 use checkout_worker::ledger::{Change, LedgerError};
@@ -28,7 +29,7 @@ const NOTICE: &str = "notice";
 
 /// Takes changes, and does at this gateway what was changed at any.
 pub struct Changes {
-    drops: Vec<DropConfig>,
+    drops: ArcSwap<Vec<DropConfig>>,
     desk: Admission,
     room: Arc<Room>,
     checkout: Checkout,
@@ -51,7 +52,7 @@ impl Changes {
     /// Changes of `drops` as they are configured.
     pub fn new(drops: &[DropConfig], desk: Admission, room: Arc<Room>, checkout: Checkout) -> Self {
         Self {
-            drops: drops.to_vec(),
+            drops: ArcSwap::from_pointee(drops.to_vec()),
             desk,
             room,
             checkout,
@@ -64,11 +65,30 @@ impl Changes {
     /// # Errors
     /// If it was not kept, or could not be carried out yet.
     pub async fn make(&self, drop: &DropId, change: &DropChange, by: &str) -> Result<(), ChangeError> {
-        let Some(config) = self.drops.iter().find(|config| config.id == *drop) else {
+        let drops = self.drops.load_full();
+        let Some(config) = drops.iter().find(|config| config.id == *drop) else {
             return Ok(());
         };
         let subject = format!("{drop} {}", json!(change));
         self.checkout.change(rows(config, change), &subject, by).await?;
+        self.follow().await
+    }
+
+    /// Takes over drops as they are configured now, under what operators have changed.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read or the queue does not take its rules; what was in force stays so, in part at least.
+    pub async fn configure(&self, drops: &[DropConfig]) -> Result<(), ChangeError> {
+        {
+            let _alone = self.following.lock().await;
+            let changes = self.checkout.changes().await?;
+            let known = self.drops.load_full();
+            let fresh = drops.iter().filter(|drop| !known.contains(drop));
+            let fresh = fresh.map(|drop| rules(drop, &changes)).collect();
+            self.desk.reconfigure(fresh).await?;
+            self.room.configure(drops);
+            self.drops.store(Arc::new(drops.to_vec()));
+        }
         self.follow().await
     }
 
@@ -79,7 +99,7 @@ impl Changes {
     pub async fn follow(&self) -> Result<(), ChangeError> {
         let _alone = self.following.lock().await;
         let changes = self.checkout.changes().await?;
-        for config in &self.drops {
+        for config in self.drops.load_full().iter() {
             let rules = rules(config, &changes);
             let now = self.desk.snapshot(&config.id);
             if now.is_some_and(|now| now.rules.limits != rules.limits) {

@@ -16,7 +16,7 @@ use super::backend::Backend;
 use super::errands::Errands;
 use super::payment::Sandbox;
 use super::readings::{House, Shared};
-use super::{Ground, Role, merchant, payment, terms};
+use super::{Ground, Role, merchant, payment, reload, terms};
 use crate::admin::changes::Changes;
 use crate::admin::{Admin, AdminService, Front, Sign};
 use crate::config::secret::admin::admin_token;
@@ -75,6 +75,7 @@ impl Base {
     ) -> anyhow::Result<Self> {
         let supervisor = Supervisor::new();
         metrics.build_info.with_label_values(&BUILD).set(1);
+        reload::note_loaded(&metrics, ground.clock.now());
         let house = Arc::new(house(config, ground, backend, &metrics));
         let errands = Arc::new(Errands::of(Arc::clone(&house)));
         let payment = payment::open(config, ground, &backend.turns, &supervisor).await?;
@@ -136,37 +137,37 @@ impl Base {
         Ok(changes)
     }
 
-    /// Opens the admin listener and gives its address.
+    /// Opens the admin listener and gives its address, with what it works on.
     pub(super) fn serve_admin(
         &self,
         config: &Config,
         ground: &Ground,
         front: Option<Front>,
         signs: Vec<Sign>,
-    ) -> anyhow::Result<SocketAddr> {
-        let admin = Admin {
+    ) -> anyhow::Result<(SocketAddr, Arc<Admin>)> {
+        let admin = Arc::new(Admin {
             front,
             checkout: self.checkout.clone(),
             house: Arc::clone(&self.house),
             metrics: self.metrics.clone(),
-            drops: ArcSwap::from_pointee(drops(config)),
+            drops: ArcSwap::from_pointee(drops(&config.drops)),
             token: admin_token(config, &ground.environment, ground.entropy.as_ref())?,
             supervisor: self.supervisor.clone(),
             stopping: self.stopping.clone(),
             signs,
             has_webhooks: config.webhooks.url.is_some(),
-        };
+        });
         let listen = config.admin.listen;
         let listener = Listener::bind(ListenerConfig::plain(listen))
             .with_context(|| format!("cannot listen on {listen} for the admin API"))?;
         let address = listener.local_addr()?;
         let caps = Arc::new(ConnectionCaps::new(ADMIN_CONNECTIONS_MAX, ADMIN_CONNECTIONS_MAX));
-        let service = Arc::new(AdminService::new(Arc::new(admin)));
+        let service = Arc::new(AdminService::new(Arc::clone(&admin)));
         let entropy = Arc::clone(&ground.entropy);
         self.supervisor.once("admin", move |stop| {
             listener.run(service, caps, Arc::new(Unobserved), entropy, stop)
         });
-        Ok(address)
+        Ok((address, admin))
     }
 
     /// Ends every task.
@@ -180,7 +181,6 @@ impl Base {
 
 /// The readings of this process, shared with other gateways where it has a queue store.
 fn house(config: &Config, ground: &Ground, backend: &Backend, metrics: &Metrics) -> House {
-    let selling = config.drops.iter().filter(|drop| drop.checkout.is_some());
     let shared = backend.queue.as_ref().map(|queue| {
         let mut keeper = [0; 8];
         ground.entropy.fill(&mut keeper);
@@ -189,13 +189,18 @@ fn house(config: &Config, ground: &Ground, backend: &Backend, metrics: &Metrics)
             queues: Arc::new(TimedQueues::new(Arc::clone(&queue.store), metrics)),
         }
     });
-    let drops = selling.map(|drop| drop.id.clone()).collect();
-    House::new(Arc::clone(&ground.clock), drops, shared)
+    House::new(Arc::clone(&ground.clock), selling(&config.drops), shared)
 }
 
-fn drops(config: &Config) -> BTreeMap<domain::DropId, Arc<DropConfig>> {
-    config
-        .drops
+/// Every drop that sells something.
+pub(super) fn selling(drops: &[DropConfig]) -> Vec<domain::DropId> {
+    let selling = drops.iter().filter(|drop| drop.checkout.is_some());
+    selling.map(|drop| drop.id.clone()).collect()
+}
+
+/// Drops by their names.
+pub(super) fn drops(drops: &[DropConfig]) -> BTreeMap<domain::DropId, Arc<DropConfig>> {
+    drops
         .iter()
         .map(|drop| (drop.id.clone(), Arc::new(drop.clone())))
         .collect()

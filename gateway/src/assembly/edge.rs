@@ -38,6 +38,8 @@ const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// The running edge: its threads end when `stop` is cancelled and the last answer is sent.
 pub(super) struct Edge {
     pub(super) address: std::net::SocketAddr,
+    /// What all cores share, with the rules in force.
+    pub(super) parts: Arc<StackParts>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -50,18 +52,23 @@ pub(super) struct Plugs {
     pub(super) entropy: Arc<dyn Entropy>,
 }
 
-/// The rules in force, from the configuration. Limits are made anew only where they changed.
-pub(super) fn rules(config: &Config, joins: Arc<AddressLimit>) -> Rules {
+/// The limit of requests of any kind.
+pub(super) fn request_limit(config: &Config) -> Arc<AddressLimit> {
+    Arc::new(limit(config.rate_limit.per_address, &config.rate_limit))
+}
+
+/// The rules in force, from the configuration. Limits are handed in: they remember who came, and are made anew only where
+/// they changed.
+pub(super) fn rules(config: &Config, requests: Arc<AddressLimit>, joins: Arc<AddressLimit>) -> Rules {
     let of_drop = |drop: &DropConfig| {
         let id = drop.id.clone();
         drop.paths.clone().into_iter().map(move |path| (path, id.clone()))
     };
     let paths = config.drops.iter().flat_map(of_drop).collect();
-    let limits = &config.rate_limit;
     Rules {
         trusted: TrustedProxies::new(config.server.trusted_proxies.clone()),
         drops: PathTable::<DropId>::new(paths),
-        per_address: Some(Arc::new(limit(limits.per_address, limits))),
+        per_address: Some(requests),
         joins_per_address: Some(joins),
         body: BodyLimits {
             bytes_max: config.server.max_body_bytes,
@@ -127,6 +134,7 @@ impl Edge {
         }
         Ok(Self {
             address: listening.address,
+            parts,
             threads,
         })
     }

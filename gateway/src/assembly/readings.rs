@@ -42,7 +42,7 @@ type Levels = Vec<(DropId, Sku, Level)>;
 pub struct House {
     clock: Arc<dyn Clock>,
     /// Every drop that sells something.
-    drops: Vec<DropId>,
+    drops: ArcSwap<Vec<DropId>>,
     /// None for a worker: it paces nobody, and reads once a second.
     shared: Option<Shared>,
     /// The latest reading of each drop that was used, our own or another's.
@@ -70,7 +70,7 @@ impl House {
     pub fn new(clock: Arc<dyn Clock>, drops: Vec<DropId>, shared: Option<Shared>) -> Self {
         Self {
             clock,
-            drops,
+            drops: ArcSwap::from_pointee(drops),
             shared,
             stock: ArcSwap::default(),
             returned_at: AtomicU64::new(0),
@@ -79,6 +79,11 @@ impl House {
             health: Mutex::default(),
             upstream: PerCore::default(),
         }
+    }
+
+    /// Reads the stock of these drops from now on.
+    pub fn read_of(&self, drops: Vec<DropId>) {
+        self.drops.store(Arc::new(drops));
     }
 
     /// Reads the ledger until `stop`.
@@ -136,7 +141,7 @@ impl House {
             let named = |(sku, level)| (drop.clone(), sku, level);
             levels.map(named).collect::<Vec<_>>()
         };
-        self.drops.iter().flat_map(of_drop).collect()
+        self.drops.load().iter().flat_map(of_drop).collect()
     }
 
     /// The checkout's other figures as last read.

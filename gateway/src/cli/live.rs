@@ -18,7 +18,7 @@ use crate::admin::wire::report::Report;
 use crate::admin::wire::stock::{StockRequest, StockStatus};
 use crate::admin::wire::webhooks::{ReplayRequest, Replayed, WebhookStatus};
 use crate::admin::wire::{Audit, DropChange, DropStatus, OrderStatus, RestoreStatus, SwitchStatus};
-use crate::assembly::{self, Doorline, Ground, Role, Worker};
+use crate::assembly::{self, Doorline, Following, Ground, Role, Source, Worker};
 use crate::config::secret::admin::existing_admin_token;
 use crate::config::{Environment, Loaded, LogFormat};
 use crate::system::{SystemClock, SystemEntropy};
@@ -57,7 +57,7 @@ async fn dispatch(cli: &Cli, environment: Environment) -> anyhow::Result<Exit> {
         Err(exit) => return Ok(exit),
     };
     match &cli.command {
-        Command::Serve(options) => return serve(&loaded, options.role.into(), environment).await,
+        Command::Serve(options) => return serve(loaded, cli, options.role.into(), environment).await,
         Command::Migrate => {
             assembly::migrate(&loaded.config, &ground(environment)).await?;
             return Ok(Exit::Done);
@@ -97,16 +97,27 @@ fn ground(environment: Environment) -> Ground {
 }
 
 /// `doorline serve`: until a signal, then drains.
-async fn serve(loaded: &Loaded, role: Role, environment: Environment) -> anyhow::Result<Exit> {
-    let (config, ground) = (&loaded.config, ground(environment));
-    telemetry::start_logging(config.log.level.as_str(), config.log.format);
+async fn serve(loaded: Loaded, cli: &Cli, role: Role, environment: Environment) -> anyhow::Result<Exit> {
+    let ground = ground(environment);
+    let config = &loaded.config;
+    let level = telemetry::start_logging(config.log.level.as_str(), config.log.format);
+    // From here on a hang-up asks for the configuration to be read again, and no longer ends the process.
+    let hangups = signals::hangups()?;
+    let source = Source {
+        file: cli.global.config.clone(),
+        overrides: cli.global.overrides.clone(),
+        environment: ground.environment.clone(),
+    };
+    let following = Following::new(source, &loaded, level, hangups);
     let listen = || signals::listen(|| tracing::info!("stopping: what is open is brought to its end"));
     if role == Role::Worker {
         let worker = Worker::open(config, &ground).await?;
+        worker.follow(following);
         listen()?.cancelled().await;
         worker.close().await;
     } else {
         let house = Doorline::open(config, role, &ground).await?;
+        house.follow(following);
         listen()?.cancelled().await;
         house.close().await;
     }

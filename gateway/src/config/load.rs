@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::effective::Config;
 use super::fields::Fields;
+use super::keys::{self, Keys};
 use super::overlay::{self, Override};
 use super::report::{Place, Report, Source};
 use super::schema::ROOT;
@@ -120,6 +121,11 @@ pub fn parse(
 }
 
 impl Loaded {
+    /// Every key by its full name.
+    pub fn keys(&self) -> Keys {
+        keys::of(&self.fields)
+    }
+
     /// The effective configuration as TOML, every key with its value. Secrets are not in it:
     /// it says where each one is looked for, and whether it is there.
     pub fn to_toml(&self, environment: &Environment) -> String {

@@ -87,10 +87,13 @@ fn check_sizes(parts: &Parts) -> Result<(), Problem> {
     Ok(())
 }
 
+/// What a shop may be asked by. RFC 9110 wants it said with every 405; what a path takes of it, the path says.
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 /// `CONNECT` would open a tunnel, `TRACE` and `TRACK` would read cookies back to scripts.
 fn check_method(method: &Method) -> Result<(), Problem> {
     if matches!(*method, Method::CONNECT | Method::TRACE) || method.as_str().eq_ignore_ascii_case("track") {
-        return Err(Problem::method_not_allowed(None).closing());
+        return Err(Problem::method_not_allowed(Some(HeaderValue::from_static(METHODS))).closing());
     }
     Ok(())
 }

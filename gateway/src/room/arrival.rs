@@ -85,7 +85,7 @@ impl Room {
         if posted.view.state != PageState::Joining {
             return outside(cookies);
         }
-        if let Err(wait) = self.joins.admit(client) {
+        if let Err(wait) = self.joins.load().admit(client) {
             let mut full = outside(cookies);
             full.view.retry_after_seconds = Some(wait.as_secs_ceil());
             return full;

@@ -179,6 +179,10 @@ families! {
     messages_refused: IntCounterVec("messages_refused_total", ["why"]);
     /// Things a person must look at, as the checkout found them.
     alarms: IntCounterVec("alarms_total", ["alarm"]);
+    /// Configurations read while the program runs, by what came of them.
+    config_reloads: IntCounterVec("config_reloads_total", ["outcome"]);
+    /// When the configuration in force was read, in seconds since 1970.
+    config_loaded: GaugeVec("config_loaded_timestamp_seconds", []);
     /// Always 1; the labels tell which build this is.
     build_info: IntGaugeVec("build_info", ["version", "commit"]);
 }

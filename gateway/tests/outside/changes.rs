@@ -57,14 +57,14 @@ async fn a_change_survives_restarts_until_something_else_is_configured() {
 }
 
 /// Redis and Postgres, and what a gateway on them is told.
-struct Engines {
+pub(crate) struct Engines {
     redis: Redis,
     postgres: Postgres,
-    text: String,
+    pub(crate) text: String,
 }
 
 impl Engines {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let text = Terms::default().text(
             "http://127.0.0.1:9",
             "http://127.0.0.1:9",
@@ -78,12 +78,14 @@ impl Engines {
         }
     }
 
-    fn ground(&self) -> Ground {
+    pub(crate) fn ground(&self) -> Ground {
         let environment: Environment = [
             ("TEST_ADMIN_TOKEN", ADMIN_TOKEN),
             ("TEST_WEBHOOK_SECRET", WEBHOOK_SECRET),
             ("R", &self.redis.url()),
             ("P", &self.postgres.url()),
+            // Nobody is there: orders are driven without a broker.
+            ("DOORLINE_RABBITMQ_URL", "amqp://127.0.0.1:9"),
         ]
         .into_iter()
         .collect();
@@ -94,7 +96,7 @@ impl Engines {
         }
     }
 
-    async fn gateway(&self) -> Doorline {
+    pub(crate) async fn gateway(&self) -> Doorline {
         let ground = self.ground();
         let loaded = gateway::config::parse("config.toml", &self.text, &[], &ground.environment);
         let config = loaded.unwrap_or_else(|report| panic!("{report}")).config;

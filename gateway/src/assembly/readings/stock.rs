@@ -27,7 +27,7 @@ impl House {
     /// Reads the stock of each drop that no other gateway has read just now. A ledger that fails leaves
     /// the last levels standing: they pace the outflow, and what they may get wrong the ledger itself refuses.
     pub async fn read_stock(&self, checkout: &Checkout) {
-        for drop in &self.drops {
+        for drop in self.drops.load_full().iter() {
             let read_at = self.clock.now();
             if let Some(theirs) = self.hint_of_another(drop, read_at) {
                 self.note(drop, &theirs);
