@@ -41,13 +41,12 @@ impl Mutation {
             Self::StockWithoutGuard => laws::NO_OVERSELL,
             Self::NewKeyOnRetry => laws::ONE_PAYMENT_PER_ATTEMPT,
             Self::CaptureBeforeCommit | Self::AutomaticCapture => laws::CHARGED_HAS_STOCK,
-            Self::CancelWinsAfterCapture => laws::RELEASED_IS_CLOSED,
+            Self::CancelWinsAfterCapture | Self::ReleaseOnAbsence => laws::RELEASED_IS_CLOSED,
             Self::AcceptWithoutOutboxAndRedrive | Self::NoReconciler | Self::NoUncommit => laws::GOOD_END,
             Self::ReleaseTwice => laws::GIVEN_BACK_ONCE,
             Self::DeclineNotReleasing => laws::ROWS_ARE_SUMS,
             Self::LimitOutsideTransaction => laws::SHOPPER_LIMIT,
             Self::WebhookAppliedTwice => laws::TOLD_ONCE,
-            Self::ReleaseOnAbsence => laws::RELEASED_IS_CLOSED,
         }
     }
 }
