@@ -98,6 +98,7 @@ try {
   failed = true;
   console.error(error.message);
 } finally {
-  await finish();
+  // The sale brings its own processes and engines to their end, one after the other.
+  await finish(90);
 }
 process.exit(failed ? 1 : 0);

@@ -28,11 +28,11 @@ export function start(name, program, words) {
   return { name, said, child };
 }
 
-/** Ends everything that was started. */
-export async function finish() {
+/** Ends everything that was started; what does not end by itself in so many seconds is killed. */
+export async function finish(seconds = 15) {
   for (const { child } of children) child.kill("SIGTERM");
   const soon = Promise.all(children.map(({ over }) => over));
-  await Promise.race([soon, pause(15_000)]);
+  await Promise.race([soon, pause(seconds * 1000)]);
   for (const { child } of children) if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
   rmSync(scratch, { recursive: true, force: true });
 }

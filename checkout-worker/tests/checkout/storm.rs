@@ -58,7 +58,7 @@ fn assert_told_alike(view: &OrderView, log: &OrderTally) {
         PublicState::Refunded => (1, amount, amount),
         PublicState::Declined | PublicState::Released => (0, 0, 0),
         PublicState::Reserved | PublicState::Accepted | PublicState::Paying | PublicState::ActionRequired => {
-            panic!("{} never ended: {}", view.order, view.ledger_state)
+            panic!("never ended: {view:?}")
         }
     };
     let order = view.order;

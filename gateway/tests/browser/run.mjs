@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 import { after } from "node:test";
 import { launch } from "./browser.mjs";
 import { Mock } from "./mock.mjs";
+import { checkout } from "./suites/checkout.mjs";
 import { down } from "./suites/down.mjs";
 import { gallery } from "./suites/gallery.mjs";
 import { gateway } from "./suites/gateway.mjs";
@@ -35,7 +36,10 @@ if (values.gallery) {
   live(browser, mock);
 }
 if (values.down) down(browser, values.down, values.shots);
-if (values.base) gateway(browser, values.base, values.path);
+if (values.base) {
+  gateway(browser, values.base, values.path);
+  checkout(browser, new URL(values.path, values.base).href);
+}
 after(async () => {
   mock?.close();
   await browser.close();

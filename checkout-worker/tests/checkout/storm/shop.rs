@@ -108,7 +108,7 @@ impl StormShop {
         views
     }
 
-    /// Ends the faults, and lets minutes pass until every order has come to its end and no money is held any more.
+    /// Ends the faults, and lets minutes pass, with an operator at hand, until every order has come to its end and no money is held any more.
     pub(super) async fn calm_down(&self, orders: &[OrderId]) {
         let calm = FaultPlan {
             requests_per_second: 0,
@@ -125,6 +125,10 @@ impl StormShop {
             jobs.cancel().await.unwrap();
             jobs.reconcile_orders().await.unwrap();
             jobs.reconcile_with_provider().await.unwrap();
+            // Three faults in a row set an order aside: that is for a person to take up.
+            for parked in self.one().parked(1_000).await.unwrap() {
+                drop(self.one().retry(parked.order, "storm").await);
+            }
             let views = self.views(orders).await;
             let open = views.iter().filter(|view| !view.state.is_final()).count();
             if open == 0 && self.provider.tally().orders.values().all(|log| log.held() == 0) {
