@@ -48,15 +48,23 @@ pub(super) fn authorising(data: Authorising, event: Event, context: &Context) ->
     }
 }
 
+/// Whether the time to confirm is over and the payment, as just read, waits for it still.
+fn is_overdue(data: &ActionRequired, payment: &Payment, context: &Context) -> bool {
+    let waits = match payment.status {
+        PaymentStatus::RequiresAction | PaymentStatus::RequiresConfirmation | PaymentStatus::Processing => {
+            true
+        }
+        PaymentStatus::RequiresMethod
+        | PaymentStatus::RequiresCapture
+        | PaymentStatus::Succeeded
+        | PaymentStatus::Cancelled => false,
+    };
+    waits && payment.id == data.payment && data.until <= context.now
+}
+
 pub(super) fn action_required(data: ActionRequired, event: Event, context: &Context) -> Transition {
     match event {
-        Event::Drive | Event::Look if data.until <= context.now => Ok(cancel::begin(
-            data.method,
-            data.attempt,
-            Some(data.payment),
-            By::Timer,
-            context,
-        )),
+        // Read even when the time is over: the shopper may have confirmed in time, and the word of it may be lost.
         Event::Drive | Event::Look => {
             let call = Call::Retrieve {
                 payment: data.payment.clone(),
@@ -72,6 +80,12 @@ pub(super) fn action_required(data: ActionRequired, event: Event, context: &Cont
         )),
         Event::Retry => Ok(Next::to(State::ActionRequired(data)).drive(context)),
         Event::Seen(payment) => judge(Payer::from(data), &payment, Source::Told, context),
+        Event::Answered(Asked::Retrieve, Answer::Payment(payment))
+            if is_overdue(&data, &payment, context) =>
+        {
+            let (method, attempt, payment) = (data.method, data.attempt, Some(data.payment));
+            Ok(cancel::begin(method, attempt, payment, By::Timer, context))
+        }
         Event::Answered(Asked::Retrieve, Answer::Payment(payment)) => {
             judge(Payer::from(data), &payment, Source::Asked, context)
         }

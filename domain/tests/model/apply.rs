@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::saga::{ACTION_TIME, By, Event, Moment, Payment, Restock};
+use domain::saga::{ACTION_TIME, Answer, Asked, By, Event, Moment, Payment, PaymentStatus, Restock};
 use domain::{Span, Timestamp};
 
 use super::hands::{Hand, capturing, owing};
@@ -37,7 +37,10 @@ impl World {
             Move::Accept(at) => self.told(scene, at, Event::Accept(scene.cards[at].method()), now)?,
             Move::Cancel(at) => self.told(scene, at, Event::Cancel(canceller(at)), now)?,
             Move::Sweep(at) => self.told(scene, at, Event::Expire, later())?,
-            Move::TimeOut(at) => self.told(scene, at, Event::Look, later())?,
+            Move::TimeOut(at) => {
+                let read = Event::Answered(Asked::Retrieve, Answer::Payment(self.unconfirmed(at)?));
+                self.told(scene, at, read, later())?;
+            }
             Move::Refund(at) => self.take_up(scene, at, Event::Refund(Restock::Return))?,
             Move::Look(at) => self.take_up(scene, at, Event::Look)?,
             Move::Tend(at) | Move::DeliverAndKeep(at) => self.take_up(scene, at, Event::Drive)?,
@@ -94,6 +97,21 @@ impl World {
         };
         self.hands[hand] = owing(at, call);
         Some(())
+    }
+
+    /// The payment of an order as it was read when nobody had confirmed it yet, however long ago.
+    fn unconfirmed(&self, at: usize) -> Option<Payment> {
+        let named = self.row(at).order.state.payment()?;
+        let payment = self
+            .provider
+            .payments
+            .iter()
+            .find(|payment| payment.id == *named)?;
+        Some(Payment {
+            status: PaymentStatus::RequiresAction,
+            capturable: 0,
+            ..payment.clone()
+        })
     }
 
     /// A payment, to be changed by the provider itself.

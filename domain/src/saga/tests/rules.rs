@@ -288,7 +288,20 @@ fn the_shoppers_own_time_ends_in_cancelling() {
         panic!("a specimen")
     };
     let over = order(State::ActionRequired(ActionRequired { until: NOW, ..data }));
-    assert_eq!(after(over, Event::Drive).state.name(), StateName::Cancelling);
+    let (over, call) = driven(over);
+    assert!(matches!(call, Call::Retrieve { .. }), "read before it is given up");
+    let read = |status| Event::Answered(Asked::Retrieve, Answer::Payment(payment(status)));
+    let ends = [
+        (PaymentStatus::RequiresAction, StateName::Cancelling),
+        (PaymentStatus::Processing, StateName::Cancelling),
+        (PaymentStatus::RequiresMethod, StateName::Declined),
+        (PaymentStatus::RequiresCapture, StateName::Committed),
+    ];
+    for (status, end) in ends {
+        assert_eq!(after(over.clone(), read(status)).state.name(), end, "{status:?}");
+    }
+    let lost = Event::Answered(Asked::Retrieve, Answer::Stalled(Stall::Lost));
+    assert_eq!(after(over, lost).state.name(), StateName::ActionRequired, "asked again");
 }
 
 #[test]
