@@ -31,7 +31,8 @@ export const gateway = (browser, base, path) => {
   const url = new URL(path, base).href;
 
   test("gateway: a shopper with script waits or passes, is let in and sees the shop", async () => {
-    const { context, page, faults } = await shopper(browser);
+    // A page that is just fading in has no contrast yet.
+    const { context, page, faults } = await shopper(browser, { reducedMotion: "reduce" });
     const answer = await come(page, url);
     if (await inRoom(page)) {
       const headers = answer.headers();
