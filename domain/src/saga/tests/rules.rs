@@ -289,7 +289,10 @@ fn the_shoppers_own_time_ends_in_cancelling() {
     };
     let over = order(State::ActionRequired(ActionRequired { until: NOW, ..data }));
     let (over, call) = driven(over);
-    assert!(matches!(call, Call::Retrieve { .. }), "read before it is given up");
+    assert!(
+        matches!(call, Call::Retrieve { .. }),
+        "read before it is given up"
+    );
     let read = |status| Event::Answered(Asked::Retrieve, Answer::Payment(payment(status)));
     let ends = [
         (PaymentStatus::RequiresAction, StateName::Cancelling),
@@ -301,7 +304,11 @@ fn the_shoppers_own_time_ends_in_cancelling() {
         assert_eq!(after(over.clone(), read(status)).state.name(), end, "{status:?}");
     }
     let lost = Event::Answered(Asked::Retrieve, Answer::Stalled(Stall::Lost));
-    assert_eq!(after(over, lost).state.name(), StateName::ActionRequired, "asked again");
+    assert_eq!(
+        after(over, lost).state.name(),
+        StateName::ActionRequired,
+        "asked again"
+    );
 }
 
 #[test]
