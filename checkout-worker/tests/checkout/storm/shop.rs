@@ -117,7 +117,8 @@ impl StormShop {
         self.provider.set_faults(calm).unwrap();
         let (mut idle, mut before) = (0, usize::MAX);
         while idle < MINUTES_MAX {
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            // The breaker keeps real time: half a minute at most, before it asks again.
+            tokio::time::sleep(Duration::from_secs(1)).await;
             self.provider.clock().advance(Duration::from_mins(1));
             let jobs = self.one().jobs();
             jobs.sweep().await.unwrap();
