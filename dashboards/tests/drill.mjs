@@ -1,7 +1,7 @@
 // Kills a worker, the payment provider and Redis in the middle of a distributed sale, and looks which alerts a real
 // Prometheus raises: each its own within a minute after the alert's time, and no other.
 //
-// Usage: drill.mjs --doorline FILE. Takes about five minutes, and ends what it started.
+// Usage: drill.mjs --doorline FILE. Takes about three minutes, and ends what it started.
 import { readFileSync, readdirSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { ask, finish, options, prometheus, start, until } from "./stage.mjs";

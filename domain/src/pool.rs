@@ -112,6 +112,15 @@ impl Bucket {
 }
 
 impl Level {
+    /// The sum over `buckets`.
+    pub fn of(buckets: &[Bucket]) -> Self {
+        buckets.iter().fold(Self::default(), |sum, bucket| Self {
+            total: sum.total.saturating_add(bucket.total),
+            held: sum.held.saturating_add(bucket.held),
+            sold: sum.sold.saturating_add(bucket.sold),
+        })
+    }
+
     /// Units neither held nor sold.
     pub const fn available(self) -> u32 {
         self.total.saturating_sub(self.held).saturating_sub(self.sold)
@@ -277,12 +286,7 @@ impl Pool {
 
     /// The stock of `sku` over all its buckets; nothing where the drop does not sell it.
     pub fn level(&self, sku: &Sku) -> Option<Level> {
-        let buckets = self.skus.get(sku)?;
-        Some(buckets.iter().fold(Level::default(), |sum, bucket| Level {
-            total: sum.total.saturating_add(bucket.total),
-            held: sum.held.saturating_add(bucket.held),
-            sold: sum.sold.saturating_add(bucket.sold),
-        }))
+        self.skus.get(sku).map(|buckets| Level::of(buckets))
     }
 
     /// Every SKU with its stock.

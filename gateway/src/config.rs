@@ -41,7 +41,7 @@ pub use effective::{
 };
 pub use example::example;
 pub use json_schema::json_schema;
-pub use load::{DEFAULT_FILE, LoadError, Loaded, load, parse};
+pub use load::{DEFAULT_FILE, FILE_BYTES_MAX, LoadError, Loaded, load, parse};
 pub use moment::Moment;
 pub use overlay::{InvalidOverride, Override, VARIABLE_PREFIX};
 pub use report::{Finding, Report, Severity};

@@ -39,7 +39,6 @@ pub fn start_logging(level: &str, format: LogFormat) -> LogLevel {
     let filter = wanted.unwrap_or_else(|| level.parse().unwrap_or_else(|_| Targets::new()));
     let (filter, handle) = reload::Layer::new(filter);
     let lines = fmt::layer().with_writer(std::io::stderr);
-    // A second call (tests start several gateways in one process) keeps the first subscriber.
     let lines = match format {
         LogFormat::Text => lines
             .with_ansi(std::io::stderr().is_terminal())
@@ -48,6 +47,7 @@ pub fn start_logging(level: &str, format: LogFormat) -> LogLevel {
             .boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    // A second call (tests start several gateways in one process) keeps the first subscriber.
     let _ = registry().with(filter).with(lines).try_init();
     LogLevel((!is_fixed).then_some(handle))
 }

@@ -142,14 +142,14 @@ impl Checkout {
             (Stops::Checkout, false) => "checkout.resume",
         };
         let place = switch.drop.as_ref().map_or("all drops", DropId::as_str);
-        let entry = entry(action, place, by);
+        let entry = AuditEntry::new(action, place, by);
         self.driver().ledger.set_switch(switch.name(), on, entry).await
     }
 
     /// Keeps changes of drops' settings over restarts and for every process on the ledger, and does here what they say
     /// about drain rates; other processes do within a second. What they say about other settings is the caller's.
     pub async fn change(&self, changes: Vec<Change>, subject: &str, by: &str) -> Result<(), LedgerError> {
-        let entry = entry("drop.change", subject, by);
+        let entry = AuditEntry::new("drop.change", subject, by);
         self.driver().ledger.change(changes, entry).await?;
         self.follow_changes().await
     }
@@ -182,7 +182,7 @@ impl Checkout {
             StockChange::Add(units) => format!("add {units}"),
             StockChange::Withdraw(units) => format!("withdraw {units}"),
         };
-        let entry = entry("stock.change", &format!("{drop} {sku} {word}"), by);
+        let entry = AuditEntry::new("stock.change", &format!("{drop} {sku} {word}"), by);
         let ledger = &self.driver().ledger;
         match ledger
             .change_stock(drop.clone(), sku.clone(), change, entry)
@@ -221,7 +221,7 @@ impl Checkout {
     /// asking again tells the first ones twice, which changes nothing.
     pub async fn replay(&self, what: Replay, subject: &str, by: &str) -> Result<u64, LedgerError> {
         let ledger = &self.driver().ledger;
-        let begun = entry("webhooks.replay", subject, by);
+        let begun = AuditEntry::new("webhooks.replay", subject, by);
         ledger.note(begun.clone()).await?;
         let (mut count, mut after) = (0, Some(0));
         while let Some(message) = after {
@@ -229,10 +229,7 @@ impl Checkout {
             count += u64::from(step.count);
             after = step.more_after;
         }
-        let done = AuditEntry {
-            after: Some(json!({ "replayed": count }).to_string()),
-            ..begun
-        };
+        let done = begun.ended(json!({ "replayed": count }).to_string());
         ledger.note(done).await?;
         self.jobs().wake();
         Ok(count)
@@ -308,7 +305,7 @@ impl Checkout {
         let before = self.view(order).await?.ok_or_else(unknown)?;
         let begun = AuditEntry {
             before: Some(told(&before)),
-            ..entry(action, &order.to_string(), by)
+            ..AuditEntry::new(action, &order.to_string(), by)
         };
         let ledger = &self.driver().ledger;
         ledger.note(begun.clone()).await?;
@@ -319,8 +316,7 @@ impl Checkout {
             Fed::Refused(refusal) => Err(MendError::Refused(refusal)),
             Fed::Rested(_) | Fed::Deferred(_) => {
                 let view = self.view(order).await?.ok_or_else(unknown)?;
-                let after = Some(told(&view));
-                ledger.note(AuditEntry { after, ..begun }).await?;
+                ledger.note(begun.ended(told(&view))).await?;
                 Ok(view)
             }
         }
@@ -330,8 +326,4 @@ impl Checkout {
 /// An order as the operators' log tells it.
 fn told(view: &OrderView) -> String {
     json!({ "state": view.ledger_state.as_str(), "flag": view.flag, "version": view.version }).to_string()
-}
-
-pub(super) fn entry(action: &'static str, subject: &str, by: &str) -> AuditEntry {
-    AuditEntry::new(action, subject, by)
 }

@@ -12,11 +12,10 @@ use domain::saga::{KeySpace, StateName};
 
 use crate::audit::AuditReport;
 use crate::jobs::{JobError, Reconciled};
-use crate::ledger::{LedgerError, OrderFilter};
+use crate::ledger::{AuditEntry, LedgerError, OrderFilter};
 use crate::switch::{RESTORING, Switches};
 
 use super::Checkout;
-use super::admin::entry;
 
 /// Rounds over the provider's payments before what is left is a person's business. The usual case takes two: one that
 /// undoes, and one that sees it undone.
@@ -65,7 +64,7 @@ impl Checkout {
     /// If the ledger or the provider fails. It can be run again, as often as needed.
     pub async fn restore(&self, since: Timestamp, by: &str) -> Result<Restored, RestoreError> {
         let driver = self.driver();
-        let begun = entry("restore.begin", "ledger", by);
+        let begun = AuditEntry::new("restore.begin", "ledger", by);
         driver
             .ledger
             .set_switch(RESTORING.to_owned(), true, begun)
@@ -75,7 +74,7 @@ impl Checkout {
         driver.valve.configure(Switches::default());
         let key_space = driver
             .ledger
-            .next_key_space(entry("keys.next_space", "restore", by))
+            .next_key_space(AuditEntry::new("keys.next_space", "restore", by))
             .await?;
         driver.keys.move_to(key_space);
         let since = since.min(self.oldest_open().await?);
@@ -88,7 +87,7 @@ impl Checkout {
             audit: self.audit().await?,
         };
         if restored.is_done() {
-            let done = entry("restore.done", "ledger", by);
+            let done = AuditEntry::new("restore.done", "ledger", by);
             driver
                 .ledger
                 .set_switch(RESTORING.to_owned(), false, done)

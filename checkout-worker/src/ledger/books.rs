@@ -134,6 +134,15 @@ impl AuditEntry {
         }
     }
 
+    /// The line that says how it ended, where one before says that it was begun.
+    #[must_use]
+    pub fn ended(self, after: String) -> Self {
+        Self {
+            after: Some(after),
+            ..self
+        }
+    }
+
     /// The same line, with what was changed.
     #[must_use]
     pub fn changing(self, before: String, after: String) -> Self {

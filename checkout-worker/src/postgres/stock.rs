@@ -123,7 +123,7 @@ pub(super) async fn change(
     }
     match change {
         StockChange::Add(quantity) => {
-            if level(&before).total.saturating_add(quantity) > UNITS_MAX {
+            if Level::of(&before).total.saturating_add(quantity) > UNITS_MAX {
                 return Ok(StockChanged::TooMany);
             }
             enlarge(c, drop, sku, &before, quantity).await?;
@@ -135,18 +135,10 @@ pub(super) async fn change(
             }
         }
     }
-    let after = level(&locked(c, drop, sku).await?);
-    log::note(c, &told::of_stock(entry, level(&before), after)).await?;
+    let after = Level::of(&locked(c, drop, sku).await?);
+    log::note(c, &told::of_stock(entry, Level::of(&before), after)).await?;
     transaction.commit().await?;
     Ok(StockChanged::Done(after))
-}
-
-fn level(buckets: &[Bucket]) -> Level {
-    Level {
-        total: sum(buckets, |bucket| bucket.total),
-        held: sum(buckets, |bucket| bucket.held),
-        sold: sum(buckets, |bucket| bucket.sold),
-    }
 }
 
 /// One change of a drop's stock at a time: a SKU that is not there yet has no row to lock.

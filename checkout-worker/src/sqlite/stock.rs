@@ -54,6 +54,7 @@ pub(super) fn levels(store: &Store<'_>, drop: &DropId) -> Result<Vec<(Sku, Level
 /// Brings a drop's stock to what is configured, all of it or nothing. Where the configuration says what it said the last
 /// time, the stock is as operators have left it.
 pub(super) fn open_drop(store: &Store<'_>, plan: &DropPlan) -> Result<Opened, StoreError> {
+    let mut all = Vec::with_capacity(plan.items.len());
     for item in &plan.items {
         if has_other_currency(store, &plan.drop, item)? {
             return Ok(Opened::OtherCurrency {
@@ -61,8 +62,11 @@ pub(super) fn open_drop(store: &Store<'_>, plan: &DropPlan) -> Result<Opened, St
             });
         }
         let buckets = buckets(store, &plan.drop, &item.sku)?;
+        if !buckets.is_empty() && is_as_configured(store, &plan.drop, item)? {
+            continue;
+        }
         let taken = sum(&buckets, |bucket| bucket.held.saturating_add(bucket.sold));
-        if taken > item.stock && !is_as_configured(store, &plan.drop, item)? {
+        if taken > item.stock {
             let (sku, configured) = (item.sku.clone(), item.stock);
             return Ok(Opened::TooFew {
                 sku,
@@ -70,12 +74,9 @@ pub(super) fn open_drop(store: &Store<'_>, plan: &DropPlan) -> Result<Opened, St
                 taken,
             });
         }
+        all.push((item, buckets));
     }
-    for item in &plan.items {
-        let buckets = buckets(store, &plan.drop, &item.sku)?;
-        if !buckets.is_empty() && is_as_configured(store, &plan.drop, item)? {
-            continue;
-        }
+    for (item, buckets) in all {
         let total = sum(&buckets, |bucket| bucket.total);
         if buckets.is_empty() {
             let fresh = pool::split(item.stock, item.buckets.clamp(1, BUCKETS_MAX));
@@ -124,7 +125,7 @@ pub(super) fn change(
     }
     match change {
         StockChange::Add(quantity) => {
-            if level(&before).total.saturating_add(quantity) > UNITS_MAX {
+            if Level::of(&before).total.saturating_add(quantity) > UNITS_MAX {
                 return Ok(StockChanged::TooMany);
             }
             enlarge(store, drop, sku, &before, quantity)?;
@@ -137,17 +138,9 @@ pub(super) fn change(
             }
         }
     }
-    let after = level(&buckets(store, drop, sku)?);
-    log::note(store, &told::of_stock(entry, level(&before), after))?;
+    let after = Level::of(&buckets(store, drop, sku)?);
+    log::note(store, &told::of_stock(entry, Level::of(&before), after))?;
     Ok(StockChanged::Done(after))
-}
-
-fn level(buckets: &[Bucket]) -> Level {
-    Level {
-        total: sum(buckets, |bucket| bucket.total),
-        held: sum(buckets, |bucket| bucket.held),
-        sold: sum(buckets, |bucket| bucket.sold),
-    }
 }
 
 /// Holds the slices of a new order.

@@ -21,7 +21,7 @@ pub struct Stray {
     pub payment: PaymentId,
     /// Numbered over all strays of the order, so that a key never names two payments.
     pub attempt: Attempt,
-    /// What it had of the shopper's money when it was last seen: what they should be told of.
+    /// The most that it was ever seen to have of the shopper's money: what they should be told of.
     pub stake: Stake,
     /// Whether the provider has said that nothing is left of it.
     pub is_settled: bool,
@@ -54,7 +54,7 @@ impl Stray {
     /// The try at getting rid of `payment`, which was just seen open.
     pub(super) fn of(payment: &Payment, context: &Context) -> Self {
         let highest = context.strays.iter().map(|stray| stray.attempt.n).max();
-        let known = context.strays.iter().find(|stray| stray.payment == payment.id);
+        let known = known(payment, context);
         let fresh = || highest.map_or(1, |n| n.saturating_add(1));
         let attempt = match known {
             Some(known) if known.attempt.is_usable(context.now) => known.attempt,
@@ -117,25 +117,28 @@ impl Stray {
     }
 }
 
+/// What is on record of `payment`, if it was a stray before.
+fn known<'a>(payment: &Payment, context: &'a Context) -> Option<&'a Stray> {
+    context.strays.iter().find(|stray| stray.payment == payment.id)
+}
+
 /// Gets rid of a payment that the order in `state` does not want, where anything is left of it.
 pub(super) fn stray(state: State, payment: &Payment, context: &Context) -> Transition {
     let next = Next::stay(state, context);
-    let stray = Stray::of(payment, context);
     if payment.is_kept() {
+        let stray = Stray::of(payment, context);
         let call = stray.refund(payment);
         return Ok(next.alarm(Alarm::Stray).stray(stray).effect(Effect::Call(call)));
     }
     if !payment.is_open() {
         // The answer that it is gone may have been lost.
-        let known = context.strays.iter().find(|stray| stray.payment == payment.id);
-        let unsettled = known.filter(|stray| !stray.is_settled).cloned();
-        let settled = |stray| Stray {
-            is_settled: true,
-            ..stray
-        };
-        return unsettled
-            .map(|stray| next.stray(settled(stray)))
-            .ok_or(Why::Unchanged);
+        let settled = known(payment, context)
+            .filter(|stray| !stray.is_settled)
+            .map(|stray| Stray {
+                is_settled: true,
+                ..stray.clone()
+            });
+        return settled.map(|stray| next.stray(stray)).ok_or(Why::Unchanged);
     }
     let authorised = payment.status == PaymentStatus::RequiresCapture;
     let next = if authorised {
@@ -143,6 +146,7 @@ pub(super) fn stray(state: State, payment: &Payment, context: &Context) -> Trans
     } else {
         next
     };
+    let stray = Stray::of(payment, context);
     let call = stray.cancel();
     Ok(next.stray(stray).effect(Effect::Call(call)))
 }

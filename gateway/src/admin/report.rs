@@ -1,13 +1,12 @@
 //! `GET drops/{drop}/report`: what a drop came to, from the queue's figures and the ledger's books.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::extract::{Path, State};
+use domain::saga::StateName;
 
 use super::routes::{Failure, Shared, drop_id, front, unknown};
-use super::wire::report::{Report, Waits};
-use super::wire::{Audit, Limits, Units};
+use super::wire::report::{self, Report, Waits};
+use super::wire::{Audit, Limits, units};
 use crate::room::page::rfc3339;
 
 /// `GET drops/{drop}/report`.
@@ -22,8 +21,8 @@ pub(super) async fn show(State(admin): Shared, Path(name): Path<String>) -> Resu
         admin.checkout.stock(&drop).await?,
     );
     let audit = Audit::from(&admin.checkout.audit().await?);
-    let limits = snapshot.rules.limits;
-    let report = Report {
+    let orders = report::orders(&sales);
+    Ok(Json(Report {
         drop: drop.to_string(),
         title: config.title.clone(),
         at: rfc3339(admin.house.now().as_millis()),
@@ -34,24 +33,17 @@ pub(super) async fn show(State(admin): Shared, Path(name): Path<String>) -> Resu
         left: figures.left,
         max_active_users: figures.active_users_max,
         max_admitted_in_60s: figures.admitted_in_60s_max,
-        limits: Limits {
-            total_active_users: limits.total_active_users,
-            new_users_per_minute: limits.new_users_per_minute,
-        },
+        limits: Limits::from(snapshot.rules.limits),
         wait_seconds: Waits::of(&figures),
-        reserved: 0,
-        orders: BTreeMap::new(),
-        declined: BTreeMap::new(),
-        released: BTreeMap::new(),
-        stock: stock
-            .into_iter()
-            .map(|(sku, level)| (sku.to_string(), Units::from(level)))
-            .collect(),
-        revenue: BTreeMap::new(),
-        first_sale_at: None,
-        last_sale_at: None,
+        reserved: orders.values().sum(),
+        orders,
+        declined: report::reasons(&sales, &[StateName::Declined]),
+        released: report::reasons(&sales, &[StateName::Released, StateName::Unwound]),
+        stock: units(stock),
+        revenue: report::revenue(&sales),
+        first_sale_at: sales.sold_between.map(|(first, _)| rfc3339(first.as_millis())),
+        last_sale_at: sales.sold_between.map(|(_, last)| rfc3339(last.as_millis())),
         clean: audit.clean,
         differences: audit.differences,
-    };
-    Ok(Json(report.with_sales(&sales)))
+    }))
 }

@@ -152,6 +152,13 @@ pub(super) fn drop_id(name: &str) -> Result<DropId, Failure> {
     DropId::new(name).map_err(|_| unknown("drop"))
 }
 
+/// A drop that is configured here.
+pub(super) fn known_drop(admin: &Admin, name: &str) -> Result<DropId, Failure> {
+    let drop = drop_id(name)?;
+    let is_known = admin.drops.load().contains_key(&drop);
+    is_known.then_some(drop).ok_or_else(|| unknown("drop"))
+}
+
 /// `POST drops/{drop}/{pause|resume|drain|end|queue-all}`.
 pub(super) async fn command(
     State(admin): Shared,
@@ -342,11 +349,7 @@ pub(super) async fn reconcile(State(admin): Shared, Operator(by): Operator) -> R
         .await
         .map_err(|error| Failure(StatusCode::BAD_GATEWAY, error.to_string()))?;
     let after = json!({ "seen": found.seen, "applied": found.applied, "unknown": found.unknown });
-    let done = AuditEntry {
-        after: Some(after.to_string()),
-        ..begun
-    };
-    admin.checkout.note(done).await?;
+    admin.checkout.note(begun.ended(after.to_string())).await?;
     tracing::info!("an operator reconciled with the provider");
     Ok(Json(Audit::from(&admin.checkout.audit().await?)))
 }

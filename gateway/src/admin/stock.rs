@@ -8,9 +8,9 @@ use checkout_worker::ledger::{StockChange, UNITS_MAX};
 use domain::Sku;
 
 use super::operator::Operator;
-use super::routes::{Failure, Shared, drop_id, unknown};
+use super::routes::{Failure, Shared, known_drop};
 use super::wire::stock::{StockRequest, StockStatus};
-use super::wire::{Object, Units};
+use super::wire::{Object, units};
 
 impl From<StockChangeError> for Failure {
     fn from(error: StockChangeError) -> Self {
@@ -30,10 +30,7 @@ pub(super) async fn change(
     operator: Operator,
     Json(Object(request)): Json<Object<StockRequest>>,
 ) -> Result<Json<StockStatus>, Failure> {
-    let drop = drop_id(&name)?;
-    if !admin.drops.load().contains_key(&drop) {
-        return Err(unknown("drop"));
-    }
+    let drop = known_drop(&admin, &name)?;
     let (sku, change) = wish(&request)?;
     admin
         .checkout
@@ -45,10 +42,7 @@ pub(super) async fn change(
     let stock = admin.checkout.stock(&drop).await?;
     Ok(Json(StockStatus {
         drop: drop.to_string(),
-        stock: stock
-            .into_iter()
-            .map(|(sku, level)| (sku.to_string(), Units::from(level)))
-            .collect(),
+        stock: units(stock),
     }))
 }
 

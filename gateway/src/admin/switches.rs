@@ -7,7 +7,7 @@ use domain::DropId;
 
 use super::Admin;
 use super::operator::Operator;
-use super::routes::{Failure, Shared, checkout_word, drop_id, payments_word, unknown};
+use super::routes::{Failure, Shared, checkout_word, known_drop, payments_word, unknown};
 use super::wire::SwitchStatus;
 
 /// What a turned switch is answered with.
@@ -29,13 +29,7 @@ pub(super) async fn payments_of_drop(
     Path((name, verb)): Path<(String, String)>,
     operator: Operator,
 ) -> Switched {
-    turn(
-        &admin,
-        switch_of(&admin, Stops::Payments, &name)?,
-        &verb,
-        &operator,
-    )
-    .await
+    turn_in(&admin, Stops::Payments, &name, &verb, &operator).await
 }
 
 /// `POST drops/{drop}/checkout/{pause|resume}`.
@@ -44,24 +38,13 @@ pub(super) async fn checkout_of_drop(
     Path((name, verb)): Path<(String, String)>,
     operator: Operator,
 ) -> Switched {
-    turn(
-        &admin,
-        switch_of(&admin, Stops::Checkout, &name)?,
-        &verb,
-        &operator,
-    )
-    .await
+    turn_in(&admin, Stops::Checkout, &name, &verb, &operator).await
 }
 
-fn switch_of(admin: &Admin, stops: Stops, name: &str) -> Result<Switch, Failure> {
-    let drop = drop_id(name)?;
-    if !admin.drops.load().contains_key(&drop) {
-        return Err(unknown("drop"));
-    }
-    Ok(Switch {
-        stops,
-        drop: Some(drop),
-    })
+/// Turns a switch of one drop.
+async fn turn_in(admin: &Admin, stops: Stops, name: &str, verb: &str, operator: &Operator) -> Switched {
+    let drop = Some(known_drop(admin, name)?);
+    turn(admin, Switch { stops, drop }, verb, operator).await
 }
 
 async fn turn(admin: &Admin, switch: Switch, verb: &str, Operator(by): &Operator) -> Switched {

@@ -280,7 +280,6 @@ impl DropStatus {
         stock: &BTreeMap<Sku, Level>,
         [payments, checkout]: [&str; 2],
     ) -> Self {
-        let units = |(sku, level): (&Sku, &Level)| (sku.to_string(), Units::from(*level));
         Self {
             drop: config.id.to_string(),
             title: config.title.clone(),
@@ -295,11 +294,8 @@ impl DropStatus {
             outflow_per_minute: snapshot.outflow_per_minute,
             outflow_bound: snapshot.bound.as_str().to_owned(),
             oldest_wait_seconds: snapshot.oldest_wait.as_secs_ceil(),
-            limits: Limits {
-                total_active_users: snapshot.rules.limits.total_active_users,
-                new_users_per_minute: snapshot.rules.limits.new_users_per_minute,
-            },
-            stock: stock.iter().map(units).collect(),
+            limits: Limits::from(snapshot.rules.limits),
+            stock: units(stock.iter().map(|(sku, level)| (sku, *level))),
             since_start: Counts {
                 joined: figures.joined,
                 admitted: figures.admitted,
@@ -309,6 +305,23 @@ impl DropStatus {
                 admitted_in_60s_max: figures.admitted_in_60s_max,
             },
             stale: snapshot.stale,
+        }
+    }
+}
+
+/// The stock of a drop, by SKU.
+pub(super) fn units<S: ToString>(levels: impl IntoIterator<Item = (S, Level)>) -> BTreeMap<String, Units> {
+    let levels = levels.into_iter();
+    levels
+        .map(|(sku, level)| (sku.to_string(), Units::from(level)))
+        .collect()
+}
+
+impl From<domain::Limits> for Limits {
+    fn from(limits: domain::Limits) -> Self {
+        Self {
+            total_active_users: limits.total_active_users,
+            new_users_per_minute: limits.new_users_per_minute,
         }
     }
 }

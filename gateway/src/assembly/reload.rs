@@ -95,7 +95,11 @@ impl Live {
         for drop in config.drops.drain(..) {
             let known = running.find_drop(&drop.id);
             let fresh = terms::of(&drop).filter(|terms| known.and_then(terms::of).as_ref() != Some(terms));
-            match self.checkout().reconfigure(fresh.into_iter().collect()).await {
+            let Some(fresh) = fresh else {
+                drops.push(drop);
+                continue;
+            };
+            match self.checkout().reconfigure(vec![fresh]).await {
                 Ok(()) => drops.push(drop),
                 Err(OpenError::Ledger(error)) => return Err(error.into()),
                 Err(why) => {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use checkout_worker::ledger::UNITS_MAX;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::{DropId, Sku};
 
@@ -292,7 +293,7 @@ pub struct StockUnits {
     #[arg(value_parser = Sku::new)]
     pub sku: Sku,
     /// Units
-    #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
+    #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(UNITS_MAX)))]
     pub units: u32,
 }
 

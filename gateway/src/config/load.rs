@@ -16,7 +16,7 @@ use super::{build, check, cross, print, tree};
 pub const DEFAULT_FILE: &str = "config.toml";
 
 /// Biggest file that is read, in bytes. A thousand drops fit well.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
+pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// A configuration that was found good.
 #[derive(Clone, Debug)]

@@ -9,7 +9,6 @@ use domain::saga::StateName;
 use serde::{Deserialize, Serialize};
 
 use super::{Difference, Limits, Units};
-use crate::room::page::rfc3339;
 
 /// `GET drops/{drop}/report`: what a drop came to so far.
 #[derive(Clone, PartialEq, Serialize, Deserialize, Debug)]
@@ -105,43 +104,30 @@ impl Waits {
     }
 }
 
-impl Report {
-    /// The same report with what the ledger counted.
-    #[must_use]
-    pub fn with_sales(mut self, sales: &Sales) -> Self {
-        let orders = sales.orders.iter();
-        self.orders = orders
-            .map(|(state, count)| (state.as_str().to_owned(), *count))
-            .collect();
-        self.reserved = self.orders.values().sum();
-        for (state, why, count) in &sales.reasons {
-            let reasons = match state {
-                StateName::Declined => &mut self.declined,
-                StateName::Released | StateName::Unwound => &mut self.released,
-                StateName::Reserved
-                | StateName::Accepted
-                | StateName::Authorising
-                | StateName::ActionRequired
-                | StateName::Cancelling
-                | StateName::Committed
-                | StateName::Paid
-                | StateName::Refunded => continue,
-            };
-            reasons.insert(why.clone(), *count);
-        }
-        let money = sales.revenue.iter().map(|revenue| {
-            let (captured, refunded) = (revenue.captured, revenue.refunded);
-            (revenue.currency.clone(), Money { captured, refunded })
-        });
-        self.revenue = money.collect();
-        let [first, last] = [
-            sales.sold_between.map(|at| at.0),
-            sales.sold_between.map(|at| at.1),
-        ];
-        self.first_sale_at = first.map(|at| rfc3339(at.as_millis()));
-        self.last_sale_at = last.map(|at| rfc3339(at.as_millis()));
-        self
-    }
+/// Orders by their state in the ledger.
+pub fn orders(sales: &Sales) -> BTreeMap<String, u64> {
+    let orders = sales.orders.iter();
+    orders
+        .map(|(state, count)| (state.as_str().to_owned(), *count))
+        .collect()
+}
+
+/// Why orders came to one of these states. A reason belongs to one of them only.
+pub fn reasons(sales: &Sales, states: &[StateName]) -> BTreeMap<String, u64> {
+    let reasons = sales.reasons.iter();
+    reasons
+        .filter(|(state, ..)| states.contains(state))
+        .map(|(_, why, count)| (why.clone(), *count))
+        .collect()
+}
+
+/// Money by currency.
+pub fn revenue(sales: &Sales) -> BTreeMap<String, Money> {
+    let money = sales.revenue.iter().map(|revenue| {
+        let (captured, refunded) = (revenue.captured, revenue.refunded);
+        (revenue.currency.clone(), Money { captured, refunded })
+    });
+    money.collect()
 }
 
 #[cfg(test)]

@@ -21,8 +21,6 @@ use crate::telemetry::LogLevel;
 /// How often the file is looked at. A new one is taken when it has been the same for two looks: whoever writes it may not be
 /// done at the first.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// More of a file is not compared; `config::load` refuses such a file.
-const FILE_BYTES_MAX: u64 = 1024 * 1024 + 1;
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug)]
@@ -72,7 +70,10 @@ impl Source {
     fn look(&self) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
         let file = std::fs::File::open(self.path()).ok()?;
-        file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+        // One more than is ever good: such a file is refused, whatever follows.
+        file.take(config::FILE_BYTES_MAX + 1)
+            .read_to_end(&mut bytes)
+            .ok()?;
         Some(bytes)
     }
 }
