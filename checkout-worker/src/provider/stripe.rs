@@ -30,8 +30,8 @@ pub const API_URL: &str = "https://api.stripe.com";
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// Largest answer that is read. A full page of a list is some 500 KB.
 const ANSWER_BYTES_MAX: usize = 4 * 1_024 * 1_024;
-/// Pages read while looking for one order's payment: 5,000 payments around the instant of its attempt.
-const FIND_PAGES_MAX: u32 = 50;
+/// Pages read while looking for one order's payment: 100,000 payments since its attempt, most of a day's at full rate.
+const FIND_PAGES_MAX: u32 = 1_000;
 /// How far around an attempt its payment's creation may lie: clocks differ, and requests wait.
 const FIND_MARGIN: Span = Span::from_mins(5);
 
@@ -220,7 +220,9 @@ impl Stripe {
                 None => return found.map_or(Answer::Absent, Answer::Payment),
             }
         }
-        Answer::Stalled(Stall::Lost)
+        tracing::warn!(%order, "more payments since the attempt than are read to find one");
+        // The provider answered each time: its breaker must not hear of this.
+        Answer::Stalled(Stall::InFlight)
     }
 
     /// Waits for its turn, sends once, and sorts the answer: a body to read, or what the refusal means.

@@ -163,8 +163,13 @@ fn answered(data: Authorising, asked: Asked, answer: Answer, context: &Context) 
 fn decided(data: Authorising, asked: Asked, answer: Answer, context: &Context) -> Transition {
     match answer {
         Answer::Payment(payment) => judge(Payer::from(data), &payment, Source::Asked, context),
-        Answer::Declined(reason) => Ok(Next::declined(reason)),
-        Answer::Rejected(reason) => {
+        Answer::Declined(_) | Answer::Rejected(_) if matches!(asked, Asked::Find(_)) => {
+            // The reading was refused, not the payment: whether there is one is as unknown as before, and a retry must
+            // not take this for the refusal that lets it begin anew.
+            Ok(Next::to(State::Authorising(data)).park(Parked::NoAnswer, context))
+        }
+        Answer::Declined(reason) if matches!(asked, Asked::Change(..)) => Ok(Next::declined(reason)),
+        Answer::Declined(reason) | Answer::Rejected(reason) => {
             Ok(Next::to(State::Authorising(data)).park(Parked::Rejected(reason), context))
         }
         Answer::KeyMismatch => Ok(Next::to(State::Authorising(data)).freeze(Frozen::KeyMismatch, context)),

@@ -141,6 +141,26 @@ fn two_saved_errors_are_read_before_anything_is_sent_again() {
 }
 
 #[test]
+fn a_search_that_is_refused_is_no_word_on_the_payment() {
+    let parked = Order {
+        flag: Some(Flag::Parked(Parked::NoAnswer)),
+        ..specimen(StateName::Authorising)
+    };
+    let word = || Reason::new("parameter_invalid").unwrap();
+    for refusal in [Answer::Rejected(word()), Answer::Declined(word())] {
+        let looking = after(parked.clone(), Event::Look);
+        let refused = after(looking, Event::Answered(Asked::Find(None), refusal));
+        assert_eq!(refused.state.name(), StateName::Authorising);
+        assert_eq!(refused.flag, Some(Flag::Parked(Parked::NoAnswer)));
+        let (_, call) = driven(after(refused, Event::Retry));
+        assert!(
+            matches!(call, Call::Authorise { attempt, .. } if attempt.n == 1),
+            "the lost request of this number may still arrive"
+        );
+    }
+}
+
+#[test]
 fn a_provider_that_forbids_repeating_is_read_at_once() {
     let never = Answer::Stalled(Stall::Failed {
         repeat: Repeat::Never,
