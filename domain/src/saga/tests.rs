@@ -3,6 +3,7 @@
 
 mod answers;
 mod mutations;
+mod readings;
 mod rest;
 mod rules;
 mod strays;
