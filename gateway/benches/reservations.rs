@@ -1,26 +1,28 @@
-//! 100,000 reservations on 1,000 units of one SKU, over real connections to a gateway on a real Redis and a
-//! real Postgres; beside it, what that Postgres commits per second when it does nothing else.
+//! 100,000 reservations at once on 1,000 units of one SKU: every shopper has a connection of its own, open before the
+//! first order goes out, to one of several gateways on a real Redis and a real Postgres; beside it, what that
+//! Postgres commits per second when it does nothing else.
 //!
-//! `cargo bench -p gateway --bench reservations -- [--quick]`; `make bench` runs it. Everything is in this
-//! process but the engines, so a connection costs it two file handles: 8,000 of them are open at once, each
-//! with an order under way, and take the shoppers one after another.
+//! `cargo bench -p gateway --bench reservations -- [--quick]`; `make bench` runs it. Gateways and shoppers are
+//! processes, as many of each as it takes to stay below what one process may hold open.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 #![expect(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
 
+#[path = "reservations/crowd.rs"]
+mod crowd;
 #[path = "reservations/stampede.rs"]
 mod stampede;
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::DropId;
-use gateway::assembly::{self, Doorline, Ground, Role};
-use gateway::config::Environment;
+use gateway::assembly::{Doorline, Ground, Role};
+use gateway::demo::fleet::{self, Engines, Fleet, FleetPlan};
 use gateway::system::{SystemClock, SystemEntropy};
-use sandbox::engine::postgres::Postgres;
-use sandbox::engine::redis::Redis;
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use tokio::task::JoinSet;
@@ -33,69 +35,145 @@ const COMMITTING: usize = 32;
 const MEASURED_FOR: Duration = Duration::from_secs(3);
 const ADMIN_TOKEN: &str = "a-token-for-this-run-only";
 
+/// Connections that one process takes, on either side: below the 20,000 files that some systems allow at most.
+const PER_PROCESS: usize = 17_000;
+
 fn main() {
-    let quick = std::env::args().any(|argument| argument == "--quick");
-    let (shoppers, connections) = if quick { (5_000, 500) } else { (100_000, 8_000) };
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let measured = runtime
-        .expect("a runtime")
-        .block_on(measure(shoppers, connections));
-    if let Err(error) = measured {
+    let runtime = runtime.expect("a runtime");
+    let done = if let Some(at) = arguments.iter().position(|argument| argument == crowd::FLAG) {
+        runtime.block_on(crowd::work(&arguments[at + 1..]))
+    } else {
+        let quick = arguments.iter().any(|argument| argument == "--quick");
+        runtime.block_on(measure(if quick { 5_000 } else { 100_000 }))
+    };
+    if let Err(error) = done {
         panic!("{error}");
     }
 }
 
-async fn measure(shoppers: usize, connections: usize) -> Result<(), String> {
-    let words = |error: &dyn std::fmt::Display| error.to_string();
-    let redis = Redis::start().await.map_err(|error| words(&error))?;
-    let postgres = Postgres::start().await.map_err(|error| words(&error))?;
+async fn measure(shoppers: usize) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| words(&error))?;
-    let commits = commits_per_second(&postgres.url())
+    let engines = Engines::start().await.map_err(|error| words(&error))?;
+    let commits = commits_per_second(&engines.postgres.url())
         .await
         .map_err(|error| words(&error))?;
-    let gateway = open(&redis, &postgres, folder.path())
+    let gateways = shoppers.div_ceil(PER_PROCESS).max(2);
+    let (fleet, office) = open(folder.path(), gateways, engines)
         .await
-        .map_err(|error| format!("{error:#}"))?;
+        .map_err(|error| words(&error))?;
     let drop = DropId::new("aurora").map_err(|error| words(&error))?;
-    let orders = stampede::admit(&gateway.desk, &drop, SKU, shoppers).await?;
-    let mut started = Instant::now();
-    let answers = stampede::run(&[gateway.address], orders, connections, || {
-        started = Instant::now();
-    })
-    .await?;
+    let orders = stampede::admit(&office.desk, &drop, SKU, shoppers).await?;
+    let addresses: Vec<_> = fleet.gateways.iter().map(|gateway| gateway.address).collect();
+    let crowds = crowd::Crowds::gather(folder.path(), &addresses, &drop, orders).await?;
+    let started = Instant::now();
+    let answers = crowds.run().await?;
     let took = started.elapsed();
-    let audit = gateway.checkout.audit().await.map_err(|error| words(&error))?;
-    let metrics = metrics(&gateway).await.map_err(|error| words(&error))?;
-    gateway.close().await;
-    report(shoppers, connections, took, commits, &metrics);
-    let expected = stampede::Answers::from([(201, STOCK), (409, shoppers - STOCK)]);
-    if answers != expected || !audit.differences.is_empty() {
+    let audit = office.checkout.audit().await.map_err(|error| words(&error))?;
+    let asked = Asked::of(&fleet, &office).await.map_err(|error| words(&error))?;
+    office.close().await;
+    fleet.end().await;
+    report(shoppers, gateways, took, commits, &asked, &answers);
+    let expected = BTreeMap::from([(201, STOCK), (409, shoppers - STOCK)]);
+    if answers.by_status != expected || !audit.differences.is_empty() {
         return Err(format!("answers {answers:?}, audit {:?}", audit.differences));
     }
     Ok(())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn report(shoppers: usize, connections: usize, took: Duration, commits: f64, metrics: &str) {
-    let asked = |store: &str, op: &str| {
-        let series = format!("doorline_store_duration_seconds_count{{op=\"{op}\",store=\"{store}\"}} ");
-        let count = metrics.lines().find_map(|line| line.strip_prefix(&series));
-        count.and_then(|count| count.parse().ok()).unwrap_or(0_u64)
+fn words(error: &dyn std::fmt::Display) -> String {
+    format!("{error:#}")
+}
+
+/// The gateways as processes, and one in this process on the stores of the others: it lets everybody in beforehand, and
+/// audits afterwards.
+async fn open(folder: &Path, gateways: usize, engines: Engines) -> anyhow::Result<(Fleet, Doorline)> {
+    let text = config(folder);
+    let path = folder.join("config.toml");
+    std::fs::write(&path, &text)?;
+    let mut variables = vec![("DOORLINE_ADMIN_TOKEN".to_owned(), ADMIN_TOKEN.to_owned())];
+    let plan = FleetPlan {
+        program: PathBuf::from(env!("CARGO_BIN_EXE_doorline")),
+        config: path,
+        folder: folder.to_owned(),
+        gateways,
+        workers: 0,
+        variables: variables.clone(),
     };
+    variables.extend(engines.variables(None));
+    let fleet = Fleet::launch(&plan, engines, None).await?;
+    let ground = Ground {
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        environment: fleet::environment(&variables),
+    };
+    let loaded = gateway::config::parse("the benchmark's configuration", &text, &[], &ground.environment);
+    let config = loaded.map_err(|report| anyhow::anyhow!("{report}"))?.config;
+    let office = Doorline::open(&config, Role::Gateway, &ground).await?;
+    Ok((fleet, office))
+}
+
+/// What the stores were asked for, over all processes.
+#[derive(Default)]
+struct Asked {
+    reserve: u64,
+    join: u64,
+}
+
+impl Asked {
+    async fn of(fleet: &Fleet, office: &Doorline) -> Result<Self, reqwest::Error> {
+        let mut asked = Self::default();
+        for gateway in &fleet.gateways {
+            asked.add(&metrics(gateway.admin).await?);
+        }
+        asked.add(&metrics(office.admin_address).await?);
+        Ok(asked)
+    }
+
+    fn add(&mut self, metrics: &str) {
+        let count = |store: &str, op: &str| {
+            let series = format!("doorline_store_duration_seconds_count{{op=\"{op}\",store=\"{store}\"}} ");
+            let count = metrics.lines().find_map(|line| line.strip_prefix(&series));
+            count.and_then(|count| count.parse().ok()).unwrap_or(0_u64)
+        };
+        self.reserve += count("ledger", "reserve");
+        self.join += count("redis", "join");
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn report(
+    shoppers: usize,
+    gateways: usize,
+    took: Duration,
+    commits: f64,
+    asked: &Asked,
+    answers: &stampede::Answers,
+) {
     let per_second = shoppers as f64 / took.as_secs_f64();
-    let (reserved, joins) = (asked("ledger", "reserve"), asked("redis", "join"));
-    println!("\nReservations: {shoppers} shoppers for {STOCK} units, {connections} connections open at once");
+    println!(
+        "\nReservations: {shoppers} shoppers for {STOCK} units, each with a connection of its own, all open at once, \
+         at {gateways} gateways"
+    );
     println!(
         "  {per_second:>9.0} answered per second; {STOCK} reserved, all others told that nothing is left"
+    );
+    println!(
+        "  {:>9} times somebody was told to come again first, because too many were being served",
+        answers.again
     );
     println!(
         "  {commits:>9.0} bare commits per second of the same Postgres, {COMMITTING} at once; {:.2} × that",
         per_second / commits
     );
-    println!("  {reserved:>9} reached the ledger, the others were answered from the stock hint");
+    println!(
+        "  {:>9} reached the ledger, the others were answered from the stock hint",
+        asked.reserve
+    );
     println!(
         "  {:>9.4} operations of Redis per join, batched",
-        joins as f64 / shoppers as f64
+        asked.join as f64 / shoppers as f64
     );
 }
 
@@ -127,25 +205,17 @@ async fn commits_per_second(url: &str) -> Result<f64, sqlx::Error> {
     Ok(commits / started.elapsed().as_secs_f64())
 }
 
-async fn metrics(gateway: &Doorline) -> Result<String, reqwest::Error> {
+async fn metrics(admin: SocketAddr) -> Result<String, reqwest::Error> {
     let client = reqwest::Client::builder().no_proxy().build()?;
-    let request = client.get(format!("http://{}/metrics", gateway.admin_address));
+    let request = client.get(format!("http://{admin}/metrics"));
     request.bearer_auth(ADMIN_TOKEN).send().await?.text().await
 }
 
-/// A gateway whose limits are out of the way, in front of a drop without a queue.
-async fn open(redis: &Redis, postgres: &Postgres, folder: &Path) -> anyhow::Result<Doorline> {
-    let (redis, postgres) = (redis.url(), postgres.url());
-    let environment: Environment = [
-        ("DOORLINE_ADMIN_TOKEN", ADMIN_TOKEN),
-        ("DOORLINE_REDIS_URL", &redis),
-        ("DOORLINE_POSTGRES_URL", &postgres),
-    ]
-    .into_iter()
-    .collect();
-    let text = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\npublic_url = \"http://localhost\"\nmax_connections = 30000\n\
-         max_connections_per_address = 30000\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+/// Limits that are out of the way, and a drop without a queue.
+fn config(folder: &Path) -> String {
+    format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\npublic_url = \"http://localhost\"\nmax_connections = 18000\n\
+         max_connections_per_address = 18000\n[admin]\nlisten = \"127.0.0.1:0\"\n\
          [upstream]\nurl = \"http://127.0.0.1:9\"\n[backend]\nmode = \"distributed\"\ndata_dir = '{}'\n\
          [rate_limit]\nexempt = [\"127.0.0.0/8\"]\n\
          [payment]\nprovider = \"sandbox\"\napi_url = \"http://127.0.0.1:9\"\n\
@@ -155,15 +225,6 @@ async fn open(redis: &Redis, postgres: &Postgres, folder: &Path) -> anyhow::Resu
          [drop.checkout]\nreserve_for = \"30m\"\nper_shopper = 1\n\
          [[drop.item]]\nsku = \"{SKU}\"\ntitle = \"EU 42\"\nprice = {{ amount = 12900, currency = \"eur\" }}\n\
          stock = {STOCK}\n",
-        folder.display()
-    );
-    let loaded = gateway::config::parse("the benchmark's configuration", &text, &[], &environment);
-    let config = loaded.map_err(|report| anyhow::anyhow!("{report}"))?.config;
-    let ground = Ground {
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(SystemEntropy),
-        environment,
-    };
-    assembly::migrate(&config, &ground).await?;
-    Doorline::open(&config, Role::Gateway, &ground).await
+        folder.join("office").display()
+    )
 }

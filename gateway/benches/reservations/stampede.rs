@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use admission::{Admission, Claimed};
 use domain::DropId;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Barrier;
@@ -21,8 +23,17 @@ const TRIES_MAX: usize = 10;
 /// Connections opened at once: fewer than a listener keeps waiting.
 const OPENED_AT_ONCE: usize = 200;
 
-/// What the shoppers were told, by status.
-pub(crate) type Answers = BTreeMap<u16, usize>;
+/// Times that an order may be told to come again before something is wrong.
+const AGAIN_MAX: usize = 20;
+
+/// What the shoppers were told.
+#[derive(Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Answers {
+    /// Final answers, by status.
+    pub(crate) by_status: BTreeMap<u16, usize>,
+    /// How often somebody was told to come again first.
+    pub(crate) again: usize,
+}
 
 /// Lets shoppers in, each with a place, a claim and a token; gives the order each will send, in bytes.
 pub(crate) async fn admit(
@@ -66,43 +77,64 @@ async fn order_of_one(desk: &Admission, drop: &DropId, sku: &str) -> Result<Vec<
     Ok(text.into_bytes())
 }
 
-/// Sends every order over `connections` connections, shared out among the gateways. `go` is called when
-/// all of them are open.
-pub(crate) async fn run(
+/// Opens `connections` connections, shared out among the gateways. Each looks at the drop once, as a browser would have:
+/// one that never says anything is soon closed.
+pub(crate) async fn open(
     gateways: &[SocketAddr],
-    orders: Vec<Vec<u8>>,
+    drop: &DropId,
     connections: usize,
-    go: impl FnOnce(),
-) -> Result<Answers, String> {
-    let open = stream::iter(0..connections).map(|n| Connection::open(gateways[n % gateways.len()]));
-    let open: Vec<Connection> = open.buffer_unordered(OPENED_AT_ONCE).try_collect().await?;
+) -> Result<Vec<Connection>, String> {
+    let look = format!("GET /.doorline/v1/drops/{drop} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let opening = stream::iter(0..connections).map(|n| {
+        let look = look.as_bytes();
+        async move {
+            let mut connection = Connection::open(gateways[n % gateways.len()]).await?;
+            match connection.exchange(look).await?.status {
+                200 => Ok(connection),
+                status => Err(format!("a look at the drop was answered with {status}")),
+            }
+        }
+    });
+    opening.buffer_unordered(OPENED_AT_ONCE).try_collect().await
+}
+
+/// Sends every order: all connections begin at once, and each takes the next order when it has its answer.
+pub(crate) async fn send(open: Vec<Connection>, orders: Vec<Vec<u8>>) -> Result<Answers, String> {
     let (orders, next) = (Arc::new(orders), Arc::new(AtomicUsize::new(0)));
-    let start = Arc::new(Barrier::new(connections + 1));
+    let start = Arc::new(Barrier::new(open.len()));
     let mut shoppers = JoinSet::new();
     for mut connection in open {
         let (orders, next, start) = (Arc::clone(&orders), Arc::clone(&next), Arc::clone(&start));
         shoppers.spawn(async move {
             start.wait().await;
-            let mut answers = Answers::new();
+            let mut answers = Answers::default();
             while let Some(order) = orders.get(next.fetch_add(1, Ordering::Relaxed)) {
-                *answers.entry(connection.exchange(order).await?).or_default() += 1;
+                let (status, again) = connection.order(order).await?;
+                *answers.by_status.entry(status).or_default() += 1;
+                answers.again += again;
             }
             Ok::<_, String>(answers)
         });
     }
-    start.wait().await;
-    go();
-    let mut all = Answers::new();
+    let mut all = Answers::default();
     while let Some(done) = shoppers.join_next().await {
-        for (status, count) in done.map_err(|error| error.to_string())?? {
-            *all.entry(status).or_default() += count;
-        }
+        all.add(done.map_err(|error| error.to_string())??);
     }
     Ok(all)
 }
 
+impl Answers {
+    /// Adds what others were told.
+    pub(crate) fn add(&mut self, others: Self) {
+        for (status, count) in others.by_status {
+            *self.by_status.entry(status).or_default() += count;
+        }
+        self.again += others.again;
+    }
+}
+
 /// One keep-alive connection.
-struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
@@ -120,14 +152,27 @@ impl Connection {
         })
     }
 
-    /// Sends a request and reads the whole answer; gives its status.
-    async fn exchange(&mut self, request: &[u8]) -> Result<u16, String> {
+    /// Sends an order until it is decided: who is told to come again does so, with the same key. Gives the status, and
+    /// how often that was.
+    async fn order(&mut self, request: &[u8]) -> Result<(u16, usize), String> {
+        for again in 0..AGAIN_MAX {
+            let answer = self.exchange(request).await?;
+            let Some(seconds) = answer.retry_after.filter(|_| answer.status == 503) else {
+                return Ok((answer.status, again));
+            };
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+        }
+        Err(format!("an order was told to come again {AGAIN_MAX} times"))
+    }
+
+    /// Sends a request and reads the whole answer.
+    async fn exchange(&mut self, request: &[u8]) -> Result<Answer, String> {
         let sent = self.stream.write_all(request).await;
         sent.map_err(|error| error.to_string())?;
         self.buffer.clear();
         loop {
-            if let Some(status) = whole_answer(&self.buffer) {
-                return Ok(status);
+            if let Some(answer) = whole_answer(&self.buffer) {
+                return Ok(answer);
             }
             match self.stream.read_buf(&mut self.buffer).await {
                 Ok(0) => return Err("a connection was closed before its answer".to_owned()),
@@ -138,15 +183,31 @@ impl Connection {
     }
 }
 
-/// The status, once head and body have come.
-fn whole_answer(bytes: &[u8]) -> Option<u16> {
+/// What of an answer matters here.
+struct Answer {
+    status: u16,
+    /// In seconds.
+    retry_after: Option<u64>,
+}
+
+/// The answer, once head and body have come.
+fn whole_answer(bytes: &[u8]) -> Option<Answer> {
     let head_end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&bytes[..head_end]).ok()?;
-    let length = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        let named = name.eq_ignore_ascii_case("content-length");
-        named.then(|| value.trim().parse::<usize>().ok())?
-    });
-    let whole = bytes.len() >= head_end + length.unwrap_or(0);
-    whole.then(|| head.get(9..12)?.parse().ok())?
+    let number = |wanted: &str| {
+        head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            let named = name.eq_ignore_ascii_case(wanted);
+            named.then(|| value.trim().parse::<u64>().ok())?
+        })
+    };
+    let length = usize::try_from(number("content-length")?).ok()?;
+    if bytes.len() < head_end + length {
+        return None;
+    }
+    let status = head.get(9..12)?.parse().ok()?;
+    Some(Answer {
+        status,
+        retry_after: number("retry-after"),
+    })
 }

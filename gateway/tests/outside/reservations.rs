@@ -1,13 +1,15 @@
 //! More shoppers at once than there are units, over two gateways: the units are all taken, each once, and
 //! everybody else gets a clear answer.
 
+use std::collections::BTreeMap;
+
 use domain::DropId;
 use serde_json::json;
 
 use crate::client::{DROP, until};
 use crate::house::{SKU, Terms};
 use crate::shared::SharedHouse;
-use crate::stampede::{self, Answers};
+use crate::stampede;
 
 const SHOPPERS: usize = 5_000;
 const STOCK: u32 = 1_000;
@@ -29,11 +31,14 @@ async fn of_five_thousand_who_reserve_a_thousand_units_a_thousand_get_one() {
     let drop = DropId::new("aurora").expect("a name");
     let admitted = stampede::admit(&house.gateways[0].desk, &drop, SKU, SHOPPERS).await;
     let gateways: Vec<_> = house.gateways.iter().map(|gateway| gateway.address).collect();
-    let answers = stampede::run(&gateways, admitted.expect("all are let in"), CONNECTIONS, || ()).await;
+    let open = stampede::open(&gateways, &drop, CONNECTIONS)
+        .await
+        .expect("all get through");
+    let answers = stampede::send(open, admitted.expect("all are let in")).await;
     let units = usize::try_from(STOCK).expect("a small number");
     assert_eq!(
-        answers.expect("every order is answered"),
-        Answers::from([(201, units), (409, SHOPPERS - units)])
+        answers.expect("every order is answered").by_status,
+        BTreeMap::from([(201, units), (409, SHOPPERS - units)])
     );
     let audit = house.gateways[1].checkout.audit().await.expect("an audit");
     assert!(audit.differences.is_empty(), "{audit:?}");
