@@ -38,6 +38,7 @@ mod shared_stock;
 mod shopper_api;
 #[path = "../../benches/reservations/stampede.rs"]
 mod stampede;
+mod stand_in;
 mod stream;
 mod switches;
 mod vendor;
