@@ -1,4 +1,4 @@
-//! A death before and after every commit and every call: the file is opened again, recovery runs, and stock and money
+//! A death before and after every commit and every call: the ledger is opened again, recovery runs, and stock and money
 //! must balance. No step of the code knows of this: the deaths live in wrappers around the two ports.
 
 mod stories;
@@ -14,14 +14,15 @@ use checkout_worker::ledger::{
 };
 use checkout_worker::provider::memory::MemoryProvider;
 use checkout_worker::provider::{Page, Provider, ProviderCall, Window};
-use checkout_worker::sqlite::SqliteLedger;
 use checkout_worker::{Checkout, PublicState};
 use domain::pool::Level;
 use domain::saga::{Answer, KeySpace, Payment, PaymentId, PaymentMethod, Stall, StateName};
 use domain::{DropId, OrderId, Sku, Span, Timestamp};
+use sandbox::engine::postgres::Postgres;
 use tokio::sync::Notify;
 
-use super::support::{PAYMENTS, StandingClock, config, drop_id, open_ledger, ports, recover};
+use super::house::{House, postgres};
+use super::support::{PAYMENTS, StandingClock, config, drop_id, ports, recover};
 
 /// Burns down by one at every point that is passed; at zero the process is dead and nothing returns any more.
 struct Fuse {
@@ -81,7 +82,7 @@ macro_rules! plain_reads {
     };
 }
 
-impl Ledger for Mortal<Arc<SqliteLedger>> {
+impl Ledger for Mortal<Arc<dyn Ledger>> {
     mortal_writes! {
         reserve(order: NewOrder) -> Reservation;
         accept(order: OrderId, method: PaymentMethod) -> Acceptance;
@@ -202,28 +203,24 @@ struct Scene {
     clock: Arc<StandingClock>,
 }
 
-/// The ground that outlives a process.
+/// What outlives a process.
 struct Ground {
-    dir: tempfile::TempDir,
+    house: House,
     provider: MemoryProvider,
-    clock: Arc<StandingClock>,
 }
 
 impl Ground {
-    fn new() -> Self {
-        let clock = StandingClock::new();
-        Self {
-            dir: tempfile::tempdir().unwrap(),
-            provider: MemoryProvider::new(clock.clone()),
-            clock,
-        }
+    fn on(house: House) -> Self {
+        let provider = MemoryProvider::new(house.clock.clone());
+        Self { house, provider }
     }
 
     /// Lets a new process live `story` until the fuse burns down; says whether it died.
-    async fn live(&self, points: u32, story: impl AsyncFn(&Scene)) -> bool {
+    async fn live(&mut self, points: u32, story: impl AsyncFn(&Scene)) -> bool {
         let fuse = Fuse::of(points);
+        let clock = self.house.clock.clone();
         let ledger = Mortal {
-            inner: open_ledger(self.dir.path(), &self.clock),
+            inner: self.house.reopened().await,
             fuse: fuse.clone(),
         };
         let line = Mortal {
@@ -231,11 +228,11 @@ impl Ground {
             fuse: fuse.clone(),
         };
         let life = async {
-            let ports = ports(Arc::new(ledger), Arc::new(line), self.clock.clone());
+            let ports = ports(Arc::new(ledger), Arc::new(line), clock.clone());
             let scene = Scene {
                 checkout: Checkout::open(config(12), ports).await.unwrap(),
                 provider: self.provider.clone(),
-                clock: self.clock.clone(),
+                clock,
             };
             story(&scene).await;
         };
@@ -254,58 +251,94 @@ async fn mend(scene: &Scene) {
 
 /// Lives the story until the fuse burns down; then the next process dies while it recovers; then two recover at once, and
 /// one of them again. Says whether the story was cut short.
-async fn die_at(point: u32, story: impl AsyncFn(&Scene)) -> bool {
-    let ground = Ground::new();
+async fn die_at(point: u32, house: House, story: impl AsyncFn(&Scene)) -> bool {
+    let mut ground = Ground::on(house);
     let died = ground.live(point, story).await;
     // Anywhere in the first rounds of recovery, and elsewhere each time.
     let _died_again = ground.live(point * 7 % 61 + 1, mend).await;
-    let ledger = open_ledger(ground.dir.path(), &ground.clock);
+    let (ledger, clock) = (ground.house.reopened().await, ground.house.clock.clone());
     let open = async || {
         let provider = Arc::new(ground.provider.clone());
-        let ports = ports(ledger.clone(), provider, ground.clock.clone());
+        let ports = ports(ledger.clone(), provider, clock.clone());
         let checkout = Checkout::open(config(12), ports).await.unwrap();
         checkout.resume(PAYMENTS, "test").await.unwrap();
         checkout
     };
     // Every job must be safe to run twice at once.
     let (one, other) = (open().await, open().await);
-    tokio::join!(recover(&one, &ground.clock), recover(&other, &ground.clock));
+    tokio::join!(recover(&one, &clock), recover(&other, &clock));
     judge(&one, &ground.provider, point).await;
-    recover(&one, &ground.clock).await;
+    recover(&one, &clock).await;
     judge(&one, &ground.provider, point).await;
     died
 }
 
-/// Dies at every point of a story that must have at least so many.
-async fn die_everywhere(story: impl AsyncFn(&Scene), points_min: u32) {
-    let mut point = 1;
-    while die_at(point, &story).await {
-        point += 1;
+/// Where the deaths happen.
+#[derive(Clone)]
+enum Land {
+    Sqlite,
+    Postgres(Arc<Postgres>),
+}
+
+impl Land {
+    /// A house that nobody has lived in. Of several of one name only the last stands.
+    async fn house(&self, name: &str) -> House {
+        match self {
+            Self::Sqlite => House::sqlite(),
+            Self::Postgres(server) => House::postgres(server, name).await,
+        }
     }
-    assert!(
-        point > points_min,
-        "the story has {point} points; it must pass every commit and every call"
-    );
+
+    /// Dies at every point of a story that must have at least so many.
+    async fn die_everywhere(&self, name: &str, story: impl AsyncFn(&Scene), points_min: u32) {
+        let mut point = 1;
+        while die_at(point, self.house(name).await, &story).await {
+            point += 1;
+        }
+        assert!(
+            point > points_min,
+            "the story has {point} points; it must pass every commit and every call"
+        );
+    }
+
+    async fn die_at_work(&self) {
+        for point in 1..=40 {
+            die_at(point, self.house("workers").await, stories::of_workers).await;
+        }
+    }
 }
 
 #[tokio::test]
 async fn a_death_at_any_commit_or_call_leaves_stock_and_money_balanced() {
-    die_everywhere(stories::of_shoppers, 60).await;
+    Land::Sqlite
+        .die_everywhere("shoppers", stories::of_shoppers, 60)
+        .await;
 }
 
 #[tokio::test]
 async fn a_death_while_things_are_mended_leaves_stock_and_money_balanced() {
-    die_everywhere(stories::of_mending, 80).await;
+    Land::Sqlite
+        .die_everywhere("mending", stories::of_mending, 80)
+        .await;
 }
 
 #[tokio::test]
 async fn a_death_while_operators_work_leaves_stock_and_money_balanced() {
-    die_everywhere(stories::of_operators, 30).await;
+    Land::Sqlite
+        .die_everywhere("operators", stories::of_operators, 30)
+        .await;
 }
 
 #[tokio::test]
 async fn a_death_between_outbox_broker_and_worker_loses_no_order() {
-    for point in 1..=40 {
-        die_at(point, stories::of_workers).await;
-    }
+    Land::Sqlite.die_at_work().await;
+}
+
+#[tokio::test]
+async fn on_postgres_a_death_anywhere_leaves_stock_and_money_balanced() {
+    let land = Land::Postgres(postgres().await);
+    land.die_everywhere("shoppers", stories::of_shoppers, 60).await;
+    land.die_everywhere("mending", stories::of_mending, 80).await;
+    land.die_everywhere("operators", stories::of_operators, 30).await;
+    land.die_at_work().await;
 }

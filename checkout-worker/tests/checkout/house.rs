@@ -1,13 +1,16 @@
 //! A ledger of either kind with a clock that stands until it is moved, so that one suite serves both.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use checkout_worker::ledger::Ledger;
 use checkout_worker::postgres::{PostgresConfig, PostgresLedger, migrate};
 use checkout_worker::sqlite::FILE_NAME;
-use domain::{Clock, Span};
+use domain::Span;
 use sandbox::engine::postgres::Postgres;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 use super::support::{StandingClock, open_ledger};
 
@@ -48,29 +51,30 @@ impl House {
         }
     }
 
-    /// In a database of its own, whose clock stands as well.
+    /// In a database of its own, whose clock stands as well: it reads the same file.
     pub(crate) async fn postgres(server: &Arc<Postgres>, name: &str) -> Self {
         let url = server.fresh_database(name).unwrap();
         migrate(&url).await.unwrap();
-        let house = Self {
+        let file = NamedTempFile::new().unwrap();
+        // The server runs under a name of its own.
+        std::fs::set_permissions(file.path(), Permissions::from_mode(0o644)).unwrap();
+        let path = file.path().to_owned();
+        let clock = StandingClock::shown_in(file);
+        read_clock(server, name, &path);
+        Self {
             ledger: open_postgres(&url).await,
-            clock: StandingClock::new(),
+            clock,
             ground: Ground::Database {
                 server: server.clone(),
                 name: name.to_owned(),
                 url,
             },
-        };
-        house.advance(Span::ZERO);
-        house
+        }
     }
 
     /// Moves the clock, and the database's with it.
     pub(crate) fn advance(&self, span: Span) {
         self.clock.advance(span);
-        if let Ground::Database { server, name, .. } = &self.ground {
-            set_clock(server, name, self.clock.now().as_millis());
-        }
     }
 
     /// A copy of the ledger as it is now, as a backup would be restored elsewhere. Its clock is this one's.
@@ -129,6 +133,16 @@ impl House {
         }
         self.ledger.clone()
     }
+}
+
+/// Makes the database read its clock in a file, as the owner of the server, who alone may read one.
+fn read_clock(server: &Postgres, database: &str, file: &Path) {
+    let sql = format!(
+        "CREATE OR REPLACE FUNCTION checkout.ledger_now() RETURNS bigint LANGUAGE sql VOLATILE SECURITY DEFINER \
+         AS $$ SELECT pg_read_file('{}')::bigint $$",
+        file.display()
+    );
+    server.sql(database, &sql).unwrap();
 }
 
 /// Makes the database's clock stand at an instant: only the owner of the tables can do that.

@@ -1,5 +1,6 @@
 //! A shop in a temporary directory: clocks, entropy, ports and ready-made purchases.
 
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,30 +22,58 @@ use domain::saga::{PaymentId, PaymentMethod, StateName};
 use domain::{
     AdmissionId, Clock, Currency, DropId, Entropy, Money, OrderId, ShopperKey, Sku, Span, Timestamp,
 };
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 /// A clock that stands until it is moved.
 #[derive(Debug)]
-pub(crate) struct StandingClock(AtomicU64);
+pub(crate) struct StandingClock {
+    millis: AtomicU64,
+    /// Where others read it.
+    shown: Option<NamedTempFile>,
+}
 
 impl StandingClock {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicU64::new(1_700_000_000_000)))
+        Arc::new(Self::at_first(None))
+    }
+
+    /// A clock that whoever can read the file reads too, in milliseconds.
+    pub(crate) fn shown_in(file: NamedTempFile) -> Arc<Self> {
+        let clock = Self::at_first(Some(file));
+        clock.show();
+        Arc::new(clock)
+    }
+
+    fn at_first(shown: Option<NamedTempFile>) -> Self {
+        Self {
+            millis: AtomicU64::new(1_700_000_000_000),
+            shown,
+        }
     }
 
     pub(crate) fn advance(&self, span: Span) {
-        self.0.fetch_add(span.as_millis(), Ordering::SeqCst);
+        self.millis.fetch_add(span.as_millis(), Ordering::SeqCst);
+        self.show();
     }
 
     /// Somebody sets the clock.
     pub(crate) fn go_back(&self, span: Span) {
-        self.0.fetch_sub(span.as_millis(), Ordering::SeqCst);
+        self.millis.fetch_sub(span.as_millis(), Ordering::SeqCst);
+        self.show();
+    }
+
+    /// Always as many digits, so that nobody reads half of them.
+    fn show(&self) {
+        if let Some(file) = &self.shown {
+            let digits = self.millis.load(Ordering::SeqCst).to_string();
+            file.as_file().write_all_at(digits.as_bytes(), 0).unwrap();
+        }
     }
 }
 
 impl Clock for StandingClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+        Timestamp::from_millis(self.millis.load(Ordering::SeqCst))
     }
 }
 
