@@ -81,9 +81,9 @@ test-dashboards: setup-dashboards setup-k6  ## dashboards, alerts, runbooks and 
 	cargo build --workspace --locked --bin doorline
 	dashboards/tests/run.sh $(TARGET)/debug/doorline $(K6)
 
-drill: setup-dashboards  ## kill a worker, the provider and Redis in a distributed sale: each must raise its own alert
+drill: setup-dashboards setup-k6  ## a spike on a distributed sale, then its worker, provider and Redis killed: each raises its alert
 	cargo build --workspace --locked --bin doorline
-	node dashboards/tests/drill.mjs --doorline $(TARGET)/debug/doorline
+	node dashboards/tests/drill.mjs --doorline $(TARGET)/debug/doorline --k6 $(K6)
 
 k6: setup-k6     ## load on BASE_URL (http://localhost:8080): SCENARIO=spike, SHOPPERS, DURATION; see k6/README.md
 	K6_NO_USAGE_REPORT=true $(K6) run k6/$(or $(SCENARIO),spike).js

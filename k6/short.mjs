@@ -6,7 +6,7 @@ import { join } from "node:path";
 
 const here = import.meta.dirname;
 /** What k6 ends with when a limit was not kept to. */
-const LIMIT_BROKEN = 99;
+export const LIMIT_BROKEN = 99;
 /** Seven small crowds at once, small enough to leave the sale to its own. */
 const SHORT = {
   SHOPPERS: "6",
@@ -23,7 +23,8 @@ const OTHERS = ["shopper.js", "breakpoint.js"];
 
 const scenarios = () => readdirSync(here).filter((name) => name.endsWith(".js") && !OTHERS.includes(name));
 
-function run(k6, scenario, base, settings) {
+/** Runs a scenario, short unless `settings` say otherwise; gives what k6 ended with and what it said. */
+export function run(k6, scenario, base, settings) {
   const env = { ...process.env, ...SHORT, BASE_URL: base, K6_NO_USAGE_REPORT: "true", ...settings };
   return new Promise((done) => {
     // Nothing may hold up a test for longer than this.

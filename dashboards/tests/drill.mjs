@@ -1,43 +1,19 @@
 // Kills a worker, the payment provider and Redis in the middle of a distributed sale, and looks which alerts a real
-// Prometheus raises: each its own within a minute after the alert's time, and no other.
+// Prometheus raises: each its own within a minute after the alert's time, and no other. Before that a spike of k6's must
+// be green, and red while a limit is too low for it.
 //
-// Usage: drill.mjs --doorline FILE. Takes about three minutes, and ends what it started.
-import { readFileSync, readdirSync } from "node:fs";
+// Usage: drill.mjs --doorline FILE --k6 FILE. Takes about four minutes, and ends what it started.
+import { readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { ask, finish, options, prometheus, start, until } from "./stage.mjs";
+import { LIMIT_BROKEN, run } from "../../k6/short.mjs";
+import { ask, finish, fleet, options, prometheus, start, until } from "./stage.mjs";
 
 /** What each alert waits for before it fires, and a minute more. */
 const WITHIN_SECONDS = 30 + 60;
 /** Others have this long to fire wrongly after the first. */
 const OTHERS_SECONDS = 15;
-
-/** Every running program, its parent and its words. */
-function processes() {
-  const numbers = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-  return numbers.flatMap((pid) => {
-    try {
-      const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-      const parent = Number(readFileSync(`/proc/${pid}/stat`, "utf8").replace(/.*\) \S /s, "").split(" ")[0]);
-      return [{ pid: Number(pid), parent, words }];
-    } catch {
-      return []; // It has ended meanwhile.
-    }
-  });
-}
-
-/** The processes of the sale: those that `pid` started. */
-function fleet(pid) {
-  const ours = processes().filter(({ parent }) => parent === pid);
-  const word = (words, key) => words.find((one) => one.startsWith(`${key}=`))?.slice(key.length + 1);
-  const serving = ours.flatMap(({ pid, words }) => {
-    const admin = word(words, "admin.listen");
-    if (!admin || !words.includes("serve")) return [];
-    const role = words[words.indexOf("--role") + 1];
-    return [{ pid, role, admin, config: words[words.indexOf("--config") + 1] }];
-  });
-  const redis = ours.find(({ words }) => words[0].includes("redis-server"));
-  return { serving, redis };
-}
+/** A changed file is read by then. */
+const RELOADED_SECONDS = 5;
 
 async function alerts(base, states) {
   const found = await ask(base, "query", { query: `ALERTS{alertstate=~"${states}"}` });
@@ -74,6 +50,24 @@ async function outage(provider, kind) {
   if (!answer.ok) throw new Error(`the provider does not take its faults: ${await answer.text()}`);
 }
 
+/** The same crowd twice: as the sale is set up, and with too few joins allowed to the one address that k6 comes from. */
+async function spikes(k6, shop, config) {
+  const crowd = { SHOPPERS: "400", DURATION: "20" };
+  const spike = async (how, expected) => {
+    const { code, said } = await run(k6, "spike.js", shop, crowd);
+    if (code !== expected) throw new Error(`a spike ${how} ended with ${code}, not ${expected}:\n${said}`);
+    console.log(`a spike of ${crowd.SHOPPERS} ${how}: ${code === 0 ? "green" : "red"}`);
+  };
+  await spike("within the limits", 0);
+  const before = readFileSync(config, "utf8");
+  const [exempt] = before.match(/^exempt = .*$/m);
+  writeFileSync(config, before.replace(exempt, 'joins_per_address = "10/min"'));
+  await pause(RELOADED_SECONDS * 1000);
+  await spike("beyond a limit of 10 joins a minute", LIMIT_BROKEN);
+  writeFileSync(config, before);
+  await pause(RELOADED_SECONDS * 1000);
+}
+
 let failed = false;
 try {
   const words = ["demo", "--distributed", "--shoppers", "6000", "--stock", "6000", "--seed", "7"];
@@ -88,6 +82,7 @@ try {
   });
   const calm = await firing(base);
   if (calm.length > 0) throw new Error(`alerts before anything was hurt: ${calm.join(", ")}`);
+  await spikes(options["--k6"], demo.said.text.match(/shop +(http:\S+)\/drops/)[1], serving[0].config);
   await drill(base, "the provider away", "DoorlineBreakerOpen", () => outage(provider, "refuse"));
   await outage(provider, "none");
   await until("calm", 120, async () => (await firing(base)).length === 0);

@@ -1,22 +1,26 @@
 // Asks a real Prometheus every question of the dashboards, while it scrapes a real sale.
 //
-// Usage: live.mjs --doorline FILE [--k6 FILE]. Starts a demo with a small crowd and a Prometheus of
-// its own, both on free ports of loopback, and ends both. With k6 its shortest scenarios run meanwhile.
+// Usage: live.mjs --doorline FILE [--form distributed] [--k6 FILE]. Starts a demo with a small crowd, in one process or
+// in four with their engines, and a Prometheus of its own, all on free ports of loopback, and ends them. With k6 its
+// shortest scenarios run meanwhile.
 import { execFileSync } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
 import { runScenarios } from "../../k6/short.mjs";
 import { EXPECTED, SALE, SILENT } from "./expected.mjs";
-import { ask, finish, options, prometheus, start, until } from "./stage.mjs";
+import { ask, finish, fleet, options, prometheus, start, until } from "./stage.mjs";
 import { expressions, metrics } from "./tree.mjs";
 
+const distributed = options["--form"] === "distributed";
 const problems = [];
 const must = (holds, problem) => holds || problems.push(problem);
 
 const text = async (url) => (await fetch(url)).text();
 
 async function scene() {
+  const form = distributed ? ["--distributed"] : [];
   const demo = start("demo", options["--doorline"], [
     "demo",
+    ...form,
     "--shoppers",
     String(SALE.shoppers),
     "--stock",
@@ -24,12 +28,13 @@ async function scene() {
     "--seed",
     "7",
   ]);
-  const said = await until("the demo's addresses", 30, async () =>
+  const said = await until("the demo's addresses", 90, async () =>
     demo.said.text.match(/shop +(http:\S+)\/drops[\s\S]*metrics +http:\/\/(\S+)\/metrics/),
   );
   const [, shop, admin] = said;
-  const base = await prometheus([admin]);
-  return { demo, shop, admin, base };
+  const admins = distributed ? fleet(demo.child.pid).serving.map(({ admin }) => admin) : [admin];
+  const base = await prometheus(admins);
+  return { demo, shop, admins, base };
 }
 
 /** What a series is called on the panel. */
@@ -79,8 +84,22 @@ async function askEverything(base, from, to) {
   return asked.length;
 }
 
-/** The text that Prometheus scrapes: clean to promtool, and every family of it known to the tree. */
-function judge(scraped) {
+/** The texts that Prometheus scrapes: clean to promtool, every family of them known to the tree, and all of those there. */
+function judge(texts) {
+  const known = metrics();
+  const live = new Set();
+  for (const scraped of texts) {
+    lint(scraped);
+    for (const [, name, kind] of scraped.matchAll(/^# TYPE (\w+) (\w+)$/gm)) {
+      live.add(name);
+      must(known.get(name)?.kind === kind, `${name}: published as a ${kind}, not found in the code as such`);
+    }
+  }
+  for (const name of known.keys()) must(live.has(name) || name in SILENT, `${name}: in the code, but not published`);
+  return live.size;
+}
+
+function lint(scraped) {
   try {
     execFileSync("promtool", ["check", "metrics"], {
       input: scraped,
@@ -90,18 +109,12 @@ function judge(scraped) {
   } catch (error) {
     problems.push(`promtool check metrics: ${error.stdout}${error.stderr}`);
   }
-  const known = metrics();
-  const live = new Map([...scraped.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name, kind]) => [name, kind]));
-  for (const [name, kind] of live)
-    must(known.get(name)?.kind === kind, `${name}: published as a ${kind}, not found in the code as such`);
-  for (const name of known.keys()) must(live.has(name) || name in SILENT, `${name}: in the code, but not published`);
-  return live.size;
 }
 
 try {
   const from = Math.floor(Date.now() / 1000);
-  const { demo, shop, admin, base } = await scene();
-  const sale = until("the end of the sale", 110, async () => {
+  const { demo, shop, admins, base } = await scene();
+  const sale = until("the end of the sale", 150, async () => {
     if (demo.child.exitCode !== null) throw new Error(demo.said.text);
     return demo.said.text.includes("Still serving");
   });
@@ -111,7 +124,7 @@ try {
   // Two scrapes and evaluations more, so that the last figures are seen.
   await pause(3_000);
   const asked = await askEverything(base, from, Math.floor(Date.now() / 1000));
-  const published = judge(await text(`http://${admin}/metrics`));
+  const published = judge(await Promise.all(admins.map((admin) => text(`http://${admin}/metrics`))));
   const fired = await ask(base, "query_range", {
     query: 'ALERTS{alertstate="firing"}',
     start: from,
@@ -120,13 +133,13 @@ try {
   });
   must(fired.length === 0, `alerts in a sound sale: ${fired.map(({ metric }) => metric.alertname).join(", ")}`);
   if (problems.length === 0) {
-    console.log(`live: ${asked} expressions answered, ${published} families published, no alert`);
+    console.log(`live, ${admins.length} processes: ${asked} expressions answered, ${published} families published, no alert`);
     if (loaded) console.log(`k6: ${loaded.ran} scenarios are green, ${loaded.refused} spoilt ones are red`);
   } else console.error(`${problems.join("\n")}\n${demo.said.text}`);
 } catch (error) {
   problems.push(error.message);
   console.error(error.message);
 } finally {
-  await finish();
+  await finish(distributed ? 90 : 15);
 }
 process.exit(problems.length > 0 ? 1 : 0);

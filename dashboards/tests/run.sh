@@ -11,3 +11,4 @@ node types.mjs
 promtool check config ../prometheus.yml >/dev/null
 promtool test rules rules/*.yml | grep -v '^$'
 node live.mjs --doorline "$doorline" ${k6:+--k6 "$k6"}
+node live.mjs --doorline "$doorline" --form distributed

@@ -1,6 +1,6 @@
 // What is put up to be watched: programs of our own, on free ports of loopback, and a Prometheus that scrapes them.
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -43,6 +43,34 @@ async function freePort() {
   const { port } = server.address();
   await new Promise((closed) => server.close(closed));
   return port;
+}
+
+/** Every running program, its parent and its words. */
+function processes() {
+  const numbers = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return numbers.flatMap((pid) => {
+    try {
+      const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+      const parent = Number(readFileSync(`/proc/${pid}/stat`, "utf8").replace(/.*\) \S /s, "").split(" ")[0]);
+      return [{ pid: Number(pid), parent, words }];
+    } catch {
+      return []; // It has ended meanwhile.
+    }
+  });
+}
+
+/** The processes of a distributed sale: those that `pid` started. */
+export function fleet(pid) {
+  const ours = processes().filter(({ parent }) => parent === pid);
+  const word = (words, key) => words.find((one) => one.startsWith(`${key}=`))?.slice(key.length + 1);
+  const serving = ours.flatMap(({ pid, words }) => {
+    const admin = word(words, "admin.listen");
+    if (!admin || !words.includes("serve")) return [];
+    const role = words[words.indexOf("--role") + 1];
+    return [{ pid, role, admin, config: words[words.indexOf("--config") + 1] }];
+  });
+  const redis = ours.find(({ words }) => words[0].includes("redis-server"));
+  return { serving, redis };
 }
 
 /** Tries until something comes of it. */
