@@ -23,7 +23,7 @@ pub use desk::{
 pub use figures::Figures;
 pub use keys::{KeyError, Keys};
 pub use outside::Outside;
-pub use place::{Place, PlaceError, PlaceState};
+pub use place::{Place, PlaceError, PlaceState, chances};
 pub use shown::Shown;
 pub use snapshot::{DrawView, Snapshot};
 pub use store::embedded::EmbeddedStore;

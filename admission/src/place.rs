@@ -216,6 +216,35 @@ fn chance(position: u64, snapshot: &Snapshot) -> Option<Chance> {
     Some(Chance::estimate(stock, ahead, conversion, units))
 }
 
+/// How many of those in line are told each chance now, the best first. Empty where no stock is known.
+#[must_use]
+pub fn chances(snapshot: &Snapshot) -> Vec<(Chance, u64)> {
+    // The further back, the smaller the chance: the line is cut where it falls.
+    let with_at_least = |least: Chance| {
+        let (mut with, mut without) = (0, snapshot.waiting);
+        while with < without {
+            let middle = with.midpoint(without);
+            if chance(middle + 1, snapshot).is_some_and(|told| told >= least) {
+                with = middle + 1;
+            } else {
+                without = middle;
+            }
+        }
+        with
+    };
+    if chance(1, snapshot).is_none() {
+        return Vec::new();
+    }
+    let mut counted = 0;
+    let mut counts = Vec::with_capacity(Chance::ALL.len());
+    for told in Chance::ALL {
+        let upto = with_at_least(told);
+        counts.push((told, upto - counted));
+        counted = upto;
+    }
+    counts
+}
+
 fn wait(rank: Rank, snapshot: &Snapshot) -> Option<Wait> {
     if snapshot.phase != Phase::Open {
         return None;

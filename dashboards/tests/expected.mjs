@@ -48,6 +48,7 @@ export const EXPECTED = {
   "drop.json: Units sold": between(stock * 0.5, stock),
   "drop.json: Orders paid": between(stock * 0.5, stock),
   "drop.json: Waiting": between(shoppers * 0.2, shoppers * 2),
+  "drop.json: Chance of those who wait": between(1, shoppers * 2, "likely"),
   "drop.json: Stock": stockAddsUp,
   "drop.json: Inside": below("inside", "limit"),
   "drop.json: Admissions in the last 60 seconds": below("let in", "limit"),

@@ -143,6 +143,9 @@ impl StockLevel {
 }
 
 impl Chance {
+    /// All of them, the best first.
+    pub const ALL: [Self; 4] = [Self::Likely, Self::Possible, Self::Unlikely, Self::Gone];
+
     /// The chance of somebody with `shoppers_ahead`, of whom `conversion_per_mille` buy about
     /// `units_per_order_per_mille` thousandths of a unit each.
     pub fn estimate(

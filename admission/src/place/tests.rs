@@ -284,6 +284,34 @@ fn the_chance_is_told_only_where_something_is_sold() {
 }
 
 #[test]
+fn those_in_line_are_counted_by_the_chance_each_of_them_is_told() {
+    assert!(chances(&snapshot()).is_empty(), "nothing is sold");
+    for (available, reserved, waiting) in [(10, 40, 1_000), (0, 40, 7), (1_000, 0, 20), (0, 0, 5), (3, 0, 0)]
+    {
+        let selling = Snapshot {
+            waiting,
+            readings: Readings {
+                stock: Some(StockLevel {
+                    available,
+                    reserved,
+                    sold: 0,
+                }),
+                ..Readings::default()
+            },
+            ..snapshot()
+        };
+        for (told, count) in chances(&selling) {
+            let one_by_one = (1..=waiting).filter(|at| chance(*at, &selling) == Some(told));
+            assert_eq!(
+                count,
+                one_by_one.count() as u64,
+                "{told:?} of {available}, {reserved}"
+            );
+        }
+    }
+}
+
+#[test]
 fn sold_out_and_ended_are_said_to_everybody_who_is_not_inside() {
     let sold_out = Snapshot {
         phase: Phase::SoldOut,

@@ -58,6 +58,12 @@ fn queue(metrics: &Metrics, front: &Front, drop: &DropId) {
             .with_label_values(&label)
             .set(seconds(snapshot.oldest_wait));
         limits(metrics, &snapshot, &label);
+        for (chance, shoppers) in admission::chances(&snapshot) {
+            metrics
+                .queue_chance
+                .with_label_values(&[drop.as_str(), chance.as_str()])
+                .set(signed(shoppers));
+        }
         for phase in Phase::ALL {
             let stands = i64::from(phase == snapshot.phase);
             metrics

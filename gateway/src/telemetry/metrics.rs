@@ -117,6 +117,8 @@ families! {
     queue_joined: IntCounterVec("queue_joined_total", ["drop"]);
     /// Shoppers in the queue whose rank is not called yet.
     queue_waiting: IntGaugeVec("queue_waiting", ["drop"]);
+    /// Shoppers in the queue, by the chance of units that they are told.
+    queue_chance: IntGaugeVec("queue_chance", ["drop", "chance"]);
     /// All ranks below this one are called.
     queue_frontier: IntGaugeVec("queue_frontier", ["drop"]);
     /// How long the shopper at the frontier has waited, in seconds.

@@ -155,7 +155,7 @@ impl QueueStore for TimedQueues {
         leave<'a>(drop: &'a DropId, claimant: Claimant, at: Moment) -> ();
         renew<'a>(drop: &'a DropId, admissions: Vec<AdmissionId>, now: Timestamp) -> Vec<Option<Timestamp>>;
         end_session<'a>(drop: &'a DropId, admission: AdmissionId, reason: EndReason, now: Timestamp) -> ();
-        note_order<'a>(drop: &'a DropId, admission: AdmissionId, now: Timestamp) -> ();
+        note_decided<'a>(drop: &'a DropId, admission: AdmissionId, now: Timestamp) -> ();
         control<'a>(drop: &'a DropId, command: Command, at: Moment) -> Control;
         offer_stock<'a>(drop: &'a DropId, reading: StockHint, now: Timestamp) -> ();
         go_to_order<'a>(drop: &'a DropId, admissions: Vec<(AdmissionId, Going)>, now: Timestamp) -> Vec<Went>;
