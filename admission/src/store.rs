@@ -123,8 +123,9 @@ pub trait QueueStore: Send + Sync {
         now: Timestamp,
     ) -> Answer<'a, ()>;
 
-    /// Notes that a session has an order, without ending it.
-    fn note_order<'a>(&'a self, drop: &'a DropId, admission: AdmissionId, now: Timestamp) -> Answer<'a, ()>;
+    /// Notes that a session has an order, or was told that nothing is left, without ending it.
+    fn note_decided<'a>(&'a self, drop: &'a DropId, admission: AdmissionId, now: Timestamp)
+    -> Answer<'a, ()>;
 
     /// Carries out an operator's command; gives the switches as they stand then.
     fn control<'a>(&'a self, drop: &'a DropId, command: Command, at: Moment) -> Answer<'a, Control>;

@@ -56,7 +56,7 @@ pub struct Room {
     pub waiting: u64,
     /// Active sessions.
     pub active: u64,
-    /// Active sessions that have not ordered yet.
+    /// Active sessions that may still order: they have not, and were not told that nothing is left.
     pub undecided: u64,
     /// Claims that still count against the rolling minute.
     pub claims_last_minute: u64,

@@ -15,8 +15,8 @@ pub struct Session {
     pub claimed_at: Timestamp,
     /// When it ends unless renewed: active while `now` is before.
     pub expires_at: Timestamp,
-    /// Whether it has ordered: then it no longer takes a unit away from those who wait.
-    pub has_ordered: bool,
+    /// Whether it has ordered, or was told that nothing is left: then it no longer takes a unit away from those who wait.
+    pub has_decided: bool,
 }
 
 /// All active sessions of one drop.
@@ -53,7 +53,7 @@ impl Sessions {
         self.remove(&id);
         self.by_id.insert(id, session);
         self.by_expiry.insert((session.expires_at, id));
-        self.ordered = self.ordered.saturating_add(u64::from(session.has_ordered));
+        self.ordered = self.ordered.saturating_add(u64::from(session.has_decided));
         self.assert_sound();
     }
 
@@ -61,7 +61,7 @@ impl Sessions {
     pub fn remove(&mut self, id: &AdmissionId) -> Option<Session> {
         let session = self.by_id.remove(id)?;
         self.by_expiry.remove(&(session.expires_at, *id));
-        self.ordered = self.ordered.saturating_sub(u64::from(session.has_ordered));
+        self.ordered = self.ordered.saturating_sub(u64::from(session.has_decided));
         self.assert_sound();
         Some(session)
     }
@@ -101,13 +101,13 @@ mod tests {
         Timestamp::from_millis(millis)
     }
 
-    fn session(expires: u64, has_ordered: bool) -> Session {
+    fn session(expires: u64, has_decided: bool) -> Session {
         Session {
             shopper: ShopperKey([1; 16]),
             number: Number(1),
             claimed_at: at(0),
             expires_at: at(expires),
-            has_ordered,
+            has_decided,
         }
     }
 
@@ -178,7 +178,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(sessions.count(), list.len() as u64);
-                let undecided = list.iter().filter(|(_, s)| !s.has_ordered).count() as u64;
+                let undecided = list.iter().filter(|(_, s)| !s.has_decided).count() as u64;
                 prop_assert_eq!(sessions.undecided(), undecided);
                 prop_assert_eq!(sessions.nth_expiry(0), list.iter().map(|(_, s)| s.expires_at).min());
             }

@@ -1,7 +1,7 @@
 //! What operators, upstream and checkout ask of the store through the desk.
 
 use domain::queue::{Command, EndReason};
-use domain::{AdmissionId, Clock, Control, DropId, DropRules};
+use domain::{AdmissionId, Clock, Control, DropId, DropRules, QueueingMethod};
 
 use super::clerk::{self, Errand};
 use super::{Admission, Door, JoinError};
@@ -34,14 +34,17 @@ impl Admission {
         .await
     }
 
-    /// Notes that the session holds an order, without ending it: its shopper no longer counts as
-    /// somebody who may still take a unit.
-    pub async fn note_order(&self, drop: &DropId, admission: AdmissionId) -> Result<(), Unavailable> {
+    /// Notes that the session holds an order, or was told that nothing is left, without ending it: its shopper
+    /// no longer counts as somebody who may still take a unit. Where nobody waits, nobody counts that.
+    pub async fn note_decided(&self, drop: &DropId, admission: AdmissionId) -> Result<(), Unavailable> {
         let inner = &self.inner;
-        if inner.door(drop).is_none() {
+        let Some(door) = inner.door(drop) else {
+            return Ok(());
+        };
+        if door.glance().rules.method == QueueingMethod::Passthrough {
             return Ok(());
         }
-        inner.store.note_order(drop, admission, inner.clock.now()).await
+        inner.store.note_decided(drop, admission, inner.clock.now()).await
     }
 
     /// Carries out an operator's command; gives the switches as they stand then.

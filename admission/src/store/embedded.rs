@@ -162,9 +162,14 @@ impl QueueStore for EmbeddedStore {
         })
     }
 
-    fn note_order<'a>(&'a self, drop: &'a DropId, admission: AdmissionId, now: Timestamp) -> Answer<'a, ()> {
+    fn note_decided<'a>(
+        &'a self,
+        drop: &'a DropId,
+        admission: AdmissionId,
+        now: Timestamp,
+    ) -> Answer<'a, ()> {
         self.apply(drop, move |shelf, journal| {
-            shelf.durably(now, journal, |queue, now| queue.note_order(admission, now))
+            shelf.durably(now, journal, |queue, now| queue.note_decided(admission, now))
         })
     }
 

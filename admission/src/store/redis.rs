@@ -343,7 +343,12 @@ impl QueueStore for RedisStore {
         Box::pin(self.end(drop, admission, why, now))
     }
 
-    fn note_order<'a>(&'a self, drop: &'a DropId, admission: AdmissionId, now: Timestamp) -> Answer<'a, ()> {
+    fn note_decided<'a>(
+        &'a self,
+        drop: &'a DropId,
+        admission: AdmissionId,
+        now: Timestamp,
+    ) -> Answer<'a, ()> {
         Box::pin(self.end(drop, admission, "ordered", now))
     }
 

@@ -193,7 +193,7 @@ impl Queue {
             number,
             claimed_at: now,
             expires_at,
-            has_ordered: false,
+            has_decided: false,
         };
         self.uncount_queued(rank);
         self.census.inside = self.census.inside.saturating_add(1);

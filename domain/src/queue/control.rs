@@ -68,7 +68,7 @@ impl Queue {
             self.sessions.put(
                 admission,
                 Session {
-                    has_ordered: true,
+                    has_decided: true,
                     ..session
                 },
             );
@@ -84,14 +84,14 @@ impl Queue {
         self.assert_sound();
     }
 
-    /// Notes that a session has ordered, without ending it.
-    pub fn note_order(&mut self, admission: AdmissionId, now: Timestamp) {
+    /// Notes that a session has ordered, or was told that nothing is left, without ending it.
+    pub fn note_decided(&mut self, admission: AdmissionId, now: Timestamp) {
         self.settle(now);
         if let Some(session) = self.sessions.get(&admission).copied() {
             self.sessions.put(
                 admission,
                 Session {
-                    has_ordered: true,
+                    has_decided: true,
                     ..session
                 },
             );

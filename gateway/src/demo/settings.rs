@@ -50,8 +50,8 @@ impl Plan {
         Self {
             shoppers,
             stock,
-            // Every second admitted shopper buys, and the sale should take well under a minute.
-            new_users_per_minute: stock.saturating_mul(4).clamp(60, 60_000),
+            // All units are asked for within a quarter of a minute; then those that come back are.
+            new_users_per_minute: stock.saturating_mul(6).clamp(60, 60_000),
             total_active_users: stock.div_ceil(2).clamp(20, 2_000),
             prequeue: Duration::from_secs(8),
             ramp: Duration::from_secs(10),

@@ -40,7 +40,6 @@ impl Room {
             .enter(&session.shopper, client_key.as_str())
             .ok_or_else(in_flight)?;
         let lines = lines(&body)?;
-        self.gate(drop, session.admission, &lines).await?;
         let purchase = Purchase {
             drop: drop.clone(),
             shopper: session.shopper,
@@ -50,12 +49,12 @@ impl Room {
             method: body.payment_method.as_deref().map(method).transpose()?,
             email: body.email.as_deref().map(email).transpose()?,
         };
-        let placed = self.checkout.reserve(purchase).await.map_err(reserve_problem)?;
-        if matches!(placed, Placed::New(_)) {
-            // The queue counts this shopper as decided; if it cannot be told now, it only calls a little later.
-            let _ = self.desk.note_order(drop, session.admission).await;
+        let placed = self.place(purchase).await;
+        if has_decided(&placed) {
+            // If the queue cannot be told now, it only calls a little later.
+            let _ = self.desk.note_decided(drop, session.admission).await;
         }
-        let (Placed::New(view) | Placed::Repeated(view)) = placed;
+        let (Placed::New(view) | Placed::Repeated(view)) = placed.map_err(reserve_problem)?;
         // A repetition is answered as the first request was: by whether payment was taken along.
         let status = if body.payment_method.is_some() {
             StatusCode::ACCEPTED
@@ -68,6 +67,12 @@ impl Room {
             response.headers_mut().insert(LOCATION, location);
         }
         Ok(response)
+    }
+
+    async fn place(&self, purchase: Purchase) -> Result<Placed, ReserveError> {
+        self.gate(&purchase.drop, purchase.admission, &purchase.lines)
+            .await?;
+        self.checkout.reserve(purchase).await
     }
 
     /// `POST /orders/{id}/payment`: accepts a reserved order.
@@ -129,6 +134,16 @@ impl Room {
             .map_err(|error| ledger_problem(&error))?;
         let view = view.filter(|view| self.desk.shopper(&view.drop, &visitor) == view.shopper);
         Ok(view.ok_or_else(unknown)?)
+    }
+}
+
+/// Whether the shopper is no longer somebody who may still take a unit away from those who wait: has one now, or was told
+/// that nothing is left. Most of those turn round and go; their sessions would keep what comes back from being offered.
+fn has_decided(placed: &Result<Placed, ReserveError>) -> bool {
+    match placed {
+        Ok(Placed::New(_)) => true,
+        Err(ReserveError::SoldOut { left }) => left.iter().all(|line| line.quantity == 0),
+        Ok(Placed::Repeated(_)) | Err(_) => false,
     }
 }
 

@@ -136,9 +136,6 @@ async fn a_declined_unit_goes_to_the_next_in_the_queue() {
     let declined = one_paid_with("pm_card_visa_chargeDeclined");
     let order = first.order("k-1", &declined).await.expect(202).json();
     first.until_order(id(&order), "declined").await;
-    first
-        .ask("DELETE", "/.doorline/v1/drops/aurora/ticket", &[], None)
-        .await;
     next.until_place("called").await;
     next.claim().await.expect(200);
     let order = next
@@ -148,6 +145,40 @@ async fn a_declined_unit_goes_to_the_next_in_the_queue() {
         .json();
     next.until_order(id(&order), "paid").await;
     assert_eq!(house.provider.tally().net_captured(), 12_900);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn who_is_told_that_nothing_is_left_keeps_no_unit_from_those_who_wait() {
+    let house = House::open(Terms {
+        stock: 1,
+        checkout: "overbooking_percent = 150",
+        ..Terms::default()
+    })
+    .await;
+    let [buyer, second, third, fourth] = [(); 4].map(|()| house.browser());
+    let held = json!({"items": [{"sku": SKU, "quantity": 1}]});
+    let gives_up = async |order: &Value| {
+        let path = format!("/.doorline/v1/orders/{}", id(order));
+        buyer.ask("DELETE", &path, &[], None).await.expect(200);
+    };
+    // Two are called for one unit, and one comes too late for it.
+    buyer.enter().await;
+    second.enter().await;
+    let order = buyer.order("k-1", &held).await.expect(201).json();
+    second.order("k-1", &held).await.problem(409, "sold-out");
+    third.join().await;
+    gives_up(&order).await;
+    third.until_place("called").await;
+    third.claim().await.expect(200);
+    let order = buyer.order("k-2", &held).await.expect(201).json();
+    third.order("k-1", &held).await.problem(409, "sold-out");
+    fourth.join().await;
+    gives_up(&order).await;
+    // The second and the third are still inside, as many as are called for one unit.
+    fourth.until_place("called").await;
+    fourth.claim().await.expect(200);
+    fourth.order("k-1", &held).await.expect(201);
     house.close().await;
 }
 

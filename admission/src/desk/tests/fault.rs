@@ -126,8 +126,13 @@ impl QueueStore for Faulty {
         self.answer(self.store.end_session(drop, admission, reason, now))
     }
 
-    fn note_order<'a>(&'a self, drop: &'a DropId, admission: AdmissionId, now: Timestamp) -> Answer<'a, ()> {
-        self.answer(self.store.note_order(drop, admission, now))
+    fn note_decided<'a>(
+        &'a self,
+        drop: &'a DropId,
+        admission: AdmissionId,
+        now: Timestamp,
+    ) -> Answer<'a, ()> {
+        self.answer(self.store.note_decided(drop, admission, now))
     }
 
     fn control<'a>(&'a self, drop: &'a DropId, command: Command, at: Moment) -> Answer<'a, Control> {

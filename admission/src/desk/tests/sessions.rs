@@ -27,7 +27,7 @@ async fn a_revocation_reaches_the_door_and_may_be_repeated() {
     house.admit(&second).await;
     let elsewhere = DropId::new("borealis").unwrap();
     assert_eq!(house.desk.revoke(&elsewhere, grant.admission).await, Ok(()));
-    assert_eq!(house.desk.note_order(&elsewhere, grant.admission).await, Ok(()));
+    assert_eq!(house.desk.note_decided(&elsewhere, grant.admission).await, Ok(()));
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn who_has_ordered_no_longer_keeps_a_unit_from_the_next() {
     let grant = house.admit(&first).await;
     let held = house.until(|snapshot| snapshot.bound == Bound::Stock).await;
     assert_eq!((held.frontier.0, house.place(&second).position), (2, Some(1)));
-    house.desk.note_order(&aurora(), grant.admission).await.unwrap();
+    house.desk.note_decided(&aurora(), grant.admission).await.unwrap();
     house.until(|snapshot| snapshot.frontier.0 > 2).await;
     house.admit(&second).await;
 }

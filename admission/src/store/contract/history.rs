@@ -164,8 +164,8 @@ async fn play_ticket(
             model.end_session(ticket.admission, EndReason::Completed, at.now);
         }
         Step::Order(_) => {
-            store.note_order(drop, ticket.admission, at.now).await.unwrap();
-            model.note_order(ticket.admission, at.now);
+            store.note_decided(drop, ticket.admission, at.now).await.unwrap();
+            model.note_decided(ticket.admission, at.now);
         }
         Step::Join(_)
         | Step::Call(_)

@@ -189,7 +189,7 @@ fn write_session(
             signed(session.number.0),
             millis(session.claimed_at),
             millis(session.expires_at),
-            session.has_ordered,
+            session.has_decided,
         ])
         .map(drop_count)
 }

@@ -121,7 +121,7 @@ impl RedisStore {
             sessions.push(scored(session.expires_at.as_millis(), &admission.0));
             records.push((admission.0.to_vec(), record));
             went.push((admission.0.to_vec(), admission.0.to_vec()));
-            if session.has_ordered {
+            if session.has_decided {
                 ordered.push((admission.0.to_vec(), admission.0.to_vec()));
             }
         }

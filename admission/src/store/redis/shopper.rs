@@ -40,7 +40,7 @@ impl RedisStore {
                     number: claimant.number,
                     expires_at: done.reply.time()?,
                     claimed_at: done.reply.time()?,
-                    has_ordered: false,
+                    has_decided: false,
                 };
                 let claimant = Claimant {
                     admission,

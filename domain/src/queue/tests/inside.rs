@@ -77,7 +77,7 @@ fn a_session_that_goes_on_after_its_order_no_longer_counts_as_undecided() {
 #[test]
 fn an_open_order_is_noted_without_ending_the_session() {
     let (mut bench, admission) = one_inside(rules(1, 10));
-    bench.queue.note_order(admission, bench.at().now);
+    bench.queue.note_decided(admission, bench.at().now);
     let view = bench.queue.view(bench.at());
     assert_eq!((view.room.active, view.room.undecided), (1, 0));
 }

@@ -224,7 +224,7 @@ impl World {
         }
         if accepted {
             let id = self.ledger.rows[&order].admission;
-            self.door(None, |queue, at| queue.note_order(id, at.now));
+            self.door(None, |queue, at| queue.note_decided(id, at.now));
             self.shoppers[index].accepted = true;
         } else if self.ledger.rows[&order].order.state.name().is_end() {
             self.try_again(index);

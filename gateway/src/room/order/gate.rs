@@ -8,11 +8,10 @@
 use std::time::Duration;
 
 use admission::{Going, Went};
+use checkout_worker::checkout::ReserveError;
 use domain::pool::Line;
 use domain::{AdmissionId, DropId};
 
-use super::sold_out;
-use crate::edge::Problem;
 use crate::room::Room;
 
 /// Longest wait for the queue store. Then the gate is no help, and the ledger is asked.
@@ -25,7 +24,7 @@ impl Room {
         drop: &DropId,
         admission: AdmissionId,
         lines: &[Line],
-    ) -> Result<(), Problem> {
+    ) -> Result<(), ReserveError> {
         let gone = self.house.sold_out(drop, lines);
         let gone = gone.filter(|_| self.is_within_limit(drop, lines));
         let going = if gone.is_some() {
@@ -36,7 +35,7 @@ impl Room {
         let asked = self.desk.go_to_order(drop, admission, going);
         let went = tokio::time::timeout(ANSWER_WITHIN, asked).await;
         match (gone, went) {
-            (Some(left), Ok(Ok(Went::Never))) => Err(sold_out(left)),
+            (Some(left), Ok(Ok(Went::Never))) => Err(ReserveError::SoldOut { left }),
             (None | Some(_), _) => Ok(()),
         }
     }

@@ -169,7 +169,7 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
             number: Number(unsigned(row, "number")?),
             claimed_at: instant(row, "claimed_at")?,
             expires_at: instant(row, "expires_at")?,
-            has_ordered: row.get("has_ordered")?,
+            has_decided: row.get("has_ordered")?,
         },
         over: row.get("over")?,
         revoked_until: optional(row, "revoked_until")?.map(Timestamp::from_millis),

@@ -249,7 +249,7 @@ fn apply(record: &mut Record, row: Row) {
         Row::Extended(id, expires_at) => with(sessions, id, |kept| {
             kept.session.expires_at = kept.session.expires_at.max(expires_at);
         }),
-        Row::Ordered(id) => with(sessions, id, |kept| kept.session.has_ordered = true),
+        Row::Ordered(id) => with(sessions, id, |kept| kept.session.has_decided = true),
         Row::Over(id, revoked_until) => with(sessions, id, |kept| {
             kept.over = true;
             kept.revoked_until = kept.revoked_until.max(revoked_until);

@@ -54,7 +54,7 @@ async fn live(subject: &mut Subject) {
     subject.now += 20_000;
     let at = subject.at();
     store.renew(&drop, vec![id(1), id(2)], at.now).await.unwrap();
-    store.note_order(&drop, id(2), at.now).await.unwrap();
+    store.note_decided(&drop, id(2), at.now).await.unwrap();
     store
         .end_session(&drop, id(3), EndReason::Revoked, at.now)
         .await

@@ -71,7 +71,7 @@ async fn what_ends_a_stay_ends_it_once() {
             .end_session(&drop, id(1), EndReason::Revoked, at.now)
             .await
             .unwrap();
-        store.note_order(&drop, id(2), at.now).await.unwrap();
+        store.note_decided(&drop, id(2), at.now).await.unwrap();
         let renewed = store.renew(&drop, vec![id(2), id(1)], at.now).await.unwrap();
         assert_eq!(renewed, [Some(at.now + Span::from_mins(10)), None]);
         for name in [3, 4] {

@@ -140,7 +140,7 @@ async fn sessions(connection: &mut PgConnection, drop: &str) -> sqlx::Result<Vec
             number: Number(count(&row, "number")?),
             claimed_at: time(&row, "claimed_at")?,
             expires_at: time(&row, "expires_at")?,
-            has_ordered: row.try_get("has_ordered")?,
+            has_decided: row.try_get("has_ordered")?,
         };
         Ok((AdmissionId(key(row.try_get("admission")?)?), session))
     };

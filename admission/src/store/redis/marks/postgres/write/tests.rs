@@ -84,7 +84,7 @@ fn a_session_is_written_as_it_was_first_claimed() {
         number: Number(1),
         claimed_at: at(claimed_at),
         expires_at: at(claimed_at + 600),
-        has_ordered: false,
+        has_decided: false,
     };
     let rows = vec![Row::Session(ID, session(10)), Row::Session(ID, session(20))];
     assert_eq!(Sorted::of(rows).sessions[&ID], session(10));
