@@ -32,24 +32,21 @@ const below =
     return rule(over.length === 0 && limit.size > 0, `${a} is above ${b}: ${over.slice(0, 3)}`);
   };
 
-/** At every moment the states of the stock add up to what was allocated. */
-function stockAddsUp(series) {
+/** At every moment the states of the stock add up to what was allocated, but for so many units that are on their way. */
+const stockAddsUp = (slack) => (series) => {
   const sums = new Map();
   for (const { at } of series) for (const [when, units] of at) sums.set(when, (sums.get(when) ?? 0) + units);
-  return rule(
-    new Set(sums.values()).size === 1 && sums.values().next().value === SALE.stock,
-    `the pool is ${[...new Set(sums.values())]}`,
-  );
-}
+  const wrong = [...new Set(sums.values())].filter((sum) => Math.abs(sum - SALE.stock) > slack);
+  return rule(sums.size > 0 && wrong.length === 0, `the pool is ${wrong}`);
+};
 
 const { shoppers, stock, drainPerSecond } = SALE;
 
-export const EXPECTED = {
+const ALWAYS = {
   "drop.json: Units sold": between(stock * 0.5, stock),
   "drop.json: Orders paid": between(stock * 0.5, stock),
-  "drop.json: Waiting": between(shoppers * 0.2, shoppers * 2),
+  "drop.json: Waiting": between(shoppers * 0.1, shoppers * 2),
   "drop.json: Chance of those who wait": between(1, shoppers * 2, "likely"),
-  "drop.json: Stock": stockAddsUp,
   "drop.json: Inside": below("inside", "limit"),
   "drop.json: Admissions in the last 60 seconds": below("let in", "limit"),
   "drop.json: Joined and called": (series) => [
@@ -58,8 +55,7 @@ export const EXPECTED = {
     ...below("called", "joined")(series),
   ],
   "drop.json: Joins and admissions per minute": between(10, shoppers * 60, "let in"),
-  "drop.json: Phase": (series) =>
-    ["prequeue", "open"].flatMap((phase) => rule(top(series, phase) === 1, `was never ${phase}`)),
+  "drop.json: Phase": (series) => rule(top(series, "open") === 1, "was never open"),
   "drop.json: From the queue to the till": (series) =>
     rule(
       last(series, "joined") >= last(series, "let in") &&
@@ -97,3 +93,9 @@ export const EXPECTED = {
   "machine.json: Files and sockets": between(0.000_01, 0.9),
   "machine.json: Time to answer: 99 in 100": between(0.000_1, 5, "api"),
 };
+
+/** What the panels must show of a sale in one process, or on several. Of several each reads the stock at its own moment. */
+export const expected = (distributed) => ({
+  ...ALWAYS,
+  "drop.json: Stock": stockAddsUp(distributed ? SALE.stock * 0.2 : 0),
+});

@@ -6,7 +6,7 @@
 import { execFileSync } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
 import { runScenarios } from "../../k6/short.mjs";
-import { EXPECTED, SALE, SILENT } from "./expected.mjs";
+import { SALE, SILENT, expected } from "./expected.mjs";
 import { ask, finish, fleet, options, prometheus, start, until } from "./stage.mjs";
 import { expressions, metrics } from "./tree.mjs";
 
@@ -76,7 +76,7 @@ async function askEverything(base, from, to) {
       problems.push(`${one.where}: ${error.message}`);
     }
   }
-  for (const [key, expectation] of Object.entries(EXPECTED)) {
+  for (const [key, expectation] of Object.entries(expected(distributed))) {
     const series = panels.get(key);
     if (!series) problems.push(`expected.mjs: there is no panel ${key}`);
     else for (const complaint of expectation(series)) problems.push(`${key}: ${complaint}`);
