@@ -10,7 +10,7 @@ APT_PACKAGES := nginx-light haproxy chromium curl prometheus
 ENGINES := redis-server rabbitmq-server postgresql
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup setup-cc setup-engines setup-judges setup-browser setup-dashboards setup-k6 demo demo-distributed test test-browser test-dashboards drill k6 breakpoint chaos bench lint
+.PHONY: help setup setup-cc setup-engines setup-judges setup-browser setup-dashboards setup-k6 demo demo-distributed test test-browser test-dashboards pictures drill k6 breakpoint chaos bench lint
 
 help:            ## list the commands
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -80,6 +80,10 @@ test-browser: setup-browser  ## the pages in a real browser, against a running d
 test-dashboards: setup-dashboards setup-k6  ## dashboards, alerts, runbooks and load scripts, against a running demo
 	cargo build --workspace --locked --bin doorline
 	dashboards/tests/run.sh $(TARGET)/debug/doorline $(K6)
+
+pictures: setup-dashboards  ## draw docs/pictures anew, from what Prometheus answers during a sale
+	cargo build --release --locked --bin doorline
+	node dashboards/tests/live.mjs --doorline $(TARGET)/release/doorline --draw docs/pictures
 
 drill: setup-dashboards setup-k6  ## a spike on a distributed sale, then its worker, provider and Redis killed: each raises its alert
 	cargo build --workspace --locked --bin doorline

@@ -25,6 +25,7 @@ use crate::hub::Hub;
 use crate::ledger::{Applied, AttemptRow, Ledger, LedgerError, OrderRecord, Transition};
 use crate::observe::Observer;
 use crate::provider::{Provider, ProviderCall, fingerprint};
+use crate::trail;
 
 /// Steps that one event may lead to. The longest path there is (find, authorise, commit, capture, read, paid) is six;
 /// more means that an answer is going round.
@@ -137,6 +138,7 @@ impl Driver {
     pub async fn announce(&self, before: &OrderRecord, step: &Step) {
         let (id, drop, to) = (step.order.id, &step.order.drop, step.order.state.name());
         if step.from != to {
+            trail::went_on(step);
             self.observer.transition(drop, Some(step.from), to);
             if to.is_end() {
                 self.observer
@@ -195,7 +197,9 @@ impl Driver {
         }
         let start = Instant::now();
         let answer = self.provider.perform(call).await;
-        self.took_note(call.call.asked().as_str(), &answer, start.elapsed());
+        let took = start.elapsed();
+        trail::asked(call, outcome_word(&answer), took);
+        self.took_note(call.call.asked().as_str(), &answer, took);
         Some(answer)
     }
 

@@ -17,6 +17,7 @@ mod reserving;
 mod row;
 pub mod sqlite;
 pub mod switch;
+pub mod trail;
 pub mod turns;
 pub mod webhook;
 

@@ -2,15 +2,20 @@
 //
 // Usage: live.mjs --doorline FILE [--form distributed] [--k6 FILE]. Starts a demo with a small crowd, in one process or
 // in four with their engines, and a Prometheus of its own, all on free ports of loopback, and ends them. With k6 its
-// shortest scenarios run meanwhile.
+// shortest scenarios run meanwhile. With `--draw FOLDER` it watches a larger sale and draws what it was answered.
 import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { runScenarios } from "../../k6/short.mjs";
 import { SALE, SILENT, expected } from "./expected.mjs";
+import { picture } from "./draw.mjs";
 import { ask, finish, fleet, options, prometheus, start, until } from "./stage.mjs";
 import { expressions, metrics } from "./tree.mjs";
 
 const distributed = options["--form"] === "distributed";
+const folder = options["--draw"];
+const sale = folder ? { shoppers: 2_000, stock: 400 } : SALE;
 const problems = [];
 const must = (holds, problem) => holds || problems.push(problem);
 
@@ -22,9 +27,9 @@ async function scene() {
     "demo",
     ...form,
     "--shoppers",
-    String(SALE.shoppers),
+    String(sale.shoppers),
     "--stock",
-    String(SALE.stock),
+    String(sale.stock),
     "--seed",
     "7",
   ]);
@@ -59,23 +64,49 @@ function plausible(one, values) {
   return "";
 }
 
+/** What is drawn: a picture for each dashboard. */
+const DRAWN = {
+  "drop.json": ["Waiting", "Joined and called", "Stock", "Chance of those who wait", "Inside", "Waits"],
+  "checkout.json": ["Orders on their way", "Orders at an end", "Drain rate", "Calls per second"],
+  "machine.json": ["Requests by route", "Time to answer: 99 in 100", "Processor", "Memory"],
+};
+
+function drawAll(lines, from, to) {
+  const how = distributed ? "doorline demo --distributed" : "doorline demo";
+  const note = `Drawn from what Prometheus answered during \`${how} --shoppers ${sale.shoppers} --stock ${sale.stock}\`; no screenshot of Grafana.`;
+  for (const [board, titles] of Object.entries(DRAWN)) {
+    const drawn = titles.map((title) => {
+      const one = lines.get(`${board}: ${title}`);
+      if (!one) throw new Error(`there is no panel ${board}: ${title}`);
+      return one;
+    });
+    const name = board.replace(".json", "");
+    writeFileSync(join(folder, `${name}.svg`), picture(`A sale: the ${name}`, note, drawn, from, to));
+  }
+  return lines.size;
+}
+
 async function askEverything(base, from, to) {
   const asked = expressions();
-  const panels = new Map();
+  const [panels, lines] = [new Map(), new Map()];
   for (const one of asked) {
     try {
       const series = await answers(base, one, from, to);
       const values = series.flatMap(({ at }) => [...at.values()]);
       if (one.annotation) continue;
-      must(values.length > 0, `${one.where}: nothing came of ${one.expr}`);
+      must(folder || values.length > 0, `${one.where}: nothing came of ${one.expr}`);
       const doubt = plausible(one, values);
       must(!doubt, `${one.where} ${doubt}`);
       const key = `${one.board}: ${one.title}`;
       panels.set(key, [...(panels.get(key) ?? []), ...series]);
+      if (one.type !== "timeseries") continue;
+      const { series: others } = lines.get(key) ?? { series: [] };
+      lines.set(key, { title: one.title, unit: one.unit, series: [...others, ...series] });
     } catch (error) {
       problems.push(`${one.where}: ${error.message}`);
     }
   }
+  if (folder) return drawAll(lines, from, to);
   for (const [key, expectation] of Object.entries(expected(distributed))) {
     const series = panels.get(key);
     if (!series) problems.push(`expected.mjs: there is no panel ${key}`);
@@ -114,12 +145,12 @@ function lint(scraped) {
 try {
   const from = Math.floor(Date.now() / 1000);
   const { demo, shop, admins, base } = await scene();
-  const sale = until("the end of the sale", 150, async () => {
+  const over = until("the end of the sale", 150, async () => {
     if (demo.child.exitCode !== null) throw new Error(demo.said.text);
     return demo.said.text.includes("Still serving");
   });
   const load = options["--k6"] ? runScenarios(options["--k6"], shop) : undefined;
-  const [, loaded] = await Promise.all([sale, load]);
+  const [, loaded] = await Promise.all([over, load]);
   problems.push(...(loaded?.problems ?? []));
   // Two scrapes and evaluations more, so that the last figures are seen.
   await pause(3_000);

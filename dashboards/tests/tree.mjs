@@ -52,6 +52,7 @@ export function expressions() {
         min: panel.fieldConfig.defaults.min,
         board: name,
         title: panel.title,
+        type: panel.type,
         legend: target.legendFormat,
       })),
     ),

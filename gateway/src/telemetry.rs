@@ -3,36 +3,50 @@
 
 pub mod checkout;
 pub mod edge;
+mod flood;
 pub mod metrics;
 pub mod stores;
 
 use std::io::IsTerminal;
 
+use tokio::time::Instant;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, Registry, fmt, registry, reload};
 
 use crate::config::LogFormat;
+use flood::Flood;
 
-/// Changes how much is logged while the program runs.
+/// The log of a running program.
 #[derive(Clone, Debug)]
-pub struct LogLevel(Option<reload::Handle<Targets, Registry>>);
+pub struct LogHandle {
+    /// Nothing where a filter from the environment stands over what is configured.
+    filter: Option<reload::Handle<Targets, Registry>>,
+    flood: Flood,
+}
 
-impl LogLevel {
+impl LogHandle {
     /// Logs `level` and what is more severe from now on. A filter from the environment stands over it.
-    pub fn set(&self, level: &str) {
+    pub fn set_level(&self, level: &str) {
         let filter: Option<Targets> = level.parse().ok();
-        if let Some((handle, filter)) = self.0.as_ref().zip(filter) {
+        if let Some((handle, filter)) = self.filter.as_ref().zip(filter) {
             // It fails where the subscriber is gone: then there is nobody to log either.
             let _ = handle.reload(filter);
+        }
+    }
+
+    /// Tells how many lines were held back lately, a line for each place in the code that said the same too often.
+    pub fn tell_held_back(&self) {
+        for (place, lines) in self.flood.take(Instant::now()) {
+            tracing::warn!(place, lines, "more lines like these were held back");
         }
     }
 }
 
 /// Sends log lines to standard error, in the form asked for. The filter comes from
 /// `DOORLINE_LOG` (for example `info,gateway=debug`), else it is `level` for everything.
-pub fn start_logging(level: &str, format: LogFormat) -> LogLevel {
+pub fn start_logging(level: &str, format: LogFormat) -> LogHandle {
     let wanted = std::env::var("DOORLINE_LOG").ok();
     let wanted = wanted.and_then(|wanted| wanted.parse().ok());
     let is_fixed = wanted.is_some();
@@ -48,6 +62,10 @@ pub fn start_logging(level: &str, format: LogFormat) -> LogLevel {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     // A second call (tests start several gateways in one process) keeps the first subscriber.
-    let _ = registry().with(filter).with(lines).try_init();
-    LogLevel((!is_fixed).then_some(handle))
+    let flood = Flood::default();
+    let _ = registry().with(filter).with(flood.clone()).with(lines).try_init();
+    LogHandle {
+        filter: (!is_fixed).then_some(handle),
+        flood,
+    }
 }

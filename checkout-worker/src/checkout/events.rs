@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::driver::{DriveError, Fed};
 use crate::ledger::LedgerError;
+use crate::trail;
 use crate::webhook::{WebhookError, WebhookEvent};
 
 use super::Checkout;
@@ -22,6 +23,17 @@ pub enum WebhookDone {
     Repeated,
     /// It says nothing that the ledger does not know, or is not about an order of ours.
     Ignored,
+}
+
+impl WebhookDone {
+    /// The word in logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Repeated => "repeated",
+            Self::Ignored => "ignored",
+        }
+    }
 }
 
 /// Why a webhook was not handled.
@@ -50,9 +62,7 @@ impl Checkout {
             Err(refused) => Err(refused.into()),
         };
         self.driver().observer.webhook(match &done {
-            Ok(WebhookDone::Applied) => "applied",
-            Ok(WebhookDone::Repeated) => "repeated",
-            Ok(WebhookDone::Ignored) => "ignored",
+            Ok(done) => done.as_str(),
             Err(WebhookFailure::Refused(refused)) => refused.as_str(),
             Err(WebhookFailure::NotNow) => "not_now",
             Err(WebhookFailure::Ledger(_) | WebhookFailure::Drive(_)) => "failed",
@@ -78,6 +88,9 @@ impl Checkout {
             .try_acquire()
             .map_err(|_| WebhookFailure::NotNow)?;
         let done = self.learn(&event, now).await?;
+        if let Some(order) = event.order {
+            trail::told(order, &event.id, &event.kind, done.as_str());
+        }
         // Recorded after it was handled: an event lost between the two comes again, and says nothing new.
         ledger.record_event(event.id, event.kind).await?;
         Ok(done)

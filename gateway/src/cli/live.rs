@@ -100,7 +100,7 @@ fn ground(environment: Environment) -> Ground {
 async fn serve(loaded: Loaded, cli: &Cli, role: Role, environment: Environment) -> anyhow::Result<Exit> {
     let ground = ground(environment);
     let config = &loaded.config;
-    let level = telemetry::start_logging(config.log.level.as_str(), config.log.format);
+    let log = telemetry::start_logging(config.log.level.as_str(), config.log.format);
     // From here on a hang-up asks for the configuration to be read again, and no longer ends the process.
     let hangups = signals::hangups()?;
     let source = Source {
@@ -108,7 +108,7 @@ async fn serve(loaded: Loaded, cli: &Cli, role: Role, environment: Environment) 
         overrides: cli.global.overrides.clone(),
         environment: ground.environment.clone(),
     };
-    let following = Following::new(source, &loaded, level, hangups);
+    let following = Following::new(source, &loaded, log, hangups);
     let listen = || signals::listen(|| tracing::info!("stopping: what is open is brought to its end"));
     if role == Role::Worker {
         let worker = Worker::open(config, &ground).await?;

@@ -204,8 +204,8 @@ impl Room {
                 self.claim(drop, headers, &wish(headers, body).await?).await
             }
             Address::Orders(drop) if parts.method == Method::POST => {
-                self.reserve(drop, headers, &read(body, BODY_BYTES_MAX).await?)
-                    .await
+                let body = read(body, BODY_BYTES_MAX).await?;
+                self.reserve(drop, headers, &body, visit.id()).await
             }
             Address::Order(order) if reads => self.show_order(*order, headers).await,
             Address::Order(order) if parts.method == Method::DELETE => {
@@ -213,8 +213,8 @@ impl Room {
             }
             Address::OrderEvents(order) if reads => self.order_events(*order, headers).await,
             Address::Payment(order) if parts.method == Method::POST => {
-                self.pay(*order, headers, &read(body, BODY_BYTES_MAX).await?)
-                    .await
+                let body = read(body, BODY_BYTES_MAX).await?;
+                self.pay(*order, headers, &body, visit.id()).await
             }
             Address::StripeWebhook if parts.method == Method::POST => self.webhook(headers, body).await,
             Address::Jwks if reads => Ok(answer::json(StatusCode::OK, self.desk.jwks().to_string())),

@@ -9,7 +9,7 @@ pub(super) use twins::Twins;
 
 use checkout_worker::checkout::{AcceptError, CancelError, ReserveError};
 use checkout_worker::ledger::{ClientKey, Email, LedgerError};
-use checkout_worker::{OrderView, Placed, PublicState, Purchase};
+use checkout_worker::{OrderView, Placed, PublicState, Purchase, trail};
 use domain::pool::Line;
 use domain::saga::{By, PaymentMethod};
 use domain::{DropId, OrderId, Sku, Span};
@@ -20,7 +20,7 @@ use super::answer::{self, Refusal};
 use super::api::{PREFIX, parse};
 use super::ticket::unknown_drop;
 use super::{Room, board};
-use crate::edge::{EdgeBody, Problem};
+use crate::edge::{EdgeBody, Problem, RequestId};
 
 use wire::{OrderBody, OrderJson, PaymentBody};
 
@@ -31,6 +31,7 @@ impl Room {
         drop: &DropId,
         headers: &HeaderMap,
         body: &[u8],
+        request: &RequestId,
     ) -> Result<Response<EdgeBody>, Refusal> {
         let session = self.session(drop, headers).ok_or_else(admission_required)?;
         let client_key = client_key(headers)?;
@@ -54,7 +55,10 @@ impl Room {
             // If the queue cannot be told now, it only calls a little later.
             let _ = self.desk.note_decided(drop, session.admission).await;
         }
-        let (Placed::New(view) | Placed::Repeated(view)) = placed.map_err(reserve_problem)?;
+        let placed = placed.map_err(reserve_problem)?;
+        let is_new = matches!(placed, Placed::New(_));
+        let (Placed::New(view) | Placed::Repeated(view)) = placed;
+        trail::placed(view.order, drop, request.as_str(), is_new);
         // A repetition is answered as the first request was: by whether payment was taken along.
         let status = if body.payment_method.is_some() {
             StatusCode::ACCEPTED
@@ -81,6 +85,7 @@ impl Room {
         order: OrderId,
         headers: &HeaderMap,
         body: &[u8],
+        request: &RequestId,
     ) -> Result<Response<EdgeBody>, Refusal> {
         self.own_order(order, headers).await?;
         let body: PaymentBody = parse(body)?;
@@ -89,6 +94,7 @@ impl Room {
             .accept(order, method(&body.payment_method)?)
             .await
             .map_err(accept_problem)?;
+        trail::to_be_paid(view.order, &view.drop, request.as_str());
         Ok(answer::json(StatusCode::ACCEPTED, json(&view)))
     }
 

@@ -16,7 +16,7 @@ use super::{Live, Taken, gone, note_loaded};
 use crate::config::keys::Keys;
 use crate::config::{self, Config, Environment, LoadError, Loaded, Override};
 use crate::supervisor::Supervisor;
-use crate::telemetry::LogLevel;
+use crate::telemetry::LogHandle;
 
 /// How often the file is looked at. A new one is taken when it has been the same for two looks: whoever writes it may not be
 /// done at the first.
@@ -38,7 +38,7 @@ pub struct Following {
     source: Source,
     running: Config,
     keys: Keys,
-    level: LogLevel,
+    log: LogHandle,
     hangups: Signal,
     /// What the file held when it was last judged.
     judged: Option<Vec<u8>>,
@@ -80,7 +80,7 @@ impl Source {
 
 impl Following {
     /// Follows `source`, of which `loaded` is in force.
-    pub fn new(mut source: Source, loaded: &Loaded, level: LogLevel, hangups: Signal) -> Self {
+    pub fn new(mut source: Source, loaded: &Loaded, log: LogHandle, hangups: Signal) -> Self {
         // A file that nobody named is read where it is there. Once it was, its absence is a mistake and means no defaults.
         source.file = source.file.or_else(|| loaded.file.clone());
         Self {
@@ -88,7 +88,7 @@ impl Following {
             running: loaded.config.clone(),
             keys: loaded.keys(),
             source,
-            level,
+            log,
             hangups,
         }
     }
@@ -107,6 +107,7 @@ impl Following {
                 _ = ticks.tick() => Cause::File,
                 Some(()) = self.hangups.recv() => Cause::Signal,
             };
+            self.log.tell_held_back();
             let now = self.source.look();
             let is_settled = now == last;
             last.clone_from(&now);
@@ -155,7 +156,7 @@ impl Following {
         say(&found, &gone);
         count(if refused.is_empty() { "applied" } else { "partly" });
         note_loaded(&live.admin.metrics, live.admin.house.now());
-        self.level.set(config.log.level.as_str());
+        self.log.set_level(config.log.level.as_str());
         self.write_down(live, &found, cause).await;
         (self.running, self.keys) = (config, found.keys);
         Ok(())
