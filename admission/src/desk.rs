@@ -26,7 +26,7 @@ pub use checked::{CheckedTicket, CheckedToken};
 pub use domain::queue::Command;
 
 use crate::caller;
-use crate::figures::Figures;
+use crate::figures::{Figures, Waits};
 use crate::keys::Keys;
 use crate::outside::Outside;
 use crate::place::{Place, PlaceError};
@@ -302,6 +302,11 @@ impl Admission {
     /// What happened in `drop` since the process started.
     pub fn figures(&self, drop: &DropId) -> Option<Figures> {
         self.inner.door(drop).map(|door| door.figures.read())
+    }
+
+    /// How long those waited whom this process let into `drop`; nothing where it let nobody in.
+    pub fn waits(&self, drop: &DropId) -> Option<Waits> {
+        self.inner.door(drop)?.figures.waits()
     }
 
     /// The public keys that verify admission tokens (RFC 7517).

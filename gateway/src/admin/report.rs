@@ -5,8 +5,8 @@ use axum::extract::{Path, State};
 use domain::saga::StateName;
 
 use super::routes::{Failure, Shared, drop_id, front, unknown};
-use super::wire::report::{self, Report, Waits};
-use super::wire::{Audit, Limits, units};
+use super::wire::report::{self, Report};
+use super::wire::{Audit, Limits, WaitSeconds, units};
 use crate::room::page::rfc3339;
 
 /// `GET drops/{drop}/report`.
@@ -34,7 +34,7 @@ pub(super) async fn show(State(admin): Shared, Path(name): Path<String>) -> Resu
         max_active_users: figures.active_users_max,
         max_admitted_in_60s: figures.admitted_in_60s_max,
         limits: Limits::from(snapshot.rules.limits),
-        wait_seconds: Waits::of(&figures),
+        wait_seconds: desk.waits(&drop).map(WaitSeconds::from),
         reserved: orders.values().sum(),
         orders,
         declined: report::reasons(&sales, &[StateName::Declined]),

@@ -123,7 +123,7 @@ fn status_of(admin: &Admin, drop: &DropId) -> Option<DropStatus> {
     Some(DropStatus::of(
         &config,
         &snapshot,
-        &figures,
+        (&figures, desk.waits(drop)),
         &admin.house.stock(drop),
         [payments_word(admin, drop), checkout_word(admin, drop)],
     ))

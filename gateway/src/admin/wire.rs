@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
+use admission::figures::Waits;
 use admission::{Figures, Snapshot};
 use checkout_worker::OrderView;
 use checkout_worker::audit::{self, AuditReport};
@@ -53,6 +54,8 @@ pub struct DropStatus {
     pub outflow_bound: String,
     /// How long the first in line has waited, in seconds.
     pub oldest_wait_seconds: u64,
+    /// How long those waited whom this process let in since it started; nothing where it let nobody in.
+    pub wait_seconds: Option<WaitSeconds>,
     /// The hard limits.
     pub limits: Limits,
     /// Units by SKU.
@@ -61,6 +64,19 @@ pub struct DropStatus {
     pub since_start: Counts,
     /// Whether the figures could not be refreshed lately.
     pub stale: bool,
+}
+
+/// Waits from join to admission, in seconds: so many of a hundred waited no longer. Three digits are kept of each wait.
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize, Debug)]
+pub struct WaitSeconds {
+    /// Half.
+    pub p50: f64,
+    /// Nine of ten.
+    pub p90: f64,
+    /// Ninety-nine of a hundred.
+    pub p99: f64,
+    /// The longest.
+    pub max: f64,
 }
 
 /// What the operator has switched.
@@ -271,12 +287,20 @@ pub struct Difference {
     pub found: i64,
 }
 
+impl From<Waits> for WaitSeconds {
+    fn from(waits: Waits) -> Self {
+        let [p50, p90, p99, max] =
+            [waits.p50, waits.p90, waits.p99, waits.max].map(|wait| wait.as_duration().as_secs_f64());
+        Self { p50, p90, p99, max }
+    }
+}
+
 impl DropStatus {
     /// Puts a drop together from what its parts know.
     pub fn of(
         config: &DropConfig,
         snapshot: &Snapshot,
-        figures: &Figures,
+        (figures, waits): (&Figures, Option<Waits>),
         stock: &BTreeMap<Sku, Level>,
         [payments, checkout]: [&str; 2],
     ) -> Self {
@@ -294,6 +318,7 @@ impl DropStatus {
             outflow_per_minute: snapshot.outflow_per_minute,
             outflow_bound: snapshot.bound.as_str().to_owned(),
             oldest_wait_seconds: snapshot.oldest_wait.as_secs_ceil(),
+            wait_seconds: waits.map(WaitSeconds::from),
             limits: Limits::from(snapshot.rules.limits),
             stock: units(stock.iter().map(|(sku, level)| (sku, *level))),
             since_start: Counts {

@@ -29,6 +29,7 @@ pub(super) fn drops(drops: &[DropStatus], form: OutputForm, out: &mut dyn Write)
         "let in/min",
         "paced by",
         "oldest wait",
+        "waited p50/p99",
         "stock left",
         "sold",
     ];
@@ -46,6 +47,10 @@ pub(super) fn drops(drops: &[DropStatus], form: OutputForm, out: &mut dyn Write)
             ),
             drop.outflow_bound.clone(),
             format!("{} s", drop.oldest_wait_seconds),
+            drop.wait_seconds.map_or_else(
+                || "-".to_owned(),
+                |waits| format!("{:.1}/{:.1} s", waits.p50, waits.p99),
+            ),
             units(|units| units.available).to_string(),
             units(|units| units.sold).to_string(),
         ]

@@ -19,7 +19,9 @@ const VIOLATIONS_MAX: usize = 100;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Measure {
     Join,
-    Poll,
+    /// Asked so long after the one before, if there was one. An answer that takes longer holds the next polls up, which
+    /// would have waited too: they are counted as if they had been sent.
+    Poll(Duration),
     Claim,
     Order,
     /// From joining to being let in.
@@ -96,11 +98,16 @@ impl Observer {
     }
 
     pub(crate) fn took(&self, measure: Measure, time: Duration) {
-        let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let us = micros(time);
         let latencies = &mut self.seen().latencies;
         match measure {
             Measure::Join => latencies.join.saturating_record(us),
-            Measure::Poll => latencies.poll.saturating_record(us),
+            Measure::Poll(every) => {
+                let within = us.min(latencies.poll.high());
+                let noted = latencies.poll.record_correct(within, micros(every));
+                noted.expect("it is within the scale");
+            }
             Measure::Claim => latencies.claim.saturating_record(us),
             Measure::Order => latencies.order.saturating_record(us),
             Measure::Wait => latencies.wait.saturating_record(us / 1_000),

@@ -93,13 +93,14 @@ impl Shopper {
     async fn wait_for_call(&mut self, promised: &mut Promised) -> Step<()> {
         let ask = self.at_drop(Method::GET, "ticket");
         let mut patience = self.client.random.within(self.config.patience_polls.clone());
+        let mut every = Duration::ZERO;
         loop {
             let answer = self.client.ask(&ask).await;
             if !answer.status.is_success() {
                 self.violated(&format!("lost its place: {}", problem_type(&answer)));
                 return ControlFlow::Break(WentHome);
             }
-            self.observer.took(Measure::Poll, self.client.took);
+            self.observer.took(Measure::Poll(every), self.client.took);
             let ticket = self.check(promised, &answer);
             match ticket.state.as_str() {
                 "called" | "admitted" => return ControlFlow::Continue(()),
@@ -122,7 +123,8 @@ impl Shopper {
                 .unwrap_or(POLL_MS_DEFAULT)
                 .clamp(POLL_MS_MIN, POLL_MS_MAX);
             let late = self.client.random.within(0..=pace / 10);
-            tokio::time::sleep(Duration::from_millis(pace + late)).await;
+            every = Duration::from_millis(pace + late);
+            tokio::time::sleep(every).await;
         }
     }
 

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use admission::Figures;
-use admission::figures::WAIT_BUCKETS_SECS;
 use checkout_worker::ledger::Sales;
 use domain::saga::StateName;
 use serde::{Deserialize, Serialize};
 
-use super::{Difference, Limits, Units};
+use super::{Difference, Limits, Units, WaitSeconds};
 
 /// `GET drops/{drop}/report`: what a drop came to so far.
 #[derive(Clone, PartialEq, Serialize, Deserialize, Debug)]
@@ -35,8 +33,8 @@ pub struct Report {
     pub max_admitted_in_60s: u64,
     /// The limits in force now.
     pub limits: Limits,
-    /// How long shoppers waited, as this process has seen it since it started.
-    pub wait_seconds: Waits,
+    /// How long those waited whom this process let in since it started; nothing where it let nobody in.
+    pub wait_seconds: Option<WaitSeconds>,
     /// Orders that ever held units.
     pub reserved: u64,
     /// Orders by their state in the ledger.
@@ -68,42 +66,6 @@ pub struct Money {
     pub refunded: u64,
 }
 
-/// Waits from join to admission: so many of a hundred waited no longer than so many seconds. Counted in steps, so each is
-/// the end of its step; nothing where nobody was let in, or where it is beyond the last step.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Debug)]
-pub struct Waits {
-    /// Half.
-    pub p50: Option<u64>,
-    /// Nine of ten.
-    pub p90: Option<u64>,
-    /// Ninety-nine of a hundred.
-    pub p99: Option<u64>,
-}
-
-impl Waits {
-    /// Reads the steps of `figures`.
-    pub fn of(figures: &Figures) -> Self {
-        let all: u64 = figures.wait_buckets.iter().sum();
-        let within = |percent: u64| {
-            let wanted = all.saturating_mul(percent).div_ceil(100).max(1);
-            let mut seen = 0;
-            let steps = WAIT_BUCKETS_SECS.iter().zip(figures.wait_buckets);
-            for (end, count) in steps {
-                seen += count;
-                if seen >= wanted {
-                    return Some(*end);
-                }
-            }
-            None
-        };
-        Self {
-            p50: within(50),
-            p90: within(90),
-            p99: within(99),
-        }
-    }
-}
-
 /// Orders by their state in the ledger.
 pub fn orders(sales: &Sales) -> BTreeMap<String, u64> {
     let orders = sales.orders.iter();
@@ -128,29 +90,4 @@ pub fn revenue(sales: &Sales) -> BTreeMap<String, Money> {
         (revenue.currency.clone(), Money { captured, refunded })
     });
     money.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn waits(buckets: &[(usize, u64)]) -> Waits {
-        let mut figures = Figures::default();
-        for (at, count) in buckets {
-            figures.wait_buckets[*at] = *count;
-        }
-        Waits::of(&figures)
-    }
-
-    #[test]
-    fn a_percentile_is_the_end_of_the_step_it_falls_into() {
-        let told = |p50, p90, p99| Waits { p50, p90, p99 };
-        assert_eq!(waits(&[]), told(None, None, None));
-        assert_eq!(waits(&[(2, 1)]), told(Some(5), Some(5), Some(5)));
-        assert_eq!(
-            waits(&[(0, 50), (3, 40), (5, 10)]),
-            told(Some(1), Some(10), Some(60))
-        );
-        assert_eq!(waits(&[(0, 51), (12, 49)]), told(Some(1), None, None));
-    }
 }

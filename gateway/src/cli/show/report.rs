@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use super::{json, table};
-use crate::admin::wire::report::{Report, Waits};
+use crate::admin::wire::WaitSeconds;
+use crate::admin::wire::report::Report;
 use crate::cli::args::OutputForm;
 
 /// Shows what a drop came to.
@@ -53,21 +54,17 @@ fn queue(report: &Report) -> Vec<Line> {
             "most let in within 60 s",
             &beside(report.max_admitted_in_60s, limits.new_users_per_minute),
         ),
-        line("waited at most", &waits(report.wait_seconds)),
+        line("waited", &waits(report.wait_seconds)),
     ]
 }
 
-fn waits(waits: Waits) -> String {
-    let told = |name: &str, seconds: Option<u64>| match seconds {
-        Some(seconds) => format!("{name} {seconds} s"),
-        None => format!("{name} -"),
+/// Percentiles of waits, as people say them.
+fn waits(waits: Option<WaitSeconds>) -> String {
+    let Some(waits) = waits else {
+        return "-".to_owned();
     };
-    [
-        told("p50", waits.p50),
-        told("p90", waits.p90),
-        told("p99", waits.p99),
-    ]
-    .join(", ")
+    let WaitSeconds { p50, p90, p99, max } = waits;
+    format!("p50 {p50:.1} s, p90 {p90:.1} s, p99 {p99:.1} s, longest {max:.1} s")
 }
 
 fn sale(report: &Report) -> Vec<Line> {

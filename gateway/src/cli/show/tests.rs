@@ -52,7 +52,7 @@ fn a_report_shows_each_figure_on_a_line_and_differences_in_capitals() {
         "drop": "aurora", "title": "Aurora", "at": "2026-11-27T12:00:00Z", "phase": "ended",
         "joined": 9, "admitted": 8, "no_shows": 1, "left": 0, "max_active_users": 5, "max_admitted_in_60s": 7,
         "limits": {"total_active_users": 10, "new_users_per_minute": 60},
-        "wait_seconds": {"p50": 5, "p90": 60, "p99": null},
+        "wait_seconds": {"p50": 5.012, "p90": 59.9, "p99": 60.0, "max": 61.25},
         "reserved": 3, "orders": {"paid": 1, "declined": 2}, "declined": {"insufficient_funds": 2}, "released": {},
         "stock": {"AUR-42": {"available": 4, "reserved": 0, "sold": 1}},
         "revenue": {"eur": {"captured": 12900, "refunded": 0}},
@@ -70,7 +70,7 @@ fn a_report_shows_each_figure_on_a_line_and_differences_in_capitals() {
          left                          0\n\
          most inside at once           5 of 10\n\
          most let in within 60 s       7 of 60\n\
-         waited at most                p50 5 s, p90 60 s, p99 -\n\
+         waited                        p50 5.0 s, p90 59.9 s, p99 60.0 s, longest 61.2 s\n\
          orders                        3\n\
          orders declined               2\n\
          orders paid                   1\n\

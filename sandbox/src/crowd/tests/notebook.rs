@@ -20,7 +20,7 @@ fn latencies_come_out_in_the_reports_units() {
         observer.took(Measure::Join, Duration::from_millis(ms));
         observer.took(Measure::Wait, Duration::from_secs(ms));
     }
-    observer.took(Measure::Poll, Duration::from_micros(250));
+    observer.took(Measure::Poll(Duration::ZERO), Duration::from_micros(250));
     let report = CrowdReport::of(&observer, 0);
     let near = |value: f64, expected: f64| (value - expected).abs() <= expected / 100.0;
     assert_eq!(
@@ -34,6 +34,22 @@ fn latencies_come_out_in_the_reports_units() {
     );
     assert!(near(report.wait_seconds.p90, 90.0) && near(report.wait_seconds.max, 100.0));
     assert!(near(report.poll_ms.p50, 0.25), "{:?}", report.poll_ms);
+}
+
+#[test]
+fn polls_that_a_slow_answer_held_up_are_counted_as_slow_too() {
+    let observer = observer();
+    let every = Duration::from_secs(1);
+    for _ in 0..90 {
+        observer.took(Measure::Poll(every), Duration::from_millis(1));
+    }
+    observer.took(Measure::Poll(every), Duration::from_secs(10));
+    let report = CrowdReport::of(&observer, 0);
+    assert_eq!(
+        report.poll_ms.count, 100,
+        "nine more would have been sent meanwhile"
+    );
+    assert!(report.poll_ms.p99 > 8_000.0, "{:?}", report.poll_ms);
 }
 
 #[test]
