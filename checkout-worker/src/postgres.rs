@@ -132,6 +132,21 @@ pub enum PostgresOpenError {
     },
 }
 
+impl PostgresOpenError {
+    /// Whether the server is only away: it may be opened a moment later.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Connect { cause } => trouble::is_away(cause),
+            Self::Address { .. }
+            | Self::NotDurable { .. }
+            | Self::Behind { .. }
+            | Self::Newer { .. }
+            | Self::Foreign { .. }
+            | Self::Migration { .. } => false,
+        }
+    }
+}
+
 /// The ledger in Postgres. As many processes as there are may have it open.
 #[derive(Debug)]
 pub struct PostgresLedger {

@@ -69,6 +69,21 @@ impl From<sqlx::Error> for Trouble {
     }
 }
 
+/// Whether the server cannot be spoken to just now. A line that is cut in the first exchange counts, which the client takes
+/// for a breach of the protocol.
+pub(super) fn is_away(cause: &sqlx::Error) -> bool {
+    let code = cause
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
+    match code.as_deref() {
+        Some(code) => ["57P", "08", "53"].iter().any(|class| code.starts_with(class)),
+        None => matches!(
+            cause,
+            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut
+        ),
+    }
+}
+
 impl From<Corrupt> for Trouble {
     fn from(row: Corrupt) -> Self {
         Self::Corrupt(row)

@@ -17,7 +17,8 @@ use crate::house::{ADMIN_TOKEN, Terms, WEBHOOK_SECRET};
 pub(crate) struct SharedHouse {
     pub(crate) gateways: Vec<Doorline>,
     pub(crate) redis: Redis,
-    _postgres: Postgres,
+    pub(crate) postgres: Postgres,
+    text: String,
     _folder: TempDir,
 }
 
@@ -31,14 +32,7 @@ impl SharedHouse {
         let text = terms
             .text(nowhere, nowhere, folder.path())
             .replace("[backend]", "[backend]\nmode = \"distributed\"");
-        let environment = environment(&redis, &postgres);
-        let loaded = gateway::config::parse("config.toml", &text, &[], &environment);
-        let config: Config = loaded.unwrap_or_else(|report| panic!("{report}")).config;
-        let ground = Ground {
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
-            environment,
-        };
+        let (config, ground) = configured(&text, &redis.url(), &postgres.url());
         assembly::migrate(&config, &ground).await.expect("tables");
         let mut opened = Vec::new();
         for _ in 0..gateways {
@@ -48,9 +42,16 @@ impl SharedHouse {
         Self {
             gateways: opened,
             redis,
-            _postgres: postgres,
+            postgres,
+            text,
             _folder: folder,
         }
+    }
+
+    /// One more gateway, which finds Postgres at `postgres`.
+    pub(crate) async fn another(&self, postgres: &str) -> anyhow::Result<Doorline> {
+        let (config, ground) = configured(&self.text, &self.redis.url(), postgres);
+        Doorline::open(&config, Role::Gateway, &ground).await
     }
 
     /// A new browser at a gateway.
@@ -89,14 +90,20 @@ impl SharedHouse {
     }
 }
 
-fn environment(redis: &Redis, postgres: &Postgres) -> Environment {
-    let (redis, postgres) = (redis.url(), postgres.url());
-    [
+fn configured(text: &str, redis: &str, postgres: &str) -> (Config, Ground) {
+    let environment: Environment = [
         ("TEST_ADMIN_TOKEN", ADMIN_TOKEN),
         ("TEST_WEBHOOK_SECRET", WEBHOOK_SECRET),
-        ("DOORLINE_REDIS_URL", &redis),
-        ("DOORLINE_POSTGRES_URL", &postgres),
+        ("DOORLINE_REDIS_URL", redis),
+        ("DOORLINE_POSTGRES_URL", postgres),
     ]
     .into_iter()
-    .collect()
+    .collect();
+    let loaded = gateway::config::parse("config.toml", text, &[], &environment);
+    let ground = Ground {
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        environment,
+    };
+    (loaded.unwrap_or_else(|report| panic!("{report}")).config, ground)
 }

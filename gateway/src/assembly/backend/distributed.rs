@@ -1,13 +1,15 @@
 //! Many processes on Redis, RabbitMQ and Postgres.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use admission::{Keys, PostgresMarks, RedisConfig, RedisStore};
+use admission::{KeyError, Keys, MarksOpenError, PostgresMarks, RedisConfig, RedisOpenError, RedisStore};
 use anyhow::Context as _;
 use checkout_worker::broker::Broker;
 use checkout_worker::broker::embedded::EmbeddedBroker;
 use checkout_worker::broker::rabbitmq::{RabbitMqBroker, RabbitMqConfig};
-use checkout_worker::postgres::{self, PostgresConfig, PostgresLedger};
+use checkout_worker::postgres::{self, PostgresConfig, PostgresLedger, PostgresOpenError};
+use tokio::time::Instant;
 
 use super::{Backend, QueueBackend};
 use crate::admin::Sign;
@@ -16,6 +18,11 @@ use crate::config::{Config, Secret};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::stores::RedisWatch;
 
+/// How long a start waits for engines that are away.
+const START_WITHIN: Duration = Duration::from_mins(1);
+/// How soon it tries again.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+
 pub(super) async fn open(
     config: &Config,
     role: Role,
@@ -23,9 +30,13 @@ pub(super) async fn open(
     metrics: &Metrics,
 ) -> anyhow::Result<Backend> {
     let address = postgres_of(config, ground)?;
-    let ledger = PostgresLedger::open(PostgresConfig::new(address.expose()))
-        .await
-        .context("cannot open the ledger in Postgres")?;
+    let ledger = patiently(
+        "the ledger in Postgres",
+        async || PostgresLedger::open(PostgresConfig::new(address.expose())).await,
+        PostgresOpenError::may_pass,
+    )
+    .await
+    .context("cannot open the ledger in Postgres")?;
     let ledger = Arc::new(ledger);
     let (broker, signs) = match role {
         Role::All | Role::Worker => broker(config, ground)?,
@@ -99,19 +110,62 @@ async fn queue(
         cluster: urls.len() > 1,
         urls,
     };
-    let marks = PostgresMarks::open(postgres.expose())
-        .await
-        .context("cannot open the queue's record in Postgres")?;
+    let marks = patiently(
+        "the queue's record in Postgres",
+        async || PostgresMarks::open(postgres.expose()).await,
+        |error| matches!(error, MarksOpenError::Connect(_) | MarksOpenError::Late),
+    )
+    .await
+    .context("cannot open the queue's record in Postgres")?;
     let marks = Arc::new(marks);
-    let keys = Keys::shared(Arc::clone(&marks) as _, ground.entropy.as_ref())
-        .await
-        .context("cannot open the keys in Postgres")?;
-    let store = RedisStore::open(redis, marks, Arc::clone(&ground.entropy))
-        .await
-        .context("cannot open the queues in Redis")?
-        .watched_by(Arc::new(RedisWatch::new(metrics)));
+    let keys = patiently(
+        "the keys in Postgres",
+        async || Keys::shared(Arc::clone(&marks) as _, ground.entropy.as_ref()).await,
+        |error| matches!(error, KeyError::Shared(_)),
+    )
+    .await
+    .context("cannot open the keys in Postgres")?;
+    let store = patiently(
+        "the queues in Redis",
+        async || {
+            RedisStore::open(
+                redis.clone(),
+                Arc::clone(&marks) as _,
+                Arc::clone(&ground.entropy),
+            )
+            .await
+        },
+        |error| matches!(error, RedisOpenError::Connect(_)),
+    )
+    .await
+    .context("cannot open the queues in Redis")?
+    .watched_by(Arc::new(RedisWatch::new(metrics)));
     Ok(QueueBackend {
         store: Arc::new(store),
         keys,
     })
+}
+
+/// Opens something on an engine, again and again while the engine is only away: where both lost their power they come back
+/// together, and the engine may be the slower one.
+async fn patiently<T, E: std::error::Error + 'static>(
+    what: &'static str,
+    open: impl AsyncFn() -> Result<T, E>,
+    may_pass: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    let end = Instant::now() + START_WITHIN;
+    let mut is_told = false;
+    loop {
+        match open().await {
+            Err(error) if may_pass(&error) && Instant::now() < end => {
+                if !is_told {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(what, error, "an engine is away; waiting for it");
+                    is_told = true;
+                }
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
+            opened => return opened,
+        }
+    }
 }
