@@ -30,8 +30,9 @@ pub const API_URL: &str = "https://api.stripe.com";
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// Largest answer that is read. A full page of a list is some 500 KB.
 const ANSWER_BYTES_MAX: usize = 4 * 1_024 * 1_024;
-/// Pages read while looking for one order's payment: 100,000 payments since its attempt, most of a day's at full rate.
-const FIND_PAGES_MAX: u32 = 1_000;
+/// Pages read while looking for one order's payment: 50,000 payments since its attempt, as many as can be read at the usual
+/// rate before the order's lease runs out and somebody else looks.
+const FIND_PAGES_MAX: u32 = 500;
 /// How far around an attempt its payment's creation may lie: clocks differ, and requests wait.
 const FIND_MARGIN: Span = Span::from_mins(5);
 
@@ -220,7 +221,7 @@ impl Stripe {
                 None => return found.map_or(Answer::Absent, Answer::Payment),
             }
         }
-        tracing::warn!(%order, "more payments since the attempt than are read to find one");
+        tracing::warn!(order.id = %order, "more payments since the attempt than are read to find one");
         // The provider answered each time: its breaker must not hear of this.
         Answer::Stalled(Stall::InFlight)
     }

@@ -166,7 +166,11 @@ fn decided(data: Authorising, asked: Asked, answer: Answer, context: &Context) -
         Answer::Declined(_) | Answer::Rejected(_) if matches!(asked, Asked::Find(_)) => {
             // The reading was refused, not the payment: whether there is one is as unknown as before, and a retry must
             // not take this for the refusal that lets it begin anew.
-            Ok(Next::to(State::Authorising(data)).park(Parked::NoAnswer, context))
+            let why = match &context.flag {
+                Some(Flag::Parked(known)) => known.clone(),
+                Some(Flag::Frozen(_)) | None => Parked::NoAnswer,
+            };
+            Ok(Next::to(State::Authorising(data)).park(why, context))
         }
         Answer::Declined(reason) if matches!(asked, Asked::Change(..)) => Ok(Next::declined(reason)),
         Answer::Declined(reason) | Answer::Rejected(reason) => {

@@ -49,6 +49,21 @@ fn a_search_that_is_refused_is_no_word_on_the_payment() {
             "the lost request of this number may still arrive"
         );
     }
+    let why = Flag::Parked(Parked::Rejected(word()));
+    let rejected = Order {
+        flag: Some(why.clone()),
+        ..parked
+    };
+    let looking = after(rejected, Event::Look);
+    let refused = after(
+        looking,
+        Event::Answered(Asked::Find(None), Answer::Rejected(word())),
+    );
+    assert_eq!(
+        refused.flag,
+        Some(why),
+        "what is known of the payment stays known"
+    );
 }
 
 #[test]
