@@ -216,12 +216,17 @@ fn chance(position: u64, snapshot: &Snapshot) -> Option<Chance> {
     Some(Chance::estimate(stock, ahead, conversion, units))
 }
 
-/// How many of those in line are told each chance now, the best first. Empty where no stock is known.
+/// How many of those in line are told each chance now, the best first. Empty where no stock is known; nobody where no
+/// position is shown.
 #[must_use]
 pub fn chances(snapshot: &Snapshot) -> Vec<(Chance, u64)> {
+    let told = match snapshot.phase {
+        Phase::Open | Phase::Paused | Phase::Draining | Phase::SoldOut => snapshot.waiting,
+        Phase::Scheduled | Phase::Prequeue | Phase::Ended => 0,
+    };
     // The further back, the smaller the chance: the line is cut where it falls.
     let with_at_least = |least: Chance| {
-        let (mut with, mut without) = (0, snapshot.waiting);
+        let (mut with, mut without) = (0, told);
         while with < without {
             let middle = with.midpoint(without);
             if chance(middle + 1, snapshot).is_some_and(|told| told >= least) {

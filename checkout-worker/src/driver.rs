@@ -138,7 +138,7 @@ impl Driver {
     pub async fn announce(&self, before: &OrderRecord, step: &Step) {
         let (id, drop, to) = (step.order.id, &step.order.drop, step.order.state.name());
         if step.from != to {
-            trail::went_on(step);
+            trail::went_on(&step.order, step.from);
             self.observer.transition(drop, Some(step.from), to);
             if to.is_end() {
                 self.observer

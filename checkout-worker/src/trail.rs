@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::saga::Step;
+use domain::saga::{Order, StateName};
 use domain::{DropId, OrderId};
 
 use crate::provider::ProviderCall;
@@ -10,18 +10,27 @@ use crate::provider::ProviderCall;
 /// The target of the trail's lines. How many there are is bounded by stock and drain.
 pub const TARGET: &str = "order";
 
-/// A shopper placed the order, or repeated the request that did; `request` names the request in answer and logs.
+/// A shopper placed the order; `request` names the request in its answer and in other logs. A repetition, of which there may
+/// be any number, is told only to who looks for a fault, and so is paying: it shows in the step that it leads to.
 pub fn placed(order: OrderId, drop: &DropId, request: &str, is_new: bool) {
-    tracing::info!(
-        target: TARGET,
-        { order.id = %order, drop.id = %drop, request.id = request, is_new },
-        "an order was placed"
-    );
+    if is_new {
+        tracing::info!(
+            target: TARGET,
+            { order.id = %order, drop.id = %drop, request.id = request },
+            "an order was placed"
+        );
+    } else {
+        tracing::debug!(
+            target: TARGET,
+            { order.id = %order, drop.id = %drop, request.id = request },
+            "an order was asked for again"
+        );
+    }
 }
 
 /// A shopper pays for an order that was placed before.
 pub fn to_be_paid(order: OrderId, drop: &DropId, request: &str) {
-    tracing::info!(
+    tracing::debug!(
         target: TARGET,
         { order.id = %order, drop.id = %drop, request.id = request },
         "an order is to be paid"
@@ -29,9 +38,11 @@ pub fn to_be_paid(order: OrderId, drop: &DropId, request: &str) {
 }
 
 /// The order came into another state.
-pub(crate) fn went_on(step: &Step) {
-    let (order, from, to) = (&step.order, step.from, step.order.state.name());
-    let payment = order.state.payment().map(tracing::field::display);
+pub(crate) fn went_on(order: &Order, from: StateName) {
+    let (to, payment) = (
+        order.state.name(),
+        order.state.payment().map(tracing::field::display),
+    );
     tracing::info!(
         target: TARGET,
         { order.id = %order.id, drop.id = %order.drop, %from, %to, payment.id = payment },

@@ -2,7 +2,7 @@
 // Prometheus raises: each its own within a minute after the alert's time, and no other. Before that a spike of k6's must
 // be green, and red while a limit is too low for it.
 //
-// Usage: drill.mjs --doorline FILE --k6 FILE. Takes about four minutes, and ends what it started.
+// Usage: drill.mjs --doorline FILE --k6 FILE. Takes about five minutes, and ends what it started.
 import { readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { LIMIT_BROKEN, run } from "../../k6/short.mjs";

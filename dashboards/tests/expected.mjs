@@ -32,12 +32,16 @@ const below =
     return rule(over.length === 0 && limit.size > 0, `${a} is above ${b}: ${over.slice(0, 3)}`);
   };
 
-/** At every moment the states of the stock add up to what was allocated, but for so many units that are on their way. */
+/** The states of the stock add up to what was allocated: at the end to the unit, before that but for so many on their way. */
 const stockAddsUp = (slack) => (series) => {
   const sums = new Map();
   for (const { at } of series) for (const [when, units] of at) sums.set(when, (sums.get(when) ?? 0) + units);
   const wrong = [...new Set(sums.values())].filter((sum) => Math.abs(sum - SALE.stock) > slack);
-  return rule(sums.size > 0 && wrong.length === 0, `the pool is ${wrong}`);
+  const end = sums.get(Math.max(...sums.keys()));
+  return [
+    ...rule(wrong.length === 0, `the pool is ${wrong}`),
+    ...rule(end === SALE.stock, `the pool is ${end} at the end`),
+  ];
 };
 
 const { shoppers, stock, drainPerSecond } = SALE;
@@ -94,8 +98,16 @@ const ALWAYS = {
   "machine.json: Time to answer: 99 in 100": between(0.000_1, 5, "api"),
 };
 
-/** What the panels must show of a sale in one process, or on several. Of several each reads the stock at its own moment. */
-export const expected = (distributed) => ({
-  ...ALWAYS,
-  "drop.json: Stock": stockAddsUp(distributed ? SALE.stock * 0.2 : 0),
-});
+/** What the panels must show of a sale in one process, or on several: those read the stock each at its own moment, and are
+ * seen from later on. */
+export const expected = (distributed) =>
+  distributed
+    ? { ...ALWAYS, "drop.json: Stock": stockAddsUp(SALE.stock * 0.4) }
+    : {
+        ...ALWAYS,
+        "drop.json: Stock": stockAddsUp(0),
+        "drop.json: Phase": (series) => [
+          ...ALWAYS["drop.json: Phase"](series),
+          ...rule(top(series, "prequeue") === 1, "was never prequeue"),
+        ],
+      };

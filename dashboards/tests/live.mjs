@@ -154,6 +154,7 @@ try {
   problems.push(...(loaded?.problems ?? []));
   // Two scrapes and evaluations more, so that the last figures are seen.
   await pause(3_000);
+  must(admins.length === (distributed ? 4 : 1), `${admins.length} processes were watched`);
   const asked = await askEverything(base, from, Math.floor(Date.now() / 1000));
   const published = judge(await Promise.all(admins.map((admin) => text(`http://${admin}/metrics`))));
   const fired = await ask(base, "query_range", {
@@ -164,7 +165,7 @@ try {
   });
   must(fired.length === 0, `alerts in a sound sale: ${fired.map(({ metric }) => metric.alertname).join(", ")}`);
   if (problems.length === 0) {
-    console.log(`live, ${admins.length} processes: ${asked} expressions answered, ${published} families published, no alert`);
+    console.log(`live, ${distributed ? "distributed" : "one process"}: ${asked} expressions answered, ${published} families published, no alert`);
     if (loaded) console.log(`k6: ${loaded.ran} scenarios are green, ${loaded.refused} spoilt ones are red`);
   } else console.error(`${problems.join("\n")}\n${demo.said.text}`);
 } catch (error) {

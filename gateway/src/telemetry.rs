@@ -8,6 +8,7 @@ pub mod metrics;
 pub mod stores;
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing_subscriber::filter::Targets;
@@ -16,7 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, Registry, fmt, registry, reload};
 
 use crate::config::LogFormat;
-use flood::Flood;
+use flood::{Flood, SPELL};
 
 /// The log of a running program.
 #[derive(Clone, Debug)]
@@ -36,9 +37,18 @@ impl LogHandle {
         }
     }
 
-    /// Tells how many lines were held back lately, a line for each place in the code that said the same too often.
+    /// Tells now and then how many lines were held back, a line for each place in the code that says the same too often.
     pub fn tell_held_back(&self) {
-        for (place, lines) in self.flood.take(Instant::now()) {
+        self.tell(SPELL);
+    }
+
+    /// Tells what was not told yet: the program ends.
+    pub fn tell_all_held_back(&self) {
+        self.tell(Duration::ZERO);
+    }
+
+    fn tell(&self, patience: Duration) {
+        for (place, lines) in self.flood.take(Instant::now(), patience) {
             tracing::warn!(place, lines, "more lines like these were held back");
         }
     }

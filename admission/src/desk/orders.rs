@@ -6,6 +6,7 @@ use domain::{AdmissionId, Clock, Control, DropId, DropRules, QueueingMethod};
 use super::clerk::{self, Errand};
 use super::{Admission, Door, JoinError};
 use crate::caller;
+use crate::snapshot::Snapshot;
 use crate::store::{Going, Unavailable, Went};
 
 impl Admission {
@@ -34,17 +35,24 @@ impl Admission {
         .await
     }
 
-    /// Notes that the session holds an order, or was told that nothing is left, without ending it: its shopper
-    /// no longer counts as somebody who may still take a unit. Where nobody waits, nobody counts that.
-    pub async fn note_decided(&self, drop: &DropId, admission: AdmissionId) -> Result<(), Unavailable> {
+    /// Notes that the session holds an order, without ending it: its shopper no longer counts as
+    /// somebody who may still take a unit.
+    pub async fn note_order(&self, drop: &DropId, admission: AdmissionId) -> Result<(), Unavailable> {
         let inner = &self.inner;
-        let Some(door) = inner.door(drop) else {
-            return Ok(());
-        };
-        if door.glance().rules.method == QueueingMethod::Passthrough {
+        if inner.door(drop).is_none() {
             return Ok(());
         }
         inner.store.note_decided(drop, admission, inner.clock.now()).await
+    }
+
+    /// Notes that the session was told that nothing is left, as [`Self::note_order`] does. Where nobody
+    /// waits nothing is noted: a crowd may be turned away there, and no call depends on it.
+    pub async fn note_turned_away(&self, drop: &DropId, admission: AdmissionId) -> Result<(), Unavailable> {
+        let is_queued = |snapshot: &Snapshot| snapshot.rules.method != QueueingMethod::Passthrough;
+        if !self.glance(drop).is_some_and(|snapshot| is_queued(&snapshot)) {
+            return Ok(());
+        }
+        self.note_order(drop, admission).await
     }
 
     /// Carries out an operator's command; gives the switches as they stand then.

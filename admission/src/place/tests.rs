@@ -308,6 +308,11 @@ fn those_in_line_are_counted_by_the_chance_each_of_them_is_told() {
                 "{told:?} of {available}, {reserved}"
             );
         }
+        let early = Snapshot {
+            phase: Phase::Prequeue,
+            ..selling
+        };
+        assert!(chances(&early).iter().all(|(_, count)| *count == 0));
     }
 }
 

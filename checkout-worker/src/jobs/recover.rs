@@ -9,6 +9,7 @@ use crate::audit::AuditReport;
 use crate::driver::{DriveError, Fed};
 use crate::ledger::{AuditEntry, LedgerError, OrderFilter, OrderRecord};
 use crate::switch::{Stops, Switch, Switches};
+use crate::trail;
 
 use super::reconcile::millis;
 use super::{Causes, Jobs};
@@ -153,6 +154,7 @@ impl Jobs {
     }
 
     fn tell_released(&self, record: &OrderRecord) {
+        trail::went_on(&record.order, StateName::Reserved);
         let (drop, observer) = (&record.order.drop, &self.driver.observer);
         observer.transition(drop, Some(StateName::Reserved), StateName::Released);
         observer.finished(

@@ -100,8 +100,8 @@ disable_session_renewal = true
 claim_window = "10s"
 late_grace = "20s"
 [drop.checkout]
-reserve_for = "15s"
-action_window = "15s"
+reserve_for = "12s"
+action_window = "12s"
 per_shopper = 2
 drain_per_second = 20
 overbooking_percent = 150

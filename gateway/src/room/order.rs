@@ -10,9 +10,9 @@ pub(super) use twins::Twins;
 use checkout_worker::checkout::{AcceptError, CancelError, ReserveError};
 use checkout_worker::ledger::{ClientKey, Email, LedgerError};
 use checkout_worker::{OrderView, Placed, PublicState, Purchase, trail};
-use domain::pool::Line;
+use domain::pool::{Level, Line};
 use domain::saga::{By, PaymentMethod};
-use domain::{DropId, OrderId, Sku, Span};
+use domain::{AdmissionId, DropId, OrderId, Sku, Span};
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
@@ -51,10 +51,7 @@ impl Room {
             email: body.email.as_deref().map(email).transpose()?,
         };
         let placed = self.place(purchase).await;
-        if has_decided(&placed) {
-            // If the queue cannot be told now, it only calls a little later.
-            let _ = self.desk.note_decided(drop, session.admission).await;
-        }
+        self.note_decision(drop, session.admission, &placed).await;
         let placed = placed.map_err(reserve_problem)?;
         let is_new = matches!(placed, Placed::New(_));
         let (Placed::New(view) | Placed::Repeated(view)) = placed;
@@ -71,6 +68,36 @@ impl Room {
             response.headers_mut().insert(LOCATION, location);
         }
         Ok(response)
+    }
+
+    /// Tells the queue who is no longer somebody that may still take a unit away from those who wait: has one now, or was told
+    /// that nothing is left. Most of those turn round and go; their sessions would keep what comes back from being offered.
+    async fn note_decision(
+        &self,
+        drop: &DropId,
+        admission: AdmissionId,
+        placed: &Result<Placed, ReserveError>,
+    ) {
+        // If the queue cannot be told now, it only calls a little later.
+        match placed {
+            Ok(Placed::New(_)) => {
+                let _ = self.desk.note_order(drop, admission).await;
+            }
+            Err(ReserveError::SoldOut { left }) if self.nothing_left(drop, left) => {
+                let _ = self.desk.note_turned_away(drop, admission).await;
+            }
+            Ok(Placed::Repeated(_)) | Err(_) => {}
+        }
+    }
+
+    /// Whether the whole drop has nothing to offer: neither what was asked for nor, as last read, anything else.
+    fn nothing_left(&self, drop: &DropId, left: &[Line]) -> bool {
+        let stock = self.house.stock(drop);
+        let is_gone = |sku: &Sku, level: Level| {
+            let asked = left.iter().find(|line| line.sku == *sku);
+            asked.map_or(level.available(), |line| line.quantity) == 0
+        };
+        !stock.is_empty() && stock.iter().all(|(sku, level)| is_gone(sku, *level))
     }
 
     async fn place(&self, purchase: Purchase) -> Result<Placed, ReserveError> {
@@ -140,16 +167,6 @@ impl Room {
             .map_err(|error| ledger_problem(&error))?;
         let view = view.filter(|view| self.desk.shopper(&view.drop, &visitor) == view.shopper);
         Ok(view.ok_or_else(unknown)?)
-    }
-}
-
-/// Whether the shopper is no longer somebody who may still take a unit away from those who wait: has one now, or was told
-/// that nothing is left. Most of those turn round and go; their sessions would keep what comes back from being offered.
-fn has_decided(placed: &Result<Placed, ReserveError>) -> bool {
-    match placed {
-        Ok(Placed::New(_)) => true,
-        Err(ReserveError::SoldOut { left }) => left.iter().all(|line| line.quantity == 0),
-        Ok(Placed::Repeated(_)) | Err(_) => false,
     }
 }
 

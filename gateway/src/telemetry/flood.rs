@@ -15,7 +15,7 @@ use tracing_subscriber::layer::Context;
 /// Lines that one place may write within [`SPELL`].
 const LINES_MAX: u32 = 50;
 /// How long a place's lines are counted before it starts anew.
-const SPELL: Duration = Duration::from_secs(10);
+pub(super) const SPELL: Duration = Duration::from_secs(10);
 
 /// Holds lines back. Two kinds pass always: what only somebody who looks for a fault has turned on (debug and trace), and
 /// the trail of orders, of which the stock and the drain allow only so many.
@@ -31,6 +31,8 @@ struct Place {
     since: Instant,
     written: u32,
     held_back: u64,
+    /// When it was last told how many were held back.
+    told: Instant,
 }
 
 impl Flood {
@@ -45,6 +47,7 @@ impl Flood {
             since: now,
             written: 0,
             held_back: 0,
+            told: now,
         });
         if now.duration_since(place.since) >= SPELL {
             (place.since, place.written) = (now, 0);
@@ -58,14 +61,17 @@ impl Flood {
         passes
     }
 
-    /// Takes the counts of those places whose spell is over: where they are, and how many lines were held back.
-    pub(super) fn take(&self, now: Instant) -> Vec<(&'static str, u64)> {
+    /// Takes the counts that were last told at least `patience` ago: where lines were held back, and how many.
+    pub(super) fn take(&self, now: Instant, patience: Duration) -> Vec<(&'static str, u64)> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let over = places
+        let due = places
             .values_mut()
-            .filter(|place| place.held_back > 0 && now.duration_since(place.since) >= SPELL);
-        over.map(|place| (place.name, std::mem::take(&mut place.held_back)))
-            .collect()
+            .filter(|place| place.held_back > 0 && now.duration_since(place.told) >= patience);
+        due.map(|place| {
+            place.told = now;
+            (place.name, std::mem::take(&mut place.held_back))
+        })
+        .collect()
     }
 }
 
@@ -118,15 +124,23 @@ mod tests {
         one_place(LINES_MAX + 950);
         tracing::warn!("something else");
         assert_eq!((lines.of(Level::ERROR), lines.of(Level::WARN)), (50, 1));
-        assert!(flood.take(Instant::now()).is_empty(), "its spell is not over");
+        let take = || flood.take(Instant::now(), SPELL);
+        assert!(take().is_empty(), "nobody is told at once");
         tokio::time::advance(SPELL).await;
-        let told = flood.take(Instant::now());
+        // It goes on meanwhile.
+        one_place(LINES_MAX + 7);
+        assert_eq!(lines.of(Level::ERROR), 100, "a new spell");
+        let told = take();
         assert_eq!(told.len(), 1);
-        assert_eq!(told[0].1, 950);
+        assert_eq!(told[0].1, 957);
         assert!(told[0].0.contains("flood.rs"), "{told:?}");
-        assert!(flood.take(Instant::now()).is_empty(), "it is told once");
         one_place(1);
-        assert_eq!(lines.of(Level::ERROR), 51, "a new spell");
+        assert!(take().is_empty(), "it was told just now");
+        assert_eq!(
+            flood.take(Instant::now(), Duration::ZERO)[0].1,
+            1,
+            "at the end all is told"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -27,7 +27,7 @@ async fn a_revocation_reaches_the_door_and_may_be_repeated() {
     house.admit(&second).await;
     let elsewhere = DropId::new("borealis").unwrap();
     assert_eq!(house.desk.revoke(&elsewhere, grant.admission).await, Ok(()));
-    assert_eq!(house.desk.note_decided(&elsewhere, grant.admission).await, Ok(()));
+    assert_eq!(house.desk.note_order(&elsewhere, grant.admission).await, Ok(()));
 }
 
 #[tokio::test]
@@ -60,9 +60,29 @@ async fn who_has_ordered_no_longer_keeps_a_unit_from_the_next() {
     let grant = house.admit(&first).await;
     let held = house.until(|snapshot| snapshot.bound == Bound::Stock).await;
     assert_eq!((held.frontier.0, house.place(&second).position), (2, Some(1)));
-    house.desk.note_decided(&aurora(), grant.admission).await.unwrap();
+    house.desk.note_order(&aurora(), grant.admission).await.unwrap();
     house.until(|snapshot| snapshot.frontier.0 > 2).await;
-    house.admit(&second).await;
+    let (third, grant) = (house.join().await, house.admit(&second).await);
+    house
+        .desk
+        .note_turned_away(&aurora(), grant.admission)
+        .await
+        .unwrap();
+    house.until(|snapshot| snapshot.frontier.0 > 3).await;
+    house.admit(&third).await;
+}
+
+#[tokio::test]
+async fn who_was_let_in_is_told_of_by_how_long_it_took() {
+    let house = House::new(rules(1, 600)).await;
+    assert_eq!(house.desk.waits(&aurora()), None, "nobody was let in");
+    let nowhere = DropId::new("elsewhere").unwrap();
+    assert_eq!(house.desk.waits(&nowhere), None);
+    let shopper = house.join().await;
+    house.admit(&shopper).await;
+    let waits = house.desk.waits(&aurora()).unwrap();
+    assert!(waits.p50 <= waits.p90 && waits.p90 <= waits.p99 && waits.p99 <= waits.max);
+    assert!(waits.max < Span::from_mins(1), "{waits:?}");
 }
 
 #[tokio::test]

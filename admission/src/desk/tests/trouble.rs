@@ -28,7 +28,8 @@ async fn while_the_store_is_away_polls_go_on_and_nobody_comes_in() {
     let left = desk.leave(&drop, &second.1.ticket, &second.0).await;
     assert!(matches!(left, Err(LeaveError::Unavailable(_))));
     assert!(desk.revoke(&drop, admitted.admission).await.is_err());
-    assert!(desk.note_decided(&drop, admitted.admission).await.is_err());
+    assert!(desk.note_order(&drop, admitted.admission).await.is_err());
+    assert!(desk.note_turned_away(&drop, admitted.admission).await.is_err());
     assert!(desk.reconfigure(vec![rules(9, 600)]).await.is_err());
     assert!(matches!(
         desk.control(&drop, Command::Pause).await,

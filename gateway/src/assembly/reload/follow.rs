@@ -103,7 +103,7 @@ impl Following {
         let mut last = self.judged.clone();
         loop {
             let cause = tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return self.log.tell_all_held_back(),
                 _ = ticks.tick() => Cause::File,
                 Some(()) = self.hangups.recv() => Cause::Signal,
             };
