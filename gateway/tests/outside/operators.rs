@@ -69,11 +69,11 @@ async fn no_more_is_withdrawn_than_is_free() {
     let refused = change(&operator, &json!({"sku": SKU, "withdraw": 49})).await;
     let detail = refused.problem(409, "conflict")["detail"].clone();
     assert_eq!(detail, "only 48 units of AUR-42 are free");
+    let late = house.browser();
+    late.join().await;
     let taken = change(&operator, &json!({"sku": SKU, "withdraw": 48})).await;
     let left = json!({"available": 0, "reserved": 0, "sold": 2});
     assert_eq!(taken.expect(200).json()["stock"][SKU], left);
-    let late = house.browser();
-    late.join().await;
     late.until_place("sold_out").await;
     house.close().await;
 }
