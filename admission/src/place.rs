@@ -220,13 +220,13 @@ fn chance(position: u64, snapshot: &Snapshot) -> Option<Chance> {
 /// position is shown.
 #[must_use]
 pub fn chances(snapshot: &Snapshot) -> Vec<(Chance, u64)> {
-    let told = match snapshot.phase {
+    let in_line = match snapshot.phase {
         Phase::Open | Phase::Paused | Phase::Draining | Phase::SoldOut => snapshot.waiting,
         Phase::Scheduled | Phase::Prequeue | Phase::Ended => 0,
     };
     // The further back, the smaller the chance: the line is cut where it falls.
     let with_at_least = |least: Chance| {
-        let (mut with, mut without) = (0, told);
+        let (mut with, mut without) = (0, in_line);
         while with < without {
             let middle = with.midpoint(without);
             if chance(middle + 1, snapshot).is_some_and(|told| told >= least) {

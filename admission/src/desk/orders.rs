@@ -6,7 +6,6 @@ use domain::{AdmissionId, Clock, Control, DropId, DropRules, QueueingMethod};
 use super::clerk::{self, Errand};
 use super::{Admission, Door, JoinError};
 use crate::caller;
-use crate::snapshot::Snapshot;
 use crate::store::{Going, Unavailable, Went};
 
 impl Admission {
@@ -48,11 +47,13 @@ impl Admission {
     /// Notes that the session was told that nothing is left, as [`Self::note_order`] does. Where nobody
     /// waits nothing is noted: a crowd may be turned away there, and no call depends on it.
     pub async fn note_turned_away(&self, drop: &DropId, admission: AdmissionId) -> Result<(), Unavailable> {
-        let is_queued = |snapshot: &Snapshot| snapshot.rules.method != QueueingMethod::Passthrough;
-        if !self.glance(drop).is_some_and(|snapshot| is_queued(&snapshot)) {
-            return Ok(());
+        let method = self.glance(drop).map(|snapshot| snapshot.rules.method);
+        match method {
+            None | Some(QueueingMethod::Passthrough) => Ok(()),
+            Some(QueueingMethod::Fifo | QueueingMethod::Random | QueueingMethod::Reject) => {
+                self.note_order(drop, admission).await
+            }
         }
-        self.note_order(drop, admission).await
     }
 
     /// Carries out an operator's command; gives the switches as they stand then.

@@ -61,12 +61,15 @@ impl From<sqlx::Error> for Trouble {
         match code.get(..2) {
             _ if code == "40001" || code == "40P01" => Self::Clash(cause),
             Some("22" | "23") => Self::Refused(cause),
-            // Shut down, crashed, starting up; connection exceptions; too many connections; out of memory or disk.
-            _ if code.starts_with("57P") => Self::Lost(cause),
-            Some("08" | "53") => Self::Lost(cause),
+            _ if tells_of_absence(&code) => Self::Lost(cause),
             _ => Self::Failed(cause),
         }
     }
+}
+
+/// Shut down, crashed, starting up; connection exceptions; too many connections; out of memory or disk.
+fn tells_of_absence(code: &str) -> bool {
+    ["57P", "08", "53"].iter().any(|class| code.starts_with(class))
 }
 
 /// Whether the server cannot be spoken to just now. A line that is cut in the first exchange counts, which the client takes
@@ -76,7 +79,7 @@ pub(super) fn is_away(cause: &sqlx::Error) -> bool {
         .as_database_error()
         .and_then(sqlx::error::DatabaseError::code);
     match code.as_deref() {
-        Some(code) => ["57P", "08", "53"].iter().any(|class| code.starts_with(class)),
+        Some(code) => tells_of_absence(code),
         None => matches!(
             cause,
             sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut

@@ -274,7 +274,6 @@ async fn die_at(point: u32, house: House, story: impl AsyncFn(&Scene)) -> bool {
 }
 
 /// Where the deaths happen.
-#[derive(Clone)]
 enum Land {
     Sqlite,
     Postgres(Arc<Postgres>),

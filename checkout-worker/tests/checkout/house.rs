@@ -8,7 +8,6 @@ use std::sync::Arc;
 use checkout_worker::ledger::Ledger;
 use checkout_worker::postgres::{PostgresConfig, PostgresLedger, migrate};
 use checkout_worker::sqlite::FILE_NAME;
-use domain::Span;
 use sandbox::engine::postgres::Postgres;
 use tempfile::{NamedTempFile, TempDir};
 
@@ -70,11 +69,6 @@ impl House {
                 url,
             },
         }
-    }
-
-    /// Moves the clock, and the database's with it.
-    pub(crate) fn advance(&self, span: Span) {
-        self.clock.advance(span);
     }
 
     /// A copy of the ledger as it is now, as a backup would be restored elsewhere. Its clock is this one's.

@@ -168,7 +168,7 @@ async fn every_end_of_an_order_is_told_once_with_what_it_needs() {
     shop.checkout.drive(paid).await.unwrap();
     let declined = shop.buy(2, DECLINED).await;
     let released = place(&shop.checkout, purchase(3, None)).await;
-    shop.house.advance(Span::from_mins(6));
+    shop.house.clock.advance(Span::from_mins(6));
     shop.checkout.jobs().sweep().await.unwrap();
     shop.refund(paid).await;
     assert_eq!(shop.tell().await, 4);
@@ -208,7 +208,7 @@ async fn what_is_not_taken_is_told_again_on_schedule_and_given_up_after_three_da
     let start = shop.house.clock.now();
     for _ in 0..(86_400 / 60 * 4) {
         shop.tell().await;
-        shop.house.advance(Span::from_mins(1));
+        shop.house.clock.advance(Span::from_mins(1));
     }
     let at: Vec<u64> = shop
         .listener
@@ -265,9 +265,9 @@ async fn a_receiver_is_given_the_time_it_asks_for_within_bounds() {
         .await;
         shop.buy(1, VISA).await;
         assert_eq!(shop.tell().await, 1);
-        shop.house.advance(waits - Span::from_secs(1));
+        shop.house.clock.advance(waits - Span::from_secs(1));
         assert_eq!(shop.tell().await, 0);
-        shop.house.advance(Span::from_secs(1));
+        shop.house.clock.advance(Span::from_secs(1));
         assert_eq!(shop.tell().await, 1);
     }
 }
@@ -335,7 +335,7 @@ async fn stay_in_order(house: House) {
     // Two schedules, one after the other, are the most that an order needs here.
     for _ in 0..180 {
         shop.tell().await;
-        shop.house.advance(Span::from_mins(60));
+        shop.house.clock.advance(Span::from_mins(60));
     }
     let untold = shop.house.ledger.gauges().await.unwrap();
     for order in orders {
@@ -406,7 +406,7 @@ async fn a_receiver_whose_handling_dies_is_told_again() {
     // The mutex that died with it is the test's own.
     shop.listener.answers.clear_poison();
     shop.listener.heard.clear_poison();
-    shop.house.advance(checkout_worker::ledger::LEASE);
+    shop.house.clock.advance(checkout_worker::ledger::LEASE);
     assert_eq!(shop.tell().await, 1);
     assert_eq!(shop.counted("taken"), 1);
 }
@@ -415,9 +415,9 @@ async fn a_receiver_whose_handling_dies_is_told_again() {
 async fn an_endpoint_configured_late_hears_of_three_days_and_not_of_last_year() {
     let shop = Told::answering(|_, _| Heard::Taken).await;
     shop.buy(1, VISA).await;
-    shop.house.advance(HORIZON);
+    shop.house.clock.advance(HORIZON);
     let recent = shop.buy(2, VISA).await;
-    shop.house.advance(Span::from_mins(60));
+    shop.house.clock.advance(Span::from_mins(60));
     assert_eq!(shop.checkout.jobs().forget().await.unwrap(), 1);
     shop.tell().await;
     assert_eq!(shop.listener.names(), [(recent, Notice::Paid)]);

@@ -83,6 +83,7 @@ impl<S: Subscriber> Layer<S> for Flood {
 
 #[cfg(test)]
 mod tests {
+    use tracing::subscriber::DefaultGuard;
     use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::*;
@@ -108,6 +109,15 @@ mod tests {
         }
     }
 
+    /// A log in force for this thread as long as the guard lives.
+    fn log() -> (Flood, Lines, DefaultGuard) {
+        let (flood, lines) = (Flood::default(), Lines::default());
+        let log = tracing_subscriber::registry()
+            .with(flood.clone())
+            .with(lines.clone());
+        (flood, lines, tracing::subscriber::set_default(log))
+    }
+
     fn one_place(lines: u32) {
         for n in 0..lines {
             tracing::error!(n, "the same thing again");
@@ -116,11 +126,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_one_place_says_too_often_is_counted_and_others_are_heard() {
-        let (flood, lines) = (Flood::default(), Lines::default());
-        let log = tracing_subscriber::registry()
-            .with(flood.clone())
-            .with(lines.clone());
-        let _log = tracing::subscriber::set_default(log);
+        let (flood, lines, _log) = log();
         one_place(LINES_MAX + 950);
         tracing::warn!("something else");
         assert_eq!((lines.of(Level::ERROR), lines.of(Level::WARN)), (50, 1));
@@ -145,11 +151,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn trails_of_orders_and_what_a_person_turned_on_pass_whole() {
-        let (flood, lines) = (Flood::default(), Lines::default());
-        let log = tracing_subscriber::registry()
-            .with(flood.clone())
-            .with(lines.clone());
-        let _log = tracing::subscriber::set_default(log);
+        let (_, lines, _log) = log();
         for _ in 0..LINES_MAX * 2 {
             tracing::info!(target: trail::TARGET, "an order went on");
             tracing::debug!("answered");

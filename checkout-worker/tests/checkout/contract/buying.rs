@@ -165,7 +165,7 @@ pub(super) async fn acceptance_is_judged_by_the_ledgers_clock(house: House) {
     assert!(matches!(again, Acceptance::Refused(refusal) if refusal.why == Why::Unchanged));
     let other = ledger.accept(early, method(DECLINED)).await.unwrap();
     assert!(matches!(other, Acceptance::Refused(refusal) if refusal.why == Why::NotHere));
-    house.advance(Span::from_mins(5));
+    house.clock.advance(Span::from_mins(5));
     let refused = ledger.accept(late, method(VISA)).await.unwrap();
     assert!(matches!(refused, Acceptance::Refused(refusal) if refusal.why == Why::TooLate));
     assert_eq!(
@@ -226,7 +226,7 @@ pub(super) async fn expired_reservations_return_their_units_and_tell_the_house(h
     let (ledger, _clock) = opened(&house, 5).await;
     let id = placed(&*ledger, new_order(1, 1, vec![line("AUR-42", 2)])).await;
     assert_eq!(ledger.expire(10).await.unwrap(), []);
-    house.advance(Span::from_mins(5));
+    house.clock.advance(Span::from_mins(5));
     let released = ledger.expire(10).await.unwrap();
     assert_eq!(
         released.iter().map(|record| record.order.id).collect::<Vec<_>>(),

@@ -64,9 +64,9 @@ pub(super) async fn a_notice_is_in_one_pair_of_hands_until_its_lease_ends(house:
     );
     assert_eq!(taken[0].order, record);
     assert_eq!(due(&*ledger).await, [], "nobody else gets it");
-    house.advance(LEASE - MOMENT);
+    house.clock.advance(LEASE - MOMENT);
     assert_eq!(due(&*ledger).await, []);
-    house.advance(MOMENT);
+    house.clock.advance(MOMENT);
     assert_eq!(due(&*ledger).await, taken, "whoever had it may have died");
 }
 
@@ -77,7 +77,7 @@ pub(super) async fn an_orders_later_notice_waits_for_the_earlier_one(house: Hous
     assert_eq!(news(&first), [(order, Notice::Paid)]);
     end(&*ledger, &first[0], Next::Again(Span::from_secs(5))).await;
     assert_eq!(due(&*ledger).await, [], "neither before its time");
-    house.advance(Span::from_secs(5));
+    house.clock.advance(Span::from_secs(5));
     let second = due(&*ledger).await;
     assert_eq!((news(&second), second[0].tries), (vec![(order, Notice::Paid)], 1));
     end(&*ledger, &second[0], Next::Taken).await;
@@ -105,7 +105,7 @@ pub(super) async fn one_orders_notices_do_not_hold_up_anothers(house: House) {
     );
     end(&*ledger, &others[0], Next::Taken).await;
     end(&*ledger, &others[1], Next::Skipped).await;
-    house.advance(LEASE);
+    house.clock.advance(LEASE);
     assert_eq!(due(&*ledger).await, one);
 }
 
@@ -113,7 +113,7 @@ pub(super) async fn a_try_that_ends_late_counts_only_if_it_was_heard(house: Hous
     let (checkout, ledger) = (checkout(&house).await, house.ledger.clone());
     paid(&checkout, 1).await;
     let frozen = due(&*ledger).await.remove(0);
-    house.advance(LEASE);
+    house.clock.advance(LEASE);
     let other = due(&*ledger).await.remove(0);
     end(&*ledger, &other, Next::Again(Span::from_mins(5))).await;
     end(&*ledger, &frozen, Next::GivenUp).await;
@@ -126,7 +126,7 @@ pub(super) async fn a_try_that_ends_late_counts_only_if_it_was_heard(house: Hous
     );
     end(&*ledger, &frozen, Next::Taken).await;
     assert_eq!(ledger.untold(Telling::Pending, 10).await.unwrap(), []);
-    house.advance(Span::from_mins(5));
+    house.clock.advance(Span::from_mins(5));
     assert_eq!(due(&*ledger).await, [], "it was heard after all");
 }
 
@@ -136,7 +136,7 @@ pub(super) async fn what_is_given_up_is_shown_and_lets_the_next_one_go(house: Ho
     let written = house.clock.now();
     let first = due(&*ledger).await.remove(0);
     // The order's next notice is older than the horizon by the time that it has its turn.
-    house.advance(HORIZON + Span::from_mins(60));
+    house.clock.advance(HORIZON + Span::from_mins(60));
     end(&*ledger, &first, Next::GivenUp).await;
     assert_eq!(ledger.forget_notices(HORIZON, 10).await.unwrap(), 0);
     let next = due(&*ledger).await;
@@ -161,7 +161,7 @@ pub(super) async fn old_news_that_was_never_tried_is_let_go_and_tried_news_is_no
     let (tried, old) = (paid(&checkout, 1).await, paid(&checkout, 2).await);
     let first = ledger.notices_due(1, HORIZON).await.unwrap().remove(0);
     end(&*ledger, &first, Next::Again(Span::from_secs(5))).await;
-    house.advance(HORIZON);
+    house.clock.advance(HORIZON);
     let fresh = paid(&checkout, 3).await;
     let mut found = news(&due(&*ledger).await);
     found.sort_unstable();
@@ -183,7 +183,7 @@ pub(super) async fn a_replay_tells_again_what_it_names_from_the_first_try_on(hou
         let one = due(&*ledger).await.remove(0);
         end(&*ledger, &one, Next::Taken).await;
     }
-    house.advance(Span::from_mins(60));
+    house.clock.advance(Span::from_mins(60));
     let given_up = paid(&checkout, 2).await;
     let one = due(&*ledger).await.remove(0);
     end(&*ledger, &one, Next::GivenUp).await;
@@ -221,7 +221,7 @@ pub(super) async fn what_is_owed_is_owed_after_a_restart(mut house: House) {
     let taken = due(&*house.ledger).await;
     let again = house.reopened().await;
     // Where one process has the file, its leases died with the one before; elsewhere they end by themselves.
-    house.advance(LEASE);
+    house.clock.advance(LEASE);
     assert_eq!(due(&*again).await, taken);
     end(&*again, &taken[0], Next::GivenUp).await;
     let later = house.reopened().await;
