@@ -6,11 +6,14 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 K6 := $(TARGET)/k6/bin/k6
+NEWER := $(abspath $(TARGET))/newer-engines
 APT_PACKAGES := nginx-light haproxy chromium curl prometheus
 ENGINES := redis-server rabbitmq-server postgresql
+# The suites of the ports, over whichever engines come first on the PATH.
+ON_ENGINES := (package(admission) & test(redis)) | (package(checkout-worker) & (test(rabbitmq) | test(postgres)) - test(crash))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup setup-cc setup-engines setup-judges setup-browser setup-dashboards setup-k6 demo demo-distributed test test-browser test-dashboards pictures drill k6 breakpoint chaos bench lint
+.PHONY: help setup setup-cc setup-engines setup-newer-engines setup-judges setup-browser setup-dashboards setup-k6 demo demo-distributed test test-newer-engines test-browser test-dashboards pictures drill k6 breakpoint chaos bench lint
 
 help:            ## list the commands
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,6 +30,12 @@ setup-engines:
 	  $(SUDO) apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends \
 	    $(ENGINES) >/dev/null; fi
+
+# RabbitMQ 4, Redis 8 and Postgres 17 beside the installed ones, under $(TARGET).
+setup-newer-engines: setup-engines
+	@command -v patchelf >/dev/null || { $(SUDO) apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends patchelf >/dev/null; }
+	@[ -e $(NEWER)/complete ] || sandbox/newer-engines.sh $(NEWER)
 
 # Official libraries that judge what we sign and speak, in a Python of their own under $(TARGET).
 setup-judges:
@@ -70,8 +79,12 @@ demo-distributed: setup-cc setup-engines  ## the same sale on two gateways, two 
 test: setup setup-browser  ## everything: rules, crashes, real servers, real browser
 	cargo nextest run --workspace --locked --no-fail-fast
 	cargo test --workspace --locked --doc
+	$(MAKE) test-newer-engines
 	$(MAKE) test-browser
 	$(MAKE) test-dashboards
+
+test-newer-engines: setup setup-newer-engines  ## the suites of the ports once more, on RabbitMQ 4, Redis 8 and Postgres 17
+	PATH="$(NEWER)/bin:$$PATH" cargo nextest run --workspace --locked --no-fail-fast -E '$(ON_ENGINES)'
 
 test-browser: setup-browser  ## the pages in a real browser, against a running demo
 	cargo build --workspace --locked --bin doorline --example page_gallery

@@ -16,6 +16,10 @@ import { expressions, metrics } from "./tree.mjs";
 const distributed = options["--form"] === "distributed";
 const folder = options["--draw"];
 const sale = folder ? { shoppers: 2_000, stock: 400 } : SALE;
+/** A new Prometheus takes ten seconds and its own start to scrape for the first time; the prequeue is to be seen too. */
+const OPENS_IN = 25;
+/** The load comes while the sale is about to open. */
+const LOAD_BEFORE = 8;
 const problems = [];
 const must = (holds, problem) => holds || problems.push(problem);
 
@@ -32,6 +36,8 @@ async function scene() {
     String(sale.stock),
     "--seed",
     "7",
+    "--opens-in",
+    String(OPENS_IN),
   ]);
   const said = await until("the demo's addresses", 90, async () =>
     demo.said.text.match(/shop +(http:\S+)\/drops[\s\S]*metrics +http:\/\/(\S+)\/metrics/),
@@ -142,6 +148,12 @@ function lint(scraped) {
   }
 }
 
+/** The scenarios of k6, against a sale that opens at that second. */
+async function load(shop, opensAt) {
+  await pause((opensAt - LOAD_BEFORE) * 1000 - Date.now());
+  return runScenarios(options["--k6"], shop);
+}
+
 try {
   const from = Math.floor(Date.now() / 1000);
   const { demo, shop, admins, base } = await scene();
@@ -149,8 +161,7 @@ try {
     if (demo.child.exitCode !== null) throw new Error(demo.said.text);
     return demo.said.text.includes("Still serving");
   });
-  const load = options["--k6"] ? runScenarios(options["--k6"], shop) : undefined;
-  const [, loaded] = await Promise.all([over, load]);
+  const [, loaded] = await Promise.all([over, options["--k6"] && load(shop, from + OPENS_IN)]);
   problems.push(...(loaded?.problems ?? []));
   // Two scrapes and evaluations more, so that the last figures are seen.
   await pause(3_000);

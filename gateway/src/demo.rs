@@ -33,7 +33,8 @@ pub async fn run(options: &DemoOptions, ground: &Ground, stop: CancellationToken
     let seed = options
         .seed
         .unwrap_or_else(|| random_seed(ground.entropy.as_ref()));
-    let plan = Plan::of(options.shoppers, options.stock, ground.clock.now());
+    let opens_in = Duration::from_secs(options.opens_in);
+    let plan = Plan::of(options.shoppers, options.stock, opens_in, ground.clock.now());
     let form = if options.distributed {
         let program = std::env::current_exe().context("cannot find this program")?;
         Form::Distributed {

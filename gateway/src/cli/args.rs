@@ -173,6 +173,9 @@ pub struct DemoOptions {
     /// Repeat the same crowd [default: another each time]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Until then the drop is in its prequeue
+    #[arg(long, value_name = "SECONDS", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub opens_in: u64,
     /// Two gateways and two workers, on a Redis, a RabbitMQ and a Postgres of their own
     #[arg(long)]
     pub distributed: bool,

@@ -49,6 +49,7 @@ fn the_command_line_is_consistent() {
 fn every_command_of_the_contract_is_known() {
     for line in [
         "demo --shoppers 2000 --stock 200 --seed 7 --exit --report r.json --quiet",
+        "demo --distributed --opens-in 60",
         "serve --role all",
         "check --config shop.toml",
         "config example",

@@ -45,17 +45,17 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A sale of that size that begins soon after `now`.
-    pub fn of(shoppers: u32, stock: u32, now: Timestamp) -> Self {
+    /// A sale of that size that opens so long after `now`.
+    pub fn of(shoppers: u32, stock: u32, prequeue: Duration, now: Timestamp) -> Self {
         Self {
             shoppers,
             stock,
             // All units are asked for within a quarter of a minute; then those that come back are.
             new_users_per_minute: stock.saturating_mul(6).clamp(60, 60_000),
             total_active_users: stock.div_ceil(2).clamp(20, 2_000),
-            prequeue: Duration::from_secs(8),
+            prequeue,
             ramp: Duration::from_secs(10),
-            deadline: Duration::from_secs(75) + Duration::from_millis(u64::from(stock) * 60),
+            deadline: prequeue + Duration::from_secs(67) + Duration::from_millis(u64::from(stock) * 60),
             also: String::new(),
             now,
         }

@@ -50,7 +50,7 @@ async fn sell_in(folder: &Path, waves: &[Wave], seed: u64) -> anyhow::Result<()>
         program: PathBuf::from(env!("CARGO_BIN_EXE_doorline")),
         wires: Wiring::Breakable,
     };
-    let mut plan = Plan::of(SHOPPERS, STOCK, ground.clock.now());
+    let mut plan = Plan::of(SHOPPERS, STOCK, Duration::from_secs(8), ground.clock.now());
     plan.deadline = Duration::from_secs(150);
     pulse::DROP.clone_into(&mut plan.also);
     let stage = Stage::set(&plan, &form, folder.join("house"), &ground).await?;

@@ -209,9 +209,13 @@ impl Place {
     }
 }
 
-/// Debian wraps each script in one that changes to a user of its own; the plain one lies elsewhere.
+/// Debian wraps each script in one that changes to a user of its own, and puts that into `sbin`; the plain one lies
+/// elsewhere.
 fn unwrapped(found: &Path) -> PathBuf {
     let name = found.file_name().unwrap_or_default();
+    if !found.parent().is_some_and(|folder| folder.ends_with("sbin")) {
+        return found.to_path_buf();
+    }
     SCRIPTS
         .iter()
         .map(|folder| Path::new(folder).join(name))
