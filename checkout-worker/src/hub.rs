@@ -9,6 +9,9 @@ use tokio::sync::watch;
 
 /// Orders that may be watched at once; beyond it watchers are told to poll.
 pub const WATCHED_MAX: usize = 65_536;
+/// Watches of one order at once: a few tabs and what reconnects. Each reads the order when it is woken, so that a single
+/// buyer could otherwise keep the ledger busy.
+pub const WATCHES_MAX: usize = 8;
 
 type Watched = HashMap<OrderId, watch::Sender<u64>>;
 
@@ -18,9 +21,9 @@ pub struct Hub {
     watched: Arc<Mutex<Watched>>,
 }
 
-/// Too many orders are watched; poll instead.
+/// Too many orders are watched, or this one too often; poll instead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{WATCHED_MAX} orders are watched already")]
+#[error("{WATCHED_MAX} orders are watched already, or this one {WATCHES_MAX} times")]
 pub struct HubFull;
 
 /// Resolves whenever one order may have changed. Wake-ups that nobody waited for are merged into one.
@@ -35,7 +38,11 @@ impl Hub {
     /// Watches `order` from now on.
     pub fn watch(&self, order: OrderId) -> Result<OrderWatch, HubFull> {
         let mut watched = self.lock();
-        if watched.len() >= WATCHED_MAX && !watched.contains_key(&order) {
+        let full = match watched.get(&order) {
+            Some(watches) => watches.receiver_count() >= WATCHES_MAX,
+            None => watched.len() >= WATCHED_MAX,
+        };
+        if full {
             return Err(HubFull);
         }
         let changes = watched
@@ -112,6 +119,16 @@ mod tests {
         hub.wake(OrderId(7));
         hub.wake(OrderId(8));
         watch.changed().await;
+    }
+
+    #[test]
+    fn one_order_is_watched_a_few_times_only_and_others_are_not_held_up() {
+        let hub = Hub::default();
+        let mut watches: Vec<_> = (0..WATCHES_MAX).map(|_| hub.watch(OrderId(7)).unwrap()).collect();
+        assert_eq!(hub.watch(OrderId(7)).unwrap_err(), HubFull);
+        assert!(hub.watch(OrderId(8)).is_ok());
+        watches.pop();
+        assert!(hub.watch(OrderId(7)).is_ok());
     }
 
     #[test]

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::DropId;
-use domain::saga::{Event, StateName};
+use domain::saga::{Event, StateName, Why};
+use domain::{DropId, OrderId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::{Broker as _, Delivery};
-use crate::driver::DriveError;
+use crate::driver::{DriveError, Fed};
 use crate::ledger::LedgerError;
 
 use super::{Causes, Jobs};
@@ -88,13 +88,13 @@ impl Jobs {
                 let driven = self.driver.feed(order, Event::Drive).await;
                 self.driver.breaker.unused();
                 self.wake();
-                driven.map(drop)
+                match driven {
+                    Ok(Fed::Refused(refusal)) if is_early(refusal.why) => self.postpone(order).await,
+                    driven => driven.map(drop),
+                }
             }
             Ok(Turn::Nothing) => Ok(()),
-            Ok(Turn::Postponed) => {
-                let noted = self.driver.ledger.postponed(order).await;
-                noted.map_err(|cause| DriveError::Ledger { order, cause })
-            }
+            Ok(Turn::Postponed) => self.postpone(order).await,
             Ok(Turn::Unknown) => {
                 // Never create an order from a message: it says nothing that could be believed.
                 tracing::error!(order.id = %order, "a message names an order that the ledger does not have");
@@ -110,6 +110,21 @@ impl Jobs {
                 tracing::warn!(order.id = %order, cause = %Causes(&failed), "an order keeps its message");
             }
         }
+    }
+
+    /// Gives a message up that was not worked on: re-driving writes another when the order may be worked on.
+    async fn postpone(&self, order: OrderId) -> Result<(), DriveError> {
+        let noted = self.driver.ledger.postponed(order).await;
+        noted.map_err(|cause| DriveError::Ledger { order, cause })
+    }
+}
+
+/// Whether a drive only came too early: the clock of this machine is behind the ledger's, or the lease of a worker that
+/// died runs still. The order must not wait until its broker is suspected of having lost the message.
+const fn is_early(why: Why) -> bool {
+    match why {
+        Why::NotYet | Why::Leased => true,
+        Why::NotHere | Why::TooLate | Why::Flagged | Why::Stale | Why::Unchanged => false,
     }
 }
 

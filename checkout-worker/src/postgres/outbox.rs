@@ -138,11 +138,19 @@ pub(super) async fn redrive(
     Ok(u32::try_from(written).unwrap_or(u32::MAX))
 }
 
-/// Notes that no broker holds a message of this order any more.
-pub(super) async fn postponed(c: &mut PgConnection, order: OrderId) -> Result<(), Trouble> {
+/// Notes that no broker holds a message of this order any more. Its row goes as well: a relay whose message was taken
+/// before it was confirmed would else note afterwards that the broker holds it.
+pub(super) async fn postponed(connection: &mut PgConnection, order: OrderId) -> Result<(), Trouble> {
+    let mut transaction = connect::begin(connection).await?;
+    let id = order.0.to_be_bytes().to_vec();
     sqlx::query("UPDATE orders SET published_version = -1 WHERE id = $1")
-        .bind(order.0.to_be_bytes().to_vec())
-        .execute(c)
+        .bind(&id)
+        .execute(&mut *transaction)
         .await?;
+    sqlx::query("DELETE FROM outbox WHERE order_id = $1 AND channel = 'workers'")
+        .bind(&id)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
     Ok(())
 }

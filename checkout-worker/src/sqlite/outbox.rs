@@ -136,11 +136,15 @@ pub(super) fn published(store: &Store<'_>, messages: &[i64]) -> Result<(), Store
     delivered(store, messages)
 }
 
-/// Notes that no broker holds a message of this order any more.
+/// Notes that no broker holds a message of this order any more. Its row goes as well: a relay whose message was taken
+/// before it was confirmed would else note afterwards that the broker holds it.
 pub(super) fn postponed(store: &Store<'_>, order: OrderId) -> Result<(), StoreError> {
-    let mut forget = store
-        .connection
-        .prepare_cached("UPDATE orders SET published_version = -1 WHERE id = ?1")?;
-    forget.execute(params![key(order)])?;
+    for statement in [
+        "UPDATE orders SET published_version = -1 WHERE id = ?1",
+        "DELETE FROM outbox WHERE order_id = ?1 AND channel = 'workers'",
+    ] {
+        let mut forget = store.connection.prepare_cached(statement)?;
+        forget.execute(params![key(order)])?;
+    }
     Ok(())
 }

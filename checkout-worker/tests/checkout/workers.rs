@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use checkout_worker::broker::{Ack, Broker, Delivery, PublishError, Published, Standing};
 use checkout_worker::driver::Fed;
-use checkout_worker::ledger::Reply;
+use checkout_worker::ledger::{Channel, Ledger, Reply};
 use checkout_worker::provider::memory::MemoryProvider;
 use checkout_worker::provider::{Page, Provider, ProviderCall, Window};
 use checkout_worker::{Checkout, CheckoutConfig, DropTerms, Ports};
@@ -172,16 +172,70 @@ impl Broker for Injected {
     }
 }
 
+impl Injected {
+    /// A broker and the end through which messages are put in.
+    fn new() -> (Self, mpsc::UnboundedSender<OrderId>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let broker = Self {
+            messages: tokio::sync::Mutex::new(receiver),
+            acked: Arc::default(),
+            done: Arc::default(),
+        };
+        (broker, sender)
+    }
+}
+
+#[tokio::test]
+async fn a_worker_whose_clock_is_behind_leaves_an_order_to_be_driven_again_at_once() {
+    let (broker, sender) = Injected::new();
+    let done = broker.done.clone();
+    let (dir, clock, behind) = (
+        tempfile::tempdir().unwrap(),
+        StandingClock::new(),
+        StandingClock::new(),
+    );
+    clock.advance(Span::from_millis(60));
+    let ledger = open_ledger(dir.path(), &clock);
+    let ports = Ports {
+        broker: Arc::new(broker),
+        ..ports(
+            ledger.clone(),
+            Arc::new(MemoryProvider::new(clock.clone())),
+            behind,
+        )
+    };
+    let checkout = Checkout::open(config(8), ports).await.unwrap();
+    let order = place(&checkout, purchase(1, Some(VISA))).await;
+    let waiting = async || {
+        let pending = ledger.pending(Channel::Workers, 10).await.unwrap();
+        pending.iter().map(|pending| pending.id).collect::<Vec<_>>()
+    };
+    ledger.published(waiting().await).await.unwrap();
+    let stop = CancellationToken::new();
+    let life = async {
+        sender.send(order).unwrap();
+        done.notified().await;
+        stop.cancel();
+    };
+    tokio::join!(checkout.run(stop.clone()), life);
+    let view = checkout.view(order).await.unwrap().unwrap();
+    assert_eq!(
+        view.ledger_state,
+        StateName::Accepted,
+        "its time had not come by that clock"
+    );
+    checkout.jobs().redrive().await.unwrap();
+    assert_eq!(
+        waiting().await.len(),
+        1,
+        "nobody believes that the broker holds a message still"
+    );
+}
+
 #[tokio::test]
 async fn a_message_from_an_unknown_order_makes_no_order_and_is_done_with() {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let acked = Arc::new(Mutex::new(Vec::new()));
-    let done = Arc::new(Notify::new());
-    let broker = Injected {
-        messages: tokio::sync::Mutex::new(receiver),
-        acked: acked.clone(),
-        done: done.clone(),
-    };
+    let (broker, sender) = Injected::new();
+    let (acked, done) = (broker.acked.clone(), broker.done.clone());
     let (dir, clock) = (tempfile::tempdir().unwrap(), StandingClock::new());
     let provider = MemoryProvider::new(clock.clone());
     let ear = Arc::new(Ear::default());

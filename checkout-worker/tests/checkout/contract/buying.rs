@@ -220,6 +220,11 @@ pub(super) async fn a_postponed_order_is_driven_again_once_its_drop_is_not_pause
     let other = DropId::new("boreal").unwrap();
     assert_eq!(redrive(vec![other]).await, 1);
     assert_eq!(redrive(vec![]).await, 0, "one message per order is enough");
+    // The worker was faster than the confirmation: what the relay notes afterwards must not hide the order.
+    let pending = ledger.pending(Channel::Workers, 10).await.unwrap();
+    ledger.postponed(id).await.unwrap();
+    ledger.published(vec![pending[0].id]).await.unwrap();
+    assert_eq!(redrive(vec![]).await, 1, "nobody holds a message of it");
 }
 
 pub(super) async fn expired_reservations_return_their_units_and_tell_the_house(house: House) {
