@@ -45,6 +45,8 @@ pub struct Room {
     boards: ArcSwap<BTreeMap<DropId, Arc<Board>>>,
     cookies: CookieStyle,
     return_hosts: Vec<String>,
+    /// Host and port of the shop, as browsers know it.
+    public_authority: String,
     refusals: RefusalPages,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -98,6 +100,11 @@ impl Room {
                 CookieStyle::Plain
             },
             return_hosts: config.server.return_hosts.clone(),
+            public_authority: config
+                .server
+                .public_url
+                .authority()
+                .map_or_else(String::new, ToString::to_string),
             refusals: RefusalPages::new(config.server.public_host()),
             clock,
             entropy,

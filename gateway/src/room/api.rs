@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::{DropId, OrderId};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -186,6 +186,11 @@ impl Room {
     ) -> Result<Response<EdgeBody>, Refusal> {
         let headers = &parts.headers;
         let reads = reads(parts);
+        // The provider is no browser, and its signature says who sent it.
+        if !reads && *address != Address::StripeWebhook && self.is_from_elsewhere(headers, &visit.host) {
+            let title = "This was sent by another site";
+            return Err(Problem::new(StatusCode::FORBIDDEN, "cross-site-request", title).into());
+        }
         match address {
             Address::Ticket(drop) if reads => self.look(drop, self.board(drop).as_deref(), headers, visit),
             Address::Drop(drop) if reads => self.public_state(drop),
@@ -224,6 +229,27 @@ impl Room {
             )),
             other => Err(Problem::method_not_allowed(Some(HeaderValue::from_static(other.methods()))).into()),
         }
+    }
+
+    /// Whether a page of another origin made the browser send this: it must neither use a shopper's cookies (a sister
+    /// site's requests carry them) nor have any set (the answer to a form from anywhere would replace them). Browsers say
+    /// so (Fetch Metadata, <https://www.w3.org/TR/fetch-metadata/>); of older ones, and over plain http, only `Origin` is
+    /// there, and `null` in it says nothing, because our pages send no referrer. Programs send neither.
+    fn is_from_elsewhere(&self, headers: &HeaderMap, host: &HeaderValue) -> bool {
+        if let Some(site) = headers.get("sec-fetch-site") {
+            return site != "same-origin" && site != "none";
+        }
+        let origin = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
+        let Some(origin) = origin.filter(|origin| *origin != "null") else {
+            return false;
+        };
+        let authority = origin
+            .split_once("://")
+            .map_or(origin, |(_, authority)| authority);
+        // A proxy before us may ask for the shop by another name than browsers do.
+        ![host.to_str().unwrap_or_default(), &self.public_authority]
+            .iter()
+            .any(|own| own.eq_ignore_ascii_case(authority))
     }
 
     /// `GET …/drops/{drop}`: the same for everybody, so a CDN may answer it for a second.
@@ -298,14 +324,6 @@ async fn wish(headers: &HeaderMap, body: RequestBody) -> Result<Wish, Refusal> {
         .and_then(|kind| kind.to_str().ok())
         .unwrap_or_default();
     let from_form = kind.starts_with("application/x-www-form-urlencoded");
-    if from_form
-        && headers
-            .get("sec-fetch-site")
-            .is_some_and(|site| site == "cross-site")
-    {
-        let title = "This form was sent from another site";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "cross-site-form", title).into());
-    }
     let bytes = read(body, BODY_BYTES_MAX).await?;
     if from_form {
         let fields = form_fields(&bytes);

@@ -19,7 +19,8 @@
 //! | `POST leave`, form `return_to=…` | no script | 303 to `return_to`, which then shows the state `left` |
 //!
 //! Forms are told from JSON by their content type. `Referrer-Policy: no-referrer` makes browsers
-//! send `Origin: null` with these forms: tell foreign forms by `Sec-Fetch-Site`, not by `Origin`.
+//! send `Origin: null` with these forms: foreign ones are told by `Sec-Fetch-Site`, and by `Origin` only where that is
+//! missing and names a host.
 
 mod error;
 mod headers;

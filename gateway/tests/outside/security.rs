@@ -188,19 +188,53 @@ fn escape(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn forms_from_other_sites_are_refused() {
+async fn what_other_sites_make_a_browser_send_changes_nothing_and_sets_no_cookie() {
     let house = House::usual().await;
-    let browser = house.browser();
+    let (browser, stranger) = (house.browser(), house.browser());
     browser.join().await;
-    let headers = [
-        ("content-type", "application/x-www-form-urlencoded"),
+    let foreign = [
         ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("origin", "https://evil.example"),
+        ("origin", "http://www.shop.example.evil.example"),
     ];
-    for verb in ["ticket", "leave", "admission"] {
+    let form = "application/x-www-form-urlencoded";
+    for (header, kind) in foreign
+        .into_iter()
+        .zip([form, "text/plain", form, "application/json"])
+    {
+        for verb in ["ticket", "leave", "admission", "orders"] {
+            for whoever in [&browser, &stranger] {
+                let headers = [("content-type", kind), header];
+                let path = format!("{DROP}/{verb}");
+                let answer = whoever.ask("POST", &path, &headers, None).await;
+                assert_eq!(answer.header("set-cookie"), "", "{header:?} {verb}");
+                answer.problem(403, "cross-site-request");
+            }
+        }
         let answer = browser
-            .ask("POST", &format!("{DROP}/{verb}"), &headers, Some("a=b"))
+            .ask("DELETE", &format!("{DROP}/ticket"), &[header], None)
             .await;
-        answer.problem(403, "cross-site-form");
+        answer.problem(403, "cross-site-request");
+    }
+    let place = browser.get(&format!("{DROP}/ticket")).await.expect(200).json();
+    assert_ne!(place["state"], "left");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn what_our_own_pages_and_programs_send_is_taken() {
+    let house = House::usual().await;
+    for header in [
+        ("sec-fetch-site", "same-origin"),
+        ("sec-fetch-site", "none"),
+        ("origin", "null"),
+        ("accept", "*/*"),
+    ] {
+        let browser = house.browser();
+        let path = format!("{DROP}/ticket");
+        browser.ask("POST", &path, &[header], None).await.expect(428);
+        browser.ask("POST", &path, &[header], None).await.expect(201);
     }
     house.close().await;
 }
