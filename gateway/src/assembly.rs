@@ -238,8 +238,6 @@ async fn open_desk(
         },
     };
     let desk = Admission::open(parts, settings).await?;
-    for drop in config.drops.iter().filter(|drop| drop.queue_all) {
-        desk.control(&drop.id, admission::Command::QueueAll).await?;
-    }
+    changes::hold_or_release(&desk, &base.checkout, &config.drops).await?;
     Ok(desk)
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use admission::Admission;
+use admission::{Admission, Command};
 use arc_swap::ArcSwap;
 use checkout_worker::Checkout;
 use checkout_worker::driver::DRAIN_PER_SECOND;
@@ -26,6 +26,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const TOTAL_ACTIVE_USERS: &str = "total_active_users";
 const NEW_USERS_PER_MINUTE: &str = "new_users_per_minute";
 const NOTICE: &str = "notice";
+/// Not changed by operators: what the configuration asked for when it was last obeyed.
+const QUEUE_ALL: &str = "queue_all";
+/// Who does what the configuration asks for.
+const CONFIGURATION: &str = "configuration";
 
 /// Takes changes, and does at this gateway what was changed at any.
 pub struct Changes {
@@ -46,6 +50,9 @@ pub enum ChangeError {
     /// The queue did not take its rules.
     #[error(transparent)]
     Queue(#[from] admission::store::Unavailable),
+    /// The queue did not take a command.
+    #[error(transparent)]
+    Command(#[from] admission::JoinError),
 }
 
 impl Changes {
@@ -122,6 +129,41 @@ impl Changes {
             }
         }
     }
+}
+
+/// Holds everybody, or lets them go on, where the configuration asks for something else than the last time. An operator's own
+/// command stands otherwise, over a restart as well.
+///
+/// # Errors
+/// If the ledger or the queue cannot be asked. The same again does what is left to do.
+pub async fn hold_or_release(
+    desk: &Admission,
+    checkout: &Checkout,
+    drops: &[DropConfig],
+) -> Result<(), ChangeError> {
+    let changes = checkout.changes().await?;
+    for drop in drops {
+        // Kept over nothing, so that it stands whatever is configured.
+        let obeyed = Change::in_force(&changes, &drop.id, QUEUE_ALL, "");
+        if (obeyed == true.to_string()) == drop.queue_all {
+            continue;
+        }
+        let command = if drop.queue_all {
+            Command::QueueAll
+        } else {
+            Command::Resume
+        };
+        desk.control(&drop.id, command).await?;
+        let row = Change {
+            drop: drop.id.clone(),
+            setting: QUEUE_ALL.to_owned(),
+            over: String::new(),
+            value: drop.queue_all.to_string(),
+        };
+        let subject = format!("{} {}", drop.id, json!({ QUEUE_ALL: drop.queue_all }));
+        checkout.change(vec![row], &subject, CONFIGURATION).await?;
+    }
+    Ok(())
 }
 
 /// The rules of a drop as configured, under what operators have changed since.

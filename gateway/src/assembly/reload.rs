@@ -5,14 +5,14 @@ mod follow;
 
 use std::sync::Arc;
 
-use admission::{Admission, Command};
+use admission::Admission;
 use checkout_worker::Checkout;
 use checkout_worker::checkout::OpenError;
 use domain::{DropId, Timestamp};
 
 use super::{base, edge, terms};
 use crate::admin::Admin;
-use crate::admin::changes::{ChangeError, Changes};
+use crate::admin::changes::{self, ChangeError, Changes};
 use crate::config::{Config, DropConfig, LogConfig, ServerConfig, UpstreamConfig};
 use crate::edge::stack::StackParts;
 use crate::room::Room;
@@ -74,7 +74,7 @@ impl Live {
         self.admin.house.read_of(base::selling(&config.drops));
         if let Some(door) = &self.door {
             door.changes.configure(&config.drops).await?;
-            door.hold_or_release(running, &config).await;
+            changes::hold_or_release(&door.desk, self.checkout(), &config.drops).await?;
         }
         self.admin.drops.store(Arc::new(base::drops(&config.drops)));
         // Last: a path is protected only when there is a queue behind it.
@@ -114,21 +114,6 @@ impl Live {
 }
 
 impl LiveDoor {
-    /// Holds everybody, or lets them go on, where that is what was changed. An operator's own command stands otherwise.
-    async fn hold_or_release(&self, running: &Config, config: &Config) {
-        for drop in &config.drops {
-            let held = running.find_drop(&drop.id).is_some_and(|known| known.queue_all);
-            let command = match (held, drop.queue_all) {
-                (false, true) => Command::QueueAll,
-                (true, false) => Command::Resume,
-                (true, true) | (false, false) => continue,
-            };
-            if let Err(error) = self.desk.control(&drop.id, command).await {
-                tracing::warn!(drop.id = %drop.id, %error, "a drop could not be held, or let go on, as it is configured now");
-            }
-        }
-    }
-
     /// Swaps the edge's rules. Limits that are as they were keep what they remember.
     fn rule(&self, running: &Config, config: &Config) {
         let current = self.edge.rules.load_full();

@@ -24,6 +24,26 @@ async fn notice(browser: &Browser) -> Value {
 }
 
 #[tokio::test]
+async fn everybody_is_held_as_configured_and_an_operator_has_the_last_word_over_restarts() {
+    let held = || Terms {
+        drop: "queue_all = true",
+        ..Terms::default()
+    };
+    let is_held = async |house: &House| {
+        house.operator().get(DROP).await.expect(200).json()["control"]["queue_all"] == true
+    };
+    let house = House::open(held()).await;
+    assert!(is_held(&house).await);
+    let house = house.reopen(Terms::default()).await;
+    assert!(!is_held(&house).await, "it is not configured any more");
+    let house = house.reopen(held()).await;
+    house.command("resume").await.expect(200);
+    let house = house.reopen(held()).await;
+    assert!(!is_held(&house).await, "an operator let them go on since");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn a_change_survives_restarts_until_something_else_is_configured() {
     let house = House::usual().await;
     let change =
