@@ -9,27 +9,30 @@ pub mod report;
 pub mod settings;
 pub mod stage;
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use domain::Entropy;
-use sandbox::crowd::{Crowd, CrowdReport};
+use sandbox::crowd::Crowd;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::assembly::Ground;
-use crate::cli::args::DemoOptions;
+use crate::cli::args::{DemoOptions, OutputForm};
 use count::Count;
-use report::Report;
 use settings::Plan;
 use stage::{Form, Stage, Wiring};
 
 /// After the crowd has gone home: how long the last reservations, payments and webhooks may take.
 const SETTLE: Duration = Duration::from_secs(30);
 
-/// Runs the demo and says whether its report is clean.
-pub async fn run(options: &DemoOptions, ground: &Ground, stop: CancellationToken) -> anyhow::Result<bool> {
+/// Runs the demo and says whether its report is clean. As JSON the report is all that is written to standard output.
+pub async fn run(
+    options: &DemoOptions,
+    output: OutputForm,
+    ground: &Ground,
+    stop: CancellationToken,
+) -> anyhow::Result<bool> {
     let seed = options
         .seed
         .unwrap_or_else(|| random_seed(ground.entropy.as_ref()));
@@ -46,7 +49,10 @@ pub async fn run(options: &DemoOptions, ground: &Ground, stop: CancellationToken
     };
     let folder = std::env::temp_dir().join(format!("doorline-demo-{}", std::process::id()));
     let stage = Stage::set(&plan, &form, folder, ground).await?;
-    progress::announce(&stage, &plan, options);
+    let for_people = output == OutputForm::Table;
+    if for_people && !options.quiet {
+        progress::announce(&stage, &plan);
+    }
     let started = Instant::now();
     let crowd = Crowd::new(stage.crowd(&plan, seed));
     let bars = progress::Bars::start(&crowd, &stage, &plan, options)?;
@@ -54,10 +60,21 @@ pub async fn run(options: &DemoOptions, ground: &Ground, stop: CancellationToken
     let count = settle(&stage).await?;
     bars.finish();
     let report = count.report(&plan, seed, &witnessed, started.elapsed());
-    deliver(&report, &witnessed, options.report.as_deref())?;
-    progress::print_shares(&stage.shares().await?);
+    let text = serde_json::to_string_pretty(&report).context("a report of plain numbers")?;
+    if let Some(file) = &options.report {
+        let written = std::fs::write(file, format!("{text}\n"));
+        written.with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    if for_people {
+        progress::print_report(&report, &witnessed);
+        progress::print_shares(&stage.shares().await?);
+    } else {
+        progress::print_json(&text);
+    }
     if !options.exit && !stop.is_cancelled() {
-        progress::keep_serving(&stage);
+        if for_people {
+            progress::keep_serving(&stage);
+        }
         stop.cancelled().await;
     }
     stage.strike().await;
@@ -80,14 +97,4 @@ pub async fn settle(stage: &Stage) -> anyhow::Result<Count> {
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
-}
-
-/// Prints the report and, if asked, writes it to a file.
-fn deliver(report: &Report, seen: &CrowdReport, file: Option<&Path>) -> anyhow::Result<()> {
-    progress::print_report(report, seen);
-    if let Some(file) = file {
-        let text = serde_json::to_string_pretty(report).context("a report of plain numbers")?;
-        std::fs::write(file, text + "\n").with_context(|| format!("cannot write {}", file.display()))?;
-    }
-    Ok(())
 }

@@ -102,7 +102,7 @@ pub enum Command {
     Pause(DropArgument),
     /// Go on calling
     Resume(DropArgument),
-    /// Let nobody join any more; those who wait are still served
+    /// Let nobody join and call nobody more; those who were called still come in
     Drain(DropArgument),
     /// End a drop for everybody
     End(DropArgument),

@@ -20,7 +20,7 @@ use crate::admin::wire::webhooks::{ReplayRequest, Replayed, WebhookStatus};
 use crate::admin::wire::{Audit, DropChange, DropStatus, OrderStatus, RestoreStatus, SwitchStatus};
 use crate::assembly::{self, Doorline, Following, Ground, Role, Source, Worker};
 use crate::config::secret::admin::existing_admin_token;
-use crate::config::{Environment, Loaded, LogFormat};
+use crate::config::{BackendMode, Environment, Loaded, LogFormat, SecretError};
 use crate::system::{SystemClock, SystemEntropy};
 use crate::{demo, telemetry};
 
@@ -41,7 +41,9 @@ pub fn run(cli: &Cli, environment: Environment) -> Exit {
 fn complain(error: &anyhow::Error) -> Exit {
     // Where standard error is closed there is nobody to complain to.
     let _ = writeln!(io::stderr(), "doorline: {error:#}");
-    Exit::Failed
+    // A secret that is named and not there is a mistake in the configuration, wherever it is found.
+    let misconfigured = error.chain().any(<dyn std::error::Error>::is::<SecretError>);
+    if misconfigured { Exit::Usage } else { Exit::Failed }
 }
 
 async fn dispatch(cli: &Cli, environment: Environment) -> anyhow::Result<Exit> {
@@ -49,7 +51,7 @@ async fn dispatch(cli: &Cli, environment: Environment) -> anyhow::Result<Exit> {
         telemetry::start_logging("error", LogFormat::Text);
         let ground = ground(environment);
         let stop = signals::listen(|| {})?;
-        let clean = demo::run(options, &ground, stop).await?;
+        let clean = demo::run(options, cli.global.output, &ground, stop).await?;
         return Ok(if clean { Exit::Done } else { Exit::Failed });
     }
     let loaded = match offline::load_config(&cli.global, &environment, &mut io::stderr())? {
@@ -103,6 +105,15 @@ async fn serve(loaded: Loaded, cli: &Cli, role: Role, environment: Environment) 
     let log = telemetry::start_logging(config.log.level.as_str(), config.log.format);
     // From here on a hang-up asks for the configuration to be read again, and no longer ends the process.
     let hangups = signals::hangups()?;
+    let role = match config.backend.mode {
+        BackendMode::Embedded if role != Role::All => {
+            tracing::warn!(
+                "backend.mode = \"embedded\" is one process that does everything: it takes every role"
+            );
+            Role::All
+        }
+        BackendMode::Embedded | BackendMode::Distributed => role,
+    };
     let source = Source {
         file: cli.global.config.clone(),
         overrides: cli.global.overrides.clone(),

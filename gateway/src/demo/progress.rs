@@ -21,10 +21,7 @@ use crate::cli::args::DemoOptions;
 const REDRAW: Duration = Duration::from_millis(200);
 
 /// Says where to look before the crowd comes.
-pub(super) fn announce(stage: &Stage, plan: &Plan, options: &DemoOptions) {
-    if options.quiet {
-        return;
-    }
+pub(super) fn announce(stage: &Stage, plan: &Plan) {
     println!(
         "The drop opens in {} seconds. Come along and buy a pair:",
         plan.prequeue.as_secs()
@@ -129,6 +126,11 @@ pub(super) fn print_shares(shares: &[String]) {
     for share in shares {
         println!("  {share}");
     }
+}
+
+/// Prints the report for programs.
+pub(super) fn print_json(text: &str) {
+    println!("{text}");
 }
 
 /// Prints the report for people.

@@ -19,7 +19,7 @@ const BROKER_CAPACITY: usize = 1_024;
 pub(super) fn open(config: &Config, role: Role, ground: &Ground) -> anyhow::Result<Backend> {
     anyhow::ensure!(
         role == Role::All,
-        "backend.mode = \"embedded\" is one process that does everything: use --role all"
+        "backend.mode = \"embedded\" is one process that does everything"
     );
     let folder = &config.backend.data_dir;
     let hold = DataDir::hold(folder)?;
