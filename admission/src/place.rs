@@ -166,6 +166,7 @@ fn state_of(
 ) -> (PlaceState, Option<Span>) {
     match (snapshot.phase, seen) {
         (Phase::Ended, _) => (PlaceState::Ended, None),
+        (Phase::Scheduled | Phase::Prequeue, Some(Sighting::Gone)) => (PlaceState::Left, None),
         (Phase::Scheduled | Phase::Prequeue, _) => (PlaceState::Prequeue, None),
         (_, Some(Sighting::Admitted(until))) if now < until => (PlaceState::Admitted, None),
         (_, Some(Sighting::Gone | Sighting::Admitted(_))) => (PlaceState::Left, None),

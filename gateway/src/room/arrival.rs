@@ -2,7 +2,7 @@
 //! as JSON. A visit is also a sign of life, so it joins, and claims when the time has come;
 //! that is what makes the page work without script.
 
-use admission::{Claimed, Joined, Place, PlaceState, Visitor};
+use admission::{Claimed, JoinError, Joined, Place, PlaceState, Visitor};
 use domain::{DropId, Span};
 use http::header::{LOCATION, SET_COOKIE, VARY};
 use http::request::Parts;
@@ -38,8 +38,9 @@ impl Room {
         let Some(posted) = self.posted(drop) else {
             return unknown_drop().into_response(id, form);
         };
+        // Browsers send an apostrophe as it is; in the markup of some shops it would end an attribute.
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-        let back = ReturnPath::parse_or_home(target, &self.return_hosts);
+        let back = ReturnPath::parse_or_home(&target.replace('\'', "%27"), &self.return_hosts);
         let mut visited = self.visit(drop, &parts.headers, &posted, client).await;
         back.as_str().clone_into(&mut visited.view.return_to);
         id.as_str().clone_into(&mut visited.view.request_id);
@@ -101,7 +102,12 @@ impl Room {
             // The page loads itself again and tries anew; meanwhile it says that it is joining.
             Err(error) => {
                 tracing::debug!(drop.id = %drop, %error, "a visit could not join");
-                outside(cookies)
+                let mut outside = outside(cookies);
+                if let JoinError::Full { retry_after } = error {
+                    outside.view.queue_is_full = true;
+                    outside.view.retry_after_seconds = Some(retry_after.as_secs_ceil());
+                }
+                outside
             }
         }
     }

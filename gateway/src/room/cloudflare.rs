@@ -114,7 +114,7 @@ impl CfWaitingRoom {
             wait_time_25_percentile: low,
             wait_time_50_percentile: middle,
             wait_time_75_percentile: high,
-            queue_is_full: view.queueing_method == QueueingMethod::Reject,
+            queue_is_full: view.queue_is_full || view.queueing_method == QueueingMethod::Reject,
             queue_all: view.queue_all,
             last_updated: super::page::rfc3339(view.now_ms),
             refresh_interval_seconds: refresh_seconds(view)
@@ -125,7 +125,7 @@ impl CfWaitingRoom {
             is_passthrough_queue: view.queueing_method == QueueingMethod::Passthrough,
             is_reject_queue: view.queueing_method == QueueingMethod::Reject,
             is_event_active: started && !ended && view.state != PageState::Ended,
-            is_event_prequeueing: view.state == PageState::Prequeue,
+            is_event_prequeueing: !started && !matches!(view.state, PageState::Scheduled | PageState::Ended),
             time_until_event_start: start,
             time_until_event_start_formatted: spoken_minutes(start),
             time_until_event_end: end,

@@ -128,6 +128,11 @@ impl Room {
         self.desk.verify(drop, token, &visitor).ok()
     }
 
+    /// Whether the request shows a session that counts now.
+    pub(super) fn is_inside(&self, drop: &DropId, headers: &HeaderMap, visit: &Visit) -> bool {
+        self.inside(drop, headers, visit).is_some()
+    }
+
     /// The same for the door, which asks most: remembered for as long as the connection shows
     /// the same cookies, and judged by this moment all the same.
     fn inside(&self, drop: &DropId, headers: &HeaderMap, visit: &Visit) -> Option<Arc<Inside>> {

@@ -124,11 +124,10 @@ impl Events {
                 place.state,
                 PlaceState::Ended | PlaceState::SoldOut | PlaceState::Left
             );
-        let pause = place.poll_after.min(HEARTBEAT).as_duration();
-        self.sleep.as_mut().reset(tokio::time::Instant::now() + pause);
         let saying = (Some(place.state), place.position, place.wait.map(|wait| wait.max));
         if saying != self.said {
             (self.said, self.said_at) = (saying, now);
+            self.rest(place.poll_after, now);
             let id = place
                 .shown
                 .map(|shown| format!("id: {shown}\n"))
@@ -140,10 +139,25 @@ impl Events {
         }
         if self.over || now.since(self.said_at) >= HEARTBEAT {
             self.said_at = now;
+            self.rest(place.poll_after, now);
             return Some(Bytes::from_static(b": still here\n\n"));
         }
+        self.rest(place.poll_after, now);
         None
     }
+
+    /// Sleeps until there may be news.
+    fn rest(&mut self, poll_after: Span, now: Timestamp) {
+        let pause = pause(poll_after, now.since(self.said_at));
+        self.sleep
+            .as_mut()
+            .reset(tokio::time::Instant::now() + pause.as_duration());
+    }
+}
+
+/// How long to wait for news after a silence of `silent`: never so long that it would last longer than a heartbeat.
+fn pause(poll_after: Span, silent: Span) -> Span {
+    poll_after.min(HEARTBEAT - silent)
 }
 
 impl Body for Counted {
@@ -163,6 +177,25 @@ impl Body for Counted {
             if let Some(bytes) = events.look() {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_silence_lasts_longer_than_a_heartbeat() {
+        for millis in (0..30_000).step_by(10) {
+            let (poll_after, mut silent) = (Span::from_millis(millis.max(1)), Span::ZERO);
+            for _ in 0..HEARTBEAT.as_millis() {
+                if silent >= HEARTBEAT {
+                    break;
+                }
+                silent = silent + pause(poll_after, silent);
+            }
+            assert_eq!(silent, HEARTBEAT, "{poll_after:?}");
         }
     }
 }

@@ -6,8 +6,8 @@ use std::fmt;
 
 use thiserror::Error;
 
-/// Longest return path taken, in bytes; the listener's own limit on request targets is 8 KB.
-const LENGTH_MAX: usize = 2_048;
+/// Longest return path taken, in bytes: it fits, with each byte escaped, into the body of a form.
+const LENGTH_MAX: usize = 4_096;
 
 /// Our own endpoints; sending a shopper there shows JSON instead of a shop.
 const OWN_PREFIX: &str = "/.doorline";
@@ -19,7 +19,7 @@ pub struct ReturnPath(String);
 /// Why a return path was refused. Never echoes the input: it is hostile when it fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ReturnPathError {
-    /// Empty, or longer than 2,048 bytes.
+    /// Empty, or longer than 4,096 bytes.
     #[error("return path is empty or longer than {LENGTH_MAX} bytes")]
     Length,
     /// A control character, space, backslash, quote, angle bracket or non-ASCII character.

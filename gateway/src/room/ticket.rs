@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use admission::{Claimed, Grant, JoinError, Joined, LeaveError, Place, PlaceError, Shown, Visitor};
+use admission::{
+    Claimed, Grant, JoinError, Joined, LeaveError, Place, PlaceError, PlaceState, Shown, Visitor,
+};
 use domain::{DropId, Span};
 use http::header::{LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -154,12 +156,37 @@ impl Room {
             Some(place) => place,
             None => self.look_closely(drop, headers, visit)?,
         };
+        let place = self.with_session(place, drop, headers, visit);
         let (place, shown) = self.carried(drop, headers, place);
         let write = |posted: &Posted| poll_json(posted, &place, None, &*self.clock);
         let text = board.and_then(|board| self.read_board(drop, board, write));
         let mut response = answer::json(StatusCode::OK, text.ok_or_else(Problem::not_found)?);
         answer::keep(&mut response, shown);
         Ok(response)
+    }
+
+    /// What the browser's own token says is better known than what was noted when it was called: a session may have been
+    /// renewed since, or ended, or begun at another gateway.
+    fn with_session(&self, place: Place, drop: &DropId, headers: &HeaderMap, visit: &Visit) -> Place {
+        let may_be_inside = matches!(
+            place.state,
+            PlaceState::Called | PlaceState::Lapsed | PlaceState::Left | PlaceState::Admitted
+        );
+        if !may_be_inside || self.cookies.read(headers, Cookie::Admission(drop)).is_none() {
+            return place;
+        }
+        match (self.is_inside(drop, headers, visit), place.state) {
+            (true, _) => Place {
+                state: PlaceState::Admitted,
+                claim_within: None,
+                ..place
+            },
+            (false, PlaceState::Admitted) => Place {
+                state: PlaceState::Left,
+                ..place
+            },
+            (false, _) => place,
+        }
     }
 
     /// The place as this browser may be told, and the cookie to keep where it moved on: whichever gateway is asked next,

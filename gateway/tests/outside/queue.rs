@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{DROP, PAGE, until};
+use crate::client::{Browser, DROP, PAGE, until};
 use crate::house::{House, Terms};
 use crate::stream::Stream;
 
@@ -294,6 +294,52 @@ async fn a_stream_tells_the_place_and_each_change_of_it() {
     next.ask("DELETE", &ticket(), &[], None).await;
     while stream.state().await.expect("a change")["state"] != "left" {}
     assert!(stream.state().await.is_none(), "nothing can change any more");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn who_leaves_before_the_start_has_left_and_may_join_anew() {
+    let house = House::open(Terms {
+        starts_in_seconds: 3_600,
+        prequeue: true,
+        ..Terms::default()
+    })
+    .await;
+    let browser = house.browser();
+    browser.join().await;
+    browser.ask("DELETE", &ticket(), &[], None).await.expect(204);
+    let state = async || browser.get(&ticket()).await.expect(200).json()["state"].clone();
+    assert_eq!(state().await, "left");
+    browser
+        .post(&ticket(), &json!({"rejoin": true}))
+        .await
+        .expect(201);
+    assert_eq!(state().await, "prequeue");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn who_is_inside_is_told_so_after_a_restart_and_who_was_put_out_is_told_that() {
+    const ADMISSION: &str = "doorline-admission-aurora";
+    let house = House::usual().await;
+    let before = house.browser();
+    before.enter().await;
+    let house = house.reopen(Terms::default()).await;
+    let browser = house.browser();
+    for (name, value) in before.cookies() {
+        browser.set_cookie(&name, &value);
+    }
+    let state = async |browser: &Browser| browser.get(&ticket()).await.expect(200).json()["state"].clone();
+    assert_eq!(state(&browser).await, "admitted");
+    let other = house.browser();
+    let token = other.enter().await;
+    assert_eq!(state(&other).await, "admitted");
+    other.get(&format!("{PAGE}?do=revoke")).await.expect(200);
+    other.set_cookie(ADMISSION, &token);
+    until("the end of the session is known", async || {
+        (state(&other).await == "left").then_some(())
+    })
+    .await;
     house.close().await;
 }
 

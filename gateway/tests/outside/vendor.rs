@@ -83,6 +83,24 @@ async fn before_the_start_the_countdown_is_told_in_minutes() {
 }
 
 #[tokio::test]
+async fn a_first_look_before_the_start_and_one_at_a_full_queue_are_told_as_such() {
+    let house = House::open(Terms {
+        starts_in_seconds: 1_800,
+        prequeue: true,
+        drop: "queue_capacity = 1",
+        ..Terms::default()
+    })
+    .await;
+    let (first, second) = (house.browser(), house.browser());
+    let flags = |full: bool| json!({"isEventPrequeueing": true, "queueIsFull": full});
+    fields_are(&object(&first).await, &flags(false));
+    fields_are(&object(&first).await, &flags(false));
+    fields_are(&object(&second).await, &flags(false));
+    fields_are(&object(&second).await, &flags(true));
+    house.close().await;
+}
+
+#[tokio::test]
 async fn while_it_runs_the_method_and_the_operators_hold_are_told() {
     let house = House::open(Terms {
         total_active_users: 1,

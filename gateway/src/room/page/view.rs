@@ -142,6 +142,7 @@ pub struct Draw {
 }
 
 /// Everything one waiting room page says. Instants are milliseconds since the Unix epoch.
+#[expect(clippy::struct_excessive_bools, reason = "plain facts, each shown by itself")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageView {
     /// Drop id.
@@ -168,6 +169,8 @@ pub struct PageView {
     pub shuffle_at_event_start: bool,
     /// Whether everybody is held, whatever the limits say.
     pub queue_all: bool,
+    /// Whether this shopper found no place because the queue holds as many as it may.
+    pub queue_is_full: bool,
     /// The server's time.
     pub now_ms: u64,
     /// When joining opens.
@@ -216,6 +219,7 @@ impl PageView {
             queueing_method: QueueingMethod::Fifo,
             shuffle_at_event_start: false,
             queue_all: false,
+            queue_is_full: false,
             now_ms,
             prequeue_at_ms: None,
             opens_at_ms: None,
