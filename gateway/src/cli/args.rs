@@ -333,7 +333,7 @@ pub struct SwitchTarget {
 pub enum OrdersCommand {
     /// List orders, the newest first
     List(OrderFilter),
-    /// Show one order with its history
+    /// Show one order with all that is known of it
     Show(OrderArgument),
     /// Cancel an order, where still possible
     Cancel(OrderArgument),

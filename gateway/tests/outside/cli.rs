@@ -188,3 +188,30 @@ async fn every_mistake_of_a_configuration_is_shown_with_a_caret() {
         "{answer}"
     );
 }
+
+#[tokio::test]
+async fn a_secret_that_is_named_and_missing_is_a_mistake_of_the_configuration() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+                [upstream]\nurl = \"http://127.0.0.1:1\"\n[payment]\nprovider = \"stripe\"\n\
+                [[drop]]\nid = \"aurora\"\npaths = [\"/x\"]\nevent_start_time = \"2026-11-27T10:00:00Z\"\n\
+                total_active_users = 5\nnew_users_per_minute = 5\n";
+    fs::write(folder.path().join("config.toml"), text).expect("a writable folder");
+    // Any role: in one process there is but one.
+    let mut serve = doorline(folder.path(), &["serve", "--role", "gateway"]);
+    serve
+        .env_remove("STRIPE_SECRET_KEY")
+        .env_remove("STRIPE_WEBHOOK_SECRET");
+    let output = run(serve).await;
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("STRIPE_SECRET_KEY"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(
+        stderr(&output).contains("takes every role"),
+        "{}",
+        stderr(&output)
+    );
+}

@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::program::{doorline, run, stderr};
+use crate::program::{doorline, run, stderr, stdout};
 
 const FIELDS: [&str; 24] = [
     "drop",
@@ -60,10 +60,14 @@ async fn a_whole_sale_ends_with_a_clean_report() {
         "--quiet",
         "--report",
         file,
+        "--output",
+        "json",
     ];
     let output = run(doorline(folder.path(), &arguments)).await;
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let printed: Value = serde_json::from_str(&stdout(&output)).expect("JSON and nothing else");
     let report: Value = serde_json::from_str(&fs::read_to_string(file).expect("a report")).expect("JSON");
+    assert_eq!(printed, report);
     let wanted: BTreeSet<&str> = FIELDS.into_iter().collect();
     assert_eq!(names(&report), wanted);
     assert_eq!(

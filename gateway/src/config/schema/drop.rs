@@ -68,7 +68,8 @@ pub(super) static DROP: Section = Section {
             OneOf(&["fifo", "random", "passthrough", "reject"]),
             "\"fifo\"",
             "\"fifo\": first come, first served. \"random\": a random waiting shopper each time.\n\
-             \"passthrough\": let everybody in and only count. \"reject\": closed.",
+             \"passthrough\": let everybody pass and only count; without a session the\n\
+             shop is sent no `Doorline-Admission`. \"reject\": closed.",
         )
         .in_force(),
         Key::preset(
