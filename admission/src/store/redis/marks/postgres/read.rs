@@ -7,16 +7,18 @@ use domain::sessions::Session;
 use domain::window::HELD;
 use domain::{AdmissionId, Control, DropId, Number, Rank, ShopperKey, Timestamp};
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, PgPool, Row as _};
+use sqlx::{Connection as _, PgConnection, Row as _};
 
+use super::connect::take_time;
 use super::write::{FINISHED, INSIDE, LEFT, QUEUED};
 use super::{signed, unsigned};
 
 /// Reads a drop's queue as it was at one instant.
-pub(super) async fn saved(pool: &PgPool, drop: &DropId) -> sqlx::Result<Saved> {
-    let mut transaction = pool
+pub(super) async fn saved(connection: &mut PgConnection, drop: &DropId) -> sqlx::Result<Saved> {
+    let mut transaction = connection
         .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .await?;
+    take_time(&mut transaction).await?;
     let (head, alive_at) = head(&mut transaction, drop).await?;
     let drop = drop.as_str();
     let saved = Saved {
