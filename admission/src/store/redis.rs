@@ -15,6 +15,7 @@ mod join;
 mod journal;
 mod keys;
 mod link;
+mod load;
 pub mod marks;
 mod outage;
 mod rebuild;
