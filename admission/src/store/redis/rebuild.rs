@@ -4,10 +4,13 @@
 //! One gateway does it, under the record's lock. It begins a new era first: from then on nothing
 //! that was decided on the lost keys can become durable, so nothing of it is ever answered. Then
 //! the queue is put together as after any stop (`domain::queue::Queue::restore`) and written key
-//! by key, the era last. All that was answered was durable, so limits and places hold exactly.
+//! by key, the era last. All that was answered was durable, so limits and places hold exactly; and
+//! what the rebuild itself gives back becomes durable before anybody is answered by it.
 
+use domain::Timestamp;
 use domain::queue::{Moment, Queue};
 
+use super::marks::{Era, Row};
 use super::shelf::{Known, Shelf};
 use super::{Attempt, RedisStore, Words, lost};
 use crate::store::Unavailable;
@@ -32,12 +35,33 @@ impl RedisStore {
         }
         let (era, saved) = self.marks.begin_era(&shelf.drop).await?;
         let rules = shelf.rules();
-        let queue = Queue::restore((*rules).clone(), saved, at.now);
+        let mut queue = Queue::restore((*rules).clone(), saved, at.now);
+        self.write_given_back(shelf, era, &mut queue, at.now).await?;
         let (drop, places) = (&shelf.drop, queue.save(at.now).members.len());
         self.load(shelf, era, &queue, at.now).await?;
         shelf.adopt(era);
         tracing::info!(drop.id = %drop, era = era.0, places, "the queue's keys were written from the durable record");
         Ok(())
+    }
+
+    /// Writes down the time that sessions and calls got back. From now on shoppers are told of it, and their tokens
+    /// hold for as long; a second loss must not end their sessions as if they had not been given it. That we are
+    /// alive comes with the last rows: before it the time would be given back once more, after it never again.
+    async fn write_given_back(
+        &self,
+        shelf: &Shelf,
+        era: Era,
+        queue: &mut Queue,
+        now: Timestamp,
+    ) -> Result<(), Unavailable> {
+        let changes = queue.take_changes();
+        let sessions = changes.sessions.iter();
+        let extended = sessions.filter_map(|id| Some(Row::Extended(*id, queue.session(id)?.expires_at)));
+        let calls = changes.calls.iter().filter_map(|from| queue.call(*from));
+        let mut rows: Vec<Row> = extended.chain(calls.map(Row::Call)).collect();
+        rows.push(Row::Alive(now, queue.head().lapsed_below));
+        let written = self.write_in_steps(shelf, era, &rows).await;
+        written.map_err(|(_, error)| error)
     }
 
     /// Whether the keys of the era that the record knows are there and whole; then they are

@@ -4,7 +4,9 @@
 mod contract_over;
 mod crowd;
 mod faults;
+mod faulty;
 mod hints;
+mod losses;
 mod memory;
 mod operations;
 mod pieces;

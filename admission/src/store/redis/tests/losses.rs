@@ -1,0 +1,97 @@
+//! Losses that come one after the other, or at a bad moment: what was given back for the first is not
+//! forgotten with the second.
+
+use super::faulty::Faulty;
+use super::*;
+
+fn memory() -> Arc<dyn Marks> {
+    Arc::new(MemoryMarks::default())
+}
+
+/// Redis loses everything; the caller's tick puts it back.
+async fn lose(redis: &Redis, subject: &Subject) -> View {
+    assert!(redis.flush().await);
+    assert!(
+        try_claim(subject, 1).await.is_err(),
+        "nothing is granted on lost keys"
+    );
+    until_back(subject).await
+}
+
+fn expires_at(claim: &Claim) -> u64 {
+    match claim {
+        Claim::Admitted { expires_at, .. } => expires_at.as_millis(),
+        other => panic!("not admitted: {other:?}"),
+    }
+}
+
+/// How many hold a token that lives, of all who were ever told until when theirs does.
+fn living(told: &[u64], now: u64) -> usize {
+    told.iter().filter(|expires_at| **expires_at > now).count()
+}
+
+#[tokio::test]
+async fn time_given_back_after_one_loss_is_kept_over_the_next() {
+    let redis = Redis::start().await.unwrap();
+    let rules = contract::rules(2, 100);
+    let mut subject = gateways(&redis, &memory(), 1, &rules).await.remove(0);
+    subject.join(&[1, 2, 3, 4]).await;
+    subject.call(4).await.unwrap();
+    subject.claim(1, 1).await;
+    subject.claim(2, 2).await;
+    subject.store.flush(subject.at().now).await.unwrap();
+    // An hour without a server: their sessions go on after it, and they are told so.
+    subject.now += 3_600_000;
+    lose(&redis, &subject).await;
+    let mut told = vec![
+        expires_at(&subject.claim(1, 1).await),
+        expires_at(&subject.claim(2, 2).await),
+    ];
+    assert_eq!(living(&told, subject.now), 2);
+    subject.now += 1_000;
+    lose(&redis, &subject).await;
+    for name in 3..=4 {
+        if let claim @ Claim::Admitted { .. } = subject.claim(name, name).await {
+            told.push(expires_at(&claim));
+        }
+    }
+    assert_eq!(
+        living(&told, subject.now),
+        2,
+        "more are inside than there are slots"
+    );
+    assert_eq!(
+        expires_at(&subject.claim(1, 1).await),
+        told[0] + 1_000,
+        "the hour is given back once"
+    );
+}
+
+#[tokio::test]
+async fn time_given_back_by_an_operator_is_written_down_though_the_record_was_away() {
+    let redis = Redis::start().await.unwrap();
+    let marks = Arc::new(Faulty::over(memory()));
+    let shared: Arc<dyn Marks> = marks.clone();
+    let mut subject = gateways(&redis, &shared, 1, &contract::rules(1, 100))
+        .await
+        .remove(0);
+    let (store, drop) = (subject.store.clone(), subject.drop.clone());
+    subject.join(&[1, 2]).await;
+    subject.call(2).await.unwrap();
+    subject.claim(1, 1).await;
+    store
+        .control(&drop, Command::QueueAll, subject.at())
+        .await
+        .unwrap();
+    subject.now += 3_600_000;
+    marks.set_away(true);
+    assert!(store.control(&drop, Command::Resume, subject.at()).await.is_err());
+    marks.set_away(false);
+    store.control(&drop, Command::Resume, subject.at()).await.unwrap();
+    store.flush(subject.at().now).await.unwrap();
+    assert_eq!(
+        lose(&redis, &subject).await.room.active,
+        1,
+        "the session was ended"
+    );
+}
