@@ -69,25 +69,18 @@ fn joined(
     let (mut places, mut rows) = (Vec::with_capacity(requests.len()), Vec::new());
     for request in requests {
         let place = place(&mut answers.list()?)?;
-        if let Ok(Joined {
-            number,
-            drawn,
-            since: joined_at,
-            repeated,
-        }) = place
-        {
-            // A place that a ticket brought back is news to the durable record as well.
-            if !repeated || request.held.is_some() {
-                let claimant = Claimant {
-                    shopper: request.shopper,
-                    number,
-                    drawn,
-                    joined_at,
-                    admission: AdmissionId([0; 16]),
-                };
-                let (shopper, member) = member_of(&claimant, MemberState::Queued);
-                rows.push(Row::Member(shopper, member));
-            }
+        if let Ok(joined) = place {
+            // News to the durable record even where it is none to the keys: the first answer may have been
+            // lost, and with it the gateway that was to write it down.
+            let claimant = Claimant {
+                shopper: request.shopper,
+                number: joined.number,
+                drawn: joined.drawn,
+                joined_at: joined.since,
+                admission: AdmissionId([0; 16]),
+            };
+            let (shopper, member) = member_of(&claimant, MemberState::Queued);
+            rows.push(Row::Member(shopper, member));
         }
         places.push(place);
     }

@@ -12,8 +12,12 @@ use domain::queue::{Moment, Queue};
 
 use super::marks::{Era, Row};
 use super::shelf::{Known, Shelf};
+use super::shopper::ticket_words;
 use super::{Attempt, RedisStore, Words, lost};
 use crate::store::Unavailable;
+
+/// Places brought back in one script.
+const PLACES_TOGETHER: usize = 500;
 
 impl RedisStore {
     /// Finds the era of the keys if this gateway does not know it, rebuilding them if they are
@@ -23,16 +27,20 @@ impl RedisStore {
             return Ok(());
         }
         let _chore = shelf.chores.lock().await;
-        if shelf.known().era.is_some() || self.is_there(shelf, at).await? {
+        if shelf.known().era.is_some() {
             return Ok(());
+        }
+        if self.is_there(shelf, at).await? {
+            return self.bring_back(shelf, at).await;
         }
         let Some(_guard) = self.marks.lock(&shelf.drop).await? else {
             return Err(lost());
         };
         // Somebody may have done it before the lock was ours.
         if self.is_there(shelf, at).await? {
-            return Ok(());
+            return self.bring_back(shelf, at).await;
         }
+        self.write_rest(shelf).await?;
         let (era, saved) = self.marks.begin_era(&shelf.drop).await?;
         let rules = shelf.rules();
         let mut queue = Queue::restore((*rules).clone(), saved, at.now);
@@ -41,6 +49,36 @@ impl RedisStore {
         self.load(shelf, era, &queue, at.now).await?;
         shelf.adopt(era);
         tracing::info!(drop.id = %drop, era = era.0, places, "the queue's keys were written from the durable record");
+        Ok(())
+    }
+
+    /// Writes what was to follow later, in the era that it happened in: it is part of what is read back then. Who
+    /// is last in line has nobody behind whom the queue would move past the gap.
+    async fn write_rest(&self, shelf: &Shelf) -> Result<(), Unavailable> {
+        let standing = self.marks.standing(&shelf.drop).await?.ok_or_else(lost)?;
+        let mut taken = shelf.take_for_now();
+        self.write_in_steps(shelf, standing.era, &taken.rows)
+            .await
+            .map_err(|(_, error)| error)?;
+        taken.rows.clear();
+        Ok(())
+    }
+
+    /// Takes places up again that another gateway could not know of when it wrote the keys, because they were to
+    /// be written down later here. Without them the queue would wait for their tickets to be shown.
+    async fn bring_back(&self, shelf: &Shelf, at: Moment) -> Result<(), Unavailable> {
+        let era = shelf.known().era;
+        for places in shelf.places_behind().chunks(PLACES_TOGETHER) {
+            let words = |known: &Known| {
+                let words = places.iter().map(|claimant| ticket_words(known, claimant));
+                words.fold(Words::default(), Words::and)
+            };
+            if let Err(error) = self.run(shelf, &self.scripts.relearn, at, words).await {
+                // The rows are still there: it is tried again as after a loss.
+                shelf.lose(era);
+                return Err(error);
+            }
+        }
         Ok(())
     }
 

@@ -17,6 +17,7 @@ macro_rules! on_drop {
 /// Every script, with the hash that the server knows it by.
 pub(super) struct Scripts {
     pub(super) join: Named,
+    pub(super) relearn: Named,
     pub(super) claim: Named,
     pub(super) stamp: Named,
     pub(super) leave: Named,
@@ -54,6 +55,7 @@ impl Scripts {
     pub(super) fn new() -> Self {
         Self {
             join: Named::new("join", on_drop!("join.lua")),
+            relearn: Named::new("relearn", on_drop!("relearn.lua")),
             claim: Named::new("claim", on_drop!("claim.lua")),
             stamp: Named::new("stamp", on_drop!("stamp.lua")),
             leave: Named::new("leave", on_drop!("leave.lua")),

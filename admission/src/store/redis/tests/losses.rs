@@ -95,3 +95,48 @@ async fn time_given_back_by_an_operator_is_written_down_though_the_record_was_aw
         "the session was ended"
     );
 }
+
+#[tokio::test]
+async fn the_last_in_line_is_read_back_though_nobody_had_written_the_place_down() {
+    let redis = Redis::start().await.unwrap();
+    let rules = contract::rules(10, 100);
+    let subject = gateways(&redis, &memory(), 1, &rules).await.remove(0);
+    subject.join(&[1, 2, 3]).await;
+    assert_eq!(lose(&redis, &subject).await.room.waiting, 3);
+    assert_eq!(subject.call(3).await, Ok(Rank(4)));
+}
+
+#[tokio::test]
+async fn a_place_whose_first_answer_was_lost_is_written_down_by_the_repeated_one() {
+    let redis = Redis::start().await.unwrap();
+    let mut pair = gateways(&redis, &memory(), 2, &contract::rules(10, 100)).await;
+    let (dies, subject) = (pair.remove(0), pair.remove(0));
+    dies.join(&[1]).await;
+    // It is gone before anything was written down or answered.
+    drop(dies);
+    let again = subject.join(&[1]).await[0].unwrap();
+    assert!(again.repeated);
+    assert_eq!(lose(&redis, &subject).await.room.waiting, 1);
+    assert_eq!(subject.join(&[1]).await[0].unwrap().number, again.number);
+}
+
+#[tokio::test]
+async fn places_that_another_gateway_could_not_know_of_are_brought_back() {
+    let redis = Redis::start().await.unwrap();
+    let pair = gateways(&redis, &memory(), 2, &contract::rules(10, 100)).await;
+    pair[0].join(&[1, 2]).await;
+    pair[1].join(&[3, 4]).await;
+    let (store, drop) = (&pair[1].store, &pair[1].drop);
+    let leaver = contract::claimant(4, Number(4));
+    store.leave(drop, leaver, pair[1].at()).await.unwrap();
+    // The first puts together what it knows; the second comes after it.
+    assert_eq!(lose(&redis, &pair[0]).await.room.waiting, 2);
+    assert!(try_claim(&pair[1], 3).await.is_err());
+    assert_eq!(
+        until_back(&pair[1]).await.room.waiting,
+        3,
+        "and nobody who has left"
+    );
+    assert_eq!(pair[1].join(&[3]).await[0].unwrap().number, Number(3));
+    assert_eq!(pair[0].call(3).await, Ok(Rank(4)));
+}
