@@ -41,7 +41,7 @@ impl RedisStore {
             return self.bring_back(shelf, at).await;
         }
         self.write_rest(shelf).await?;
-        let (era, saved) = self.marks.begin_era(&shelf.drop).await?;
+        let (era, saved) = self.marks.begin_era(&shelf.drop, at.now).await?;
         let rules = shelf.rules();
         let mut queue = Queue::restore((*rules).clone(), saved, at.now);
         self.write_given_back(shelf, era, &mut queue, at.now).await?;

@@ -209,8 +209,8 @@ impl Marks for PostgresMarks {
         }))
     }
 
-    fn begin_era<'a>(&'a self, drop: &'a DropId) -> Answer<'a, (Era, Saved)> {
-        Box::pin(self.within(READ_WITHIN, async {
+    fn begin_era<'a>(&'a self, drop: &'a DropId, now: Timestamp) -> Answer<'a, (Era, Saved)> {
+        Box::pin(self.within(READ_WITHIN, async move {
             // Raising it takes the row alone: it waits for writes that are under way, and none of
             // the old era comes after it.
             let mut lent = self.lend().await?;
@@ -226,7 +226,7 @@ impl Marks for PostgresMarks {
             .fetch_one(&mut *transaction)
             .await?;
             transaction.commit().await?;
-            let saved = read::saved(&mut lent, drop).await?;
+            let saved = read::saved(&mut lent, drop, now).await?;
             lent.give_back();
             Ok((Era(unsigned(era)), saved))
         }))

@@ -215,7 +215,7 @@ async fn what_was_decided_in_an_era_that_is_over_is_not_answered() {
     subject.join(&[1]).await;
     subject.call(1).await.unwrap();
     subject.store.flush(subject.at().now).await.unwrap();
-    marks.begin_era(&subject.drop).await.unwrap();
+    marks.begin_era(&subject.drop, subject.at().now).await.unwrap();
     assert!(try_claim(&subject, 1).await.is_err());
 }
 

@@ -51,9 +51,9 @@ impl Marks for Faulty {
         self.marks.lock(drop)
     }
 
-    fn begin_era<'a>(&'a self, drop: &'a DropId) -> Answer<'a, (Era, Saved)> {
+    fn begin_era<'a>(&'a self, drop: &'a DropId, now: Timestamp) -> Answer<'a, (Era, Saved)> {
         self.eras.fetch_add(1, Ordering::SeqCst);
-        self.marks.begin_era(drop)
+        self.marks.begin_era(drop, now)
     }
 
     fn raise_numbers<'a>(&'a self, drop: &'a DropId, era: Era, end: Number) -> Answer<'a, ()> {

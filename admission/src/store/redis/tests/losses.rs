@@ -1,6 +1,9 @@
 //! Losses that come one after the other, or at a bad moment: what was given back for the first is not
 //! forgotten with the second.
 
+use sandbox::engine::postgres::Postgres;
+
+use super::super::marks::postgres::PostgresMarks;
 use super::faulty::Faulty;
 use super::*;
 
@@ -94,6 +97,31 @@ async fn time_given_back_by_an_operator_is_written_down_though_the_record_was_aw
         1,
         "the session was ended"
     );
+}
+
+/// Over the double and over Postgres: the minute is full before the loss and after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_was_ahead_does_not_empty_the_rolling_minute() {
+    let (redis, postgres) = tokio::join!(Redis::start(), Postgres::start());
+    let (redis, postgres) = (redis.unwrap(), postgres.unwrap());
+    let kept: Arc<dyn Marks> = Arc::new(PostgresMarks::open(&postgres.url()).await.unwrap());
+    for marks in [memory(), kept] {
+        assert!(redis.flush().await);
+        let mut subject = gateways(&redis, &marks, 1, &contract::rules(10, 2))
+            .await
+            .remove(0);
+        subject.join(&[1, 2, 3]).await;
+        subject.call(3).await.unwrap();
+        subject.claim(1, 1).await;
+        subject.claim(2, 2).await;
+        // A gateway whose clock is two minutes ahead says that it is alive.
+        subject.now += 120_000;
+        subject.store.flush(subject.at().now).await.unwrap();
+        subject.now -= 119_000;
+        lose(&redis, &subject).await;
+        let claim = subject.claim(3, 3).await;
+        assert!(matches!(claim, Claim::RoomFull { .. }), "{claim:?}");
+    }
 }
 
 #[tokio::test]

@@ -117,8 +117,8 @@ impl Marks for Counting {
     fn lock<'a>(&'a self, drop: &'a DropId) -> Answer<'a, Option<Box<dyn Guard>>> {
         self.inner.lock(drop)
     }
-    fn begin_era<'a>(&'a self, drop: &'a DropId) -> Answer<'a, (Era, Saved)> {
-        self.inner.begin_era(drop)
+    fn begin_era<'a>(&'a self, drop: &'a DropId, now: Timestamp) -> Answer<'a, (Era, Saved)> {
+        self.inner.begin_era(drop, now)
     }
     fn raise_numbers<'a>(&'a self, drop: &'a DropId, era: Era, end: Number) -> Answer<'a, ()> {
         self.inner.raise_numbers(drop, era, end)

@@ -14,7 +14,11 @@ use super::write::{FINISHED, INSIDE, LEFT, QUEUED};
 use super::{signed, unsigned};
 
 /// Reads a drop's queue as it was at one instant.
-pub(super) async fn saved(connection: &mut PgConnection, drop: &DropId) -> sqlx::Result<Saved> {
+pub(super) async fn saved(
+    connection: &mut PgConnection,
+    drop: &DropId,
+    now: Timestamp,
+) -> sqlx::Result<Saved> {
     let mut transaction = connection
         .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .await?;
@@ -27,7 +31,7 @@ pub(super) async fn saved(connection: &mut PgConnection, drop: &DropId) -> sqlx:
         members: members(&mut transaction, drop).await?,
         sessions: sessions(&mut transaction, drop).await?,
         revoked: revoked(&mut transaction, drop).await?,
-        claimed_at: claims(&mut transaction, drop, alive_at).await?,
+        claimed_at: claims(&mut transaction, drop, alive_at.min(now) - HELD).await?,
         alive_at,
     };
     transaction.commit().await?;
@@ -165,12 +169,7 @@ async fn revoked(connection: &mut PgConnection, drop: &str) -> sqlx::Result<Vec<
     rows.into_iter().map(one).collect()
 }
 
-async fn claims(
-    connection: &mut PgConnection,
-    drop: &str,
-    alive_at: Timestamp,
-) -> sqlx::Result<Vec<Timestamp>> {
-    let since = alive_at - HELD;
+async fn claims(connection: &mut PgConnection, drop: &str, since: Timestamp) -> sqlx::Result<Vec<Timestamp>> {
     let stamps: Vec<i64> =
         sqlx::query_scalar("SELECT claimed_at FROM admission_session WHERE drop_id = $1 AND claimed_at > $2")
             .bind(drop)

@@ -24,7 +24,7 @@ async fn pair() -> (Server, PostgresMarks, PostgresMarks, Era) {
     let open = async || PostgresMarks::open(&server.url()).await.unwrap();
     let (one, two) = (open().await, open().await);
     one.create(&drop_id(), Seed([1; 32]), noon()).await.unwrap();
-    let (era, _) = one.begin_era(&drop_id()).await.unwrap();
+    let (era, _) = one.begin_era(&drop_id(), noon()).await.unwrap();
     (server, one, two, era)
 }
 
