@@ -208,7 +208,7 @@ impl RedisStore {
 
     /// Writes rows down before an answer that depends on them.
     async fn write(&self, shelf: &Shelf, era: Era, rows: Vec<Row>) -> Result<(), Unavailable> {
-        self.journal.write(&shelf.drop, era, rows).await
+        shelf.heed(era, self.journal.write(&shelf.drop, era, rows).await)
     }
 
     /// Writes down what the keys will not tell a second time: where it fails it follows later.

@@ -37,7 +37,8 @@ impl RedisStore {
             }
             done.reply.text()?;
             let end = Number(done.reply.number()?.saturating_add(BLOCK << doubled));
-            self.marks.raise_numbers(drop, done.era, end).await?;
+            let raised = self.marks.raise_numbers(drop, done.era, end).await;
+            shelf.heed(done.era, raised)?;
             shelf.note_bound(Some(done.era), end);
         }
         Err(unavailable("numbers run out faster than they are made safe"))

@@ -40,6 +40,9 @@ impl RedisStore {
         if self.is_there(shelf, at).await? {
             return self.bring_back(shelf, at).await;
         }
+        // An era is begun only where it can be written: begun anew at each tick by one gateway that cannot, it
+        // would stop all those that can.
+        self.link.probe(&shelf.keys).await?;
         self.write_rest(shelf).await?;
         let (era, saved) = self.marks.begin_era(&shelf.drop, at.now).await?;
         let rules = shelf.rules();

@@ -11,6 +11,8 @@ use domain::{AdmissionId, DropId, DropRules, Number, Rank, ShopperKey, StockHint
 
 use super::keys::Keys;
 use super::marks::{Era, Row, Switches};
+use super::superseded;
+use crate::store::Unavailable;
 
 /// Rows that follow later, beyond which nobody joins until they are written: a minute of joins at
 /// five thousand a second.
@@ -110,6 +112,15 @@ impl Shelf {
                 ..Known::default()
             };
         }
+    }
+
+    /// Hears what the record says to a write of `era`. One that is over is forgotten, so that the next tick looks
+    /// which one came after it.
+    pub(super) fn heed<T>(&self, era: Era, said: Result<T, Unavailable>) -> Result<T, Unavailable> {
+        if said.as_ref().is_err_and(|refusal| *refusal == superseded()) {
+            self.lose(Some(era));
+        }
+        said
     }
 
     /// Notes a beat of `era`.

@@ -68,7 +68,7 @@ impl RedisStore {
             Err(stale) => return Ok(Err(stale)),
         };
         if advance.calls > 0 {
-            self.marks.raise_frontier(drop, era, to).await?;
+            shelf.heed(era, self.marks.raise_frontier(drop, era, to).await)?;
         }
         match self.advance_once(&shelf, advance, Some(to), at).await? {
             Ok((moved_in, _)) if moved_in != era => Err(lost()),
@@ -183,9 +183,8 @@ impl RedisStore {
         for some in rows.chunks(ROWS_TOGETHER) {
             let writing = self.marks.write(&shelf.drop, era, some.to_vec());
             let outcome = tokio::time::timeout(WRITTEN_WITHIN, writing).await;
-            outcome
-                .unwrap_or_else(|_| Err(late()))
-                .map_err(|error| (done, error))?;
+            let outcome = outcome.unwrap_or_else(|_| Err(late()));
+            shelf.heed(era, outcome).map_err(|error| (done, error))?;
             done += some.len();
         }
         Ok(())

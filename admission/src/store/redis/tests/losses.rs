@@ -1,7 +1,12 @@
 //! Losses that come one after the other, or at a bad moment: what was given back for the first is not
 //! forgotten with the second.
 
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use sandbox::engine::postgres::Postgres;
+use sandbox::relay::Relay;
 
 use super::super::marks::postgres::PostgresMarks;
 use super::faulty::Faulty;
@@ -167,4 +172,83 @@ async fn places_that_another_gateway_could_not_know_of_are_brought_back() {
     );
     assert_eq!(pair[1].join(&[3]).await[0].unwrap().number, Number(3));
     assert_eq!(pair[0].call(3).await, Ok(Rank(4)));
+}
+
+/// Makes `follower` a replica of `leader`, and waits until it has all of it.
+async fn follow(follower: &Redis, leader: &Redis) {
+    let at_once = ["CONFIG", "SET", "repl-diskless-sync-delay", "0"];
+    leader.command(&at_once).await.unwrap();
+    let port = leader.port().to_string();
+    follower
+        .command(&["REPLICAOF", "127.0.0.1", &port])
+        .await
+        .unwrap();
+    loop {
+        let role = follower.command(&["INFO", "replication"]).await;
+        if role.is_some_and(|role| role.contains("master_link_status:up")) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_on_a_server_that_takes_no_writes_stops_nobody() {
+    let (old, new) = tokio::join!(Redis::start(), Redis::start());
+    let (old, new) = (old.unwrap(), new.unwrap());
+    let marks = Arc::new(Faulty::over(memory()));
+    let shared: Arc<dyn Marks> = marks.clone();
+    let rules = contract::rules(10, 100);
+    let left_behind = gateways(&old, &shared, 1, &rules).await.remove(0);
+    left_behind.join(&[1, 2]).await;
+    left_behind.store.flush(left_behind.at().now).await.unwrap();
+    let subject = gateways(&new, &shared, 1, &rules).await.remove(0);
+    follow(&old, &new).await;
+    let begun = marks.eras.load(Ordering::SeqCst);
+    for _ in 0..5 {
+        let view = left_behind.store.view(&left_behind.drop, left_behind.at());
+        assert!(view.await.is_err(), "a replica shows nothing");
+    }
+    assert_eq!(
+        marks.eras.load(Ordering::SeqCst),
+        begun,
+        "nothing was to be rebuilt there"
+    );
+    subject.call(2).await.unwrap();
+    assert!(admission(&subject.claim(1, 1).await).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_to_a_server_that_became_a_replica_is_left() {
+    let (old, new) = tokio::join!(Redis::start(), Redis::start());
+    let (old, new) = (old.unwrap(), new.unwrap());
+    let address = |redis: &Redis| SocketAddr::from(([127, 0, 0, 1], redis.port()));
+    // The first connection only looks at the server, the second is the one that is worked with; whoever connects
+    // after that comes to the new one.
+    let relay = Relay::start(vec![address(&new), address(&old)]).await.unwrap();
+    let store = store_on(vec![format!("redis://{}", relay.address())], false, memory()).await;
+    let subject = Subject::open(store, &contract::rules(10, 100)).await;
+    subject.join(&[1]).await;
+    assert_eq!(relay.carried(), [1, 1]);
+    subject.store.flush(subject.at().now).await.unwrap();
+    follow(&old, &new).await;
+    let back = tokio::time::timeout(Duration::from_secs(20), until_back(&subject)).await;
+    assert_eq!(back.unwrap().room.waiting, 1);
+}
+
+#[tokio::test]
+async fn an_era_that_somebody_began_and_did_not_use_is_left_behind() {
+    let redis = Redis::start().await.unwrap();
+    let marks = memory();
+    let subject = gateways(&redis, &marks, 1, &contract::rules(10, 100))
+        .await
+        .remove(0);
+    subject.join(&[1]).await;
+    subject.call(1).await.unwrap();
+    subject.store.flush(subject.at().now).await.unwrap();
+    let now = subject.at().now;
+    marks.begin_era(&subject.drop, now).await.unwrap();
+    assert!(try_claim(&subject, 1).await.is_err());
+    until_back(&subject).await;
+    assert!(admission(&subject.claim(1, 1).await).is_some());
 }
