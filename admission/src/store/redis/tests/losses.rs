@@ -252,3 +252,38 @@ async fn an_era_that_somebody_began_and_did_not_use_is_left_behind() {
     until_back(&subject).await;
     assert!(admission(&subject.claim(1, 1).await).is_some());
 }
+
+#[tokio::test]
+async fn keys_that_one_server_began_are_not_finished_on_another() {
+    let config = ServerConfig {
+        durable: true,
+        ..ServerConfig::default()
+    };
+    let redis = Redis::start_with(config).await.unwrap();
+    let store = store(&redis).await;
+    let subject = Subject::open(store.clone(), &contract::rules(10, 100)).await;
+    let keys = &store.shelf(&subject.drop).unwrap().keys;
+    let step = async |script: &Named, words: Words| {
+        let mut reply = store.link.run(script, keys, &words).await.unwrap();
+        reply.text().unwrap()
+    };
+    let era = || Words::default().number(7);
+    let place = || era().text("HSET").number(2).text("somebody").text("Q:1::0:");
+    let head = || era().text("beat").number(0);
+    let scripts = &store.scripts;
+    assert_eq!(step(&scripts.begin, era()).await, "OK");
+    assert_eq!(step(&scripts.fill, place()).await, "OK");
+    redis.restart().await.unwrap();
+    // The connection is found broken by whoever asks first.
+    while store.link.probe(keys).await.is_err() {}
+    let kept = redis
+        .command(&["GET", "doorline:{d:aurora}:rebuild"])
+        .await
+        .unwrap();
+    assert!(kept.contains("7:"), "what was begun is still there: {kept}");
+    assert_eq!(step(&scripts.fill, place()).await, "STALE");
+    assert_eq!(step(&scripts.publish, head()).await, "STALE");
+    assert_eq!(step(&scripts.begin, era()).await, "OK");
+    assert_eq!(step(&scripts.fill, place()).await, "OK");
+    assert_eq!(step(&scripts.publish, head()).await, "OK");
+}

@@ -14,7 +14,7 @@
 --  11 revoked    zset: admissions ended early, by when their token dies
 --  12 calls      zset: first ranks of the stretches called, by the first rank after
 --  13 call       hash: first rank -> opened_at:called_at:called:shown
---  14 rebuild    string: the era that is being written, while one is
+--  14 rebuild    string: era:run_id, the era that is being written and on which server, while one is
 --  15 stock      hash: the stock hint: keeper, read_at, and sku:SKU -> total:held:sold
 --  16 went       set:  admissions with a session that may have gone to order
 --
