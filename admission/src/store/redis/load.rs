@@ -1,8 +1,11 @@
 //! Writing a queue key by key, in steps that are short enough that nobody else waits. The era comes
 //! last, so that nobody ever works on half of the keys.
 
+use std::collections::BTreeMap;
+
 use domain::queue::{MemberState, Queue, Saved};
-use domain::{Rank, Timestamp};
+use domain::sessions::Session;
+use domain::{AdmissionId, Rank, Timestamp};
 
 use super::configure::rule_words;
 use super::keys::Key;
@@ -82,9 +85,7 @@ impl RedisStore {
         }
         let revoked = saved.revoked.iter();
         let revoked = revoked.map(|(dies_at, admission)| scored(dies_at.as_millis(), &admission.0));
-        let window = saved.claimed_at.iter().enumerate();
-        let window = window.map(|(i, at)| scored(at.as_millis(), format!("r{i}").as_bytes()));
-        let (revoked, window) = (revoked.collect(), window.collect());
+        let (revoked, window) = (revoked.collect(), window_of(&saved.sessions, &saved.claimed_at));
         self.fill(shelf, era, "ZADD", Key::Sessions, sessions).await?;
         self.fill(shelf, era, "HSET", Key::Session, records).await?;
         self.fill(shelf, era, "SADD", Key::Ordered, ordered).await?;
@@ -133,6 +134,20 @@ impl RedisStore {
             Err(lost())
         }
     }
+}
+
+/// The claims of the last minute, each by the name of its admission if its session still runs.
+fn window_of(sessions: &[(AdmissionId, Session)], claimed_at: &[Timestamp]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut names: BTreeMap<Timestamp, Vec<AdmissionId>> = BTreeMap::new();
+    for (admission, session) in sessions {
+        names.entry(session.claimed_at).or_default().push(*admission);
+    }
+    let named = claimed_at.iter().enumerate().map(|(i, at)| {
+        let admission = names.get_mut(at).and_then(Vec::pop);
+        let name = admission.map_or_else(|| format!("r{i}").into_bytes(), |admission| admission.0.to_vec());
+        scored(at.as_millis(), &name)
+    });
+    named.collect()
 }
 
 fn scored(score: u64, member: &[u8]) -> (Vec<u8>, Vec<u8>) {

@@ -76,6 +76,8 @@ pub enum Row {
     Session(AdmissionId, Session),
     /// A session ends later; never earlier.
     Extended(AdmissionId, Timestamp),
+    /// A claim counts against the rolling minute from then; never from earlier.
+    Stamped(AdmissionId, Timestamp),
     /// A session has ordered.
     Ordered(AdmissionId),
     /// A session is over; until when its token has to be refused.

@@ -195,6 +195,7 @@ impl Shelf {
             | Row::MemberGone(..)
             | Row::Session(..)
             | Row::Extended(..)
+            | Row::Stamped(..)
             | Row::Ordered(_)
             | Row::Over(..) => None,
         });

@@ -6,6 +6,7 @@ mod crowd;
 mod faults;
 mod faulty;
 mod hints;
+mod late;
 mod losses;
 mod memory;
 mod operations;

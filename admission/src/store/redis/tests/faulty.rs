@@ -36,6 +36,14 @@ impl Faulty {
     pub(super) fn set_away(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
     }
+
+    pub(super) fn set_slow(&self, slow: Duration) {
+        *self.slow.lock().unwrap() = slow;
+    }
+
+    pub(super) fn set_mute(&self, mute: bool) {
+        self.mute.store(mute, Ordering::SeqCst);
+    }
 }
 
 impl Marks for Faulty {

@@ -249,6 +249,9 @@ fn apply(record: &mut Record, row: Row) {
         Row::Extended(id, expires_at) => with(sessions, id, |kept| {
             kept.session.expires_at = kept.session.expires_at.max(expires_at);
         }),
+        Row::Stamped(id, at) => with(sessions, id, |kept| {
+            kept.session.claimed_at = kept.session.claimed_at.max(at);
+        }),
         Row::Ordered(id) => with(sessions, id, |kept| kept.session.has_decided = true),
         Row::Over(id, revoked_until) => with(sessions, id, |kept| {
             kept.over = true;

@@ -8,7 +8,7 @@
 --   5 sessions   zset: admissions, by the instant they end
 --   6 session    hash: admission -> number:rank:claimed_at:shopper
 --   7 ordered    set:  admissions that have ordered
---   8 window     zset: claims of the last minute, by their instant
+--   8 window     zset: claims of the last minute, by their instant: named by their admission, where that is known
 --   9 returning  zset: ranks expected back, by rank
 --  10 until      zset: ranks expected back, by until when
 --  11 revoked    zset: admissions ended early, by when their token dies
