@@ -332,5 +332,6 @@ fn queue_row(queue: &Queue, blocks: &Blocks, now: Timestamp) -> QueueRow {
         lapsed_below: head.lapsed_below,
         frontier: head.frontier,
         alive_at: now,
+        tally: head.tally,
     }
 }

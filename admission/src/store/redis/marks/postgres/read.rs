@@ -2,7 +2,7 @@
 
 use domain::calls::Call;
 use domain::draw::Seed;
-use domain::queue::{Head, Member, MemberState, Saved};
+use domain::queue::{Head, Member, MemberState, Saved, Tally};
 use domain::sessions::Session;
 use domain::window::HELD;
 use domain::{AdmissionId, Control, DropId, Number, Rank, ShopperKey, Timestamp};
@@ -87,6 +87,8 @@ async fn head(connection: &mut PgConnection, drop: &DropId) -> sqlx::Result<(Hea
         held_since: maybe(&row, "held_since")?.map(Timestamp::from_millis),
         lapsed_below: rank(&row, "lapsed_below")?,
         frontier: rank(&row, "frontier")?,
+        // Counted in Redis alone: it may be forgotten with it.
+        tally: Tally::default(),
     };
     Ok((head, time(&row, "alive_at")?))
 }
