@@ -3,7 +3,8 @@
 //! A store moves data and compares; it does not decide. Each operation has the meaning that
 //! `domain::queue` gives it, applied atomically per drop, and every store must agree with it.
 //!
-//! What an answer promises: the effect is durable. `join` is the exception: the *number* is
+//! What an answer promises: the effect is durable, and an admission counts against the rolling minute from
+//! when it is answered, however long that took. `join` is the exception: the *number* is
 //! never given twice, but who has it may be forgotten if the store dies within a second; the
 //! shopper's ticket brings it back (see [`JoinRequest::held`]).
 //!
@@ -18,6 +19,7 @@
 //! all. It is not durable and promises nothing; harmless is every wrong answer about it but one: an
 //! admission that has gone to order must never be said not to have (see [`QueueStore::go_to_order`]).
 
+mod asked;
 #[cfg(test)]
 pub(crate) mod contract;
 pub mod embedded;

@@ -24,6 +24,7 @@ use domain::draw::Seed;
 use domain::queue::{Advance, Claim, Claimant, Command, EndReason, JoinRefusal, Joined, Moment, Stale, View};
 use domain::{AdmissionId, Control, DropId, DropRules, Entropy, Rank, Span, StockHint, Timestamp};
 
+use super::asked::Asked;
 use super::{Answer, Going, JoinRequest, QueueStore, StoreOpenError, Unavailable, Went};
 use journal::Journal;
 use shelf::{Settled, Shelf};
@@ -124,7 +125,13 @@ impl QueueStore for EmbeddedStore {
     }
 
     fn claim<'a>(&'a self, drop: &'a DropId, claimant: Claimant, at: Moment) -> Answer<'a, Claim> {
-        self.apply(drop, move |shelf, journal| shelf.claim(&claimant, at, journal))
+        Box::pin(async move {
+            let asked = Asked::at(at);
+            let claim = self
+                .apply(drop, move |shelf, journal| shelf.claim(&claimant, at, journal))
+                .await?;
+            Ok(self.queue_of(drop)?.answer(claim, asked.moment().now))
+        })
     }
 
     fn leave<'a>(&'a self, drop: &'a DropId, claimant: Claimant, at: Moment) -> Answer<'a, ()> {

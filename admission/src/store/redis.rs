@@ -8,6 +8,7 @@
 //! that was flushed, started anew or rolled back is found out. Until one of the gateways has
 //! rebuilt the keys, everything else is answered with [`Unavailable`].
 
+mod claim;
 mod configure;
 mod draw;
 mod hint;
@@ -15,6 +16,7 @@ mod join;
 mod journal;
 mod keys;
 mod link;
+mod load;
 pub mod marks;
 mod outage;
 mod rebuild;
@@ -52,8 +54,8 @@ use super::{Answer, Going, JoinRequest, QueueStore, Unavailable, Went};
 /// were computed with another order: each happens once per start, so this is plenty.
 const TRIES_MAX: u32 = 6;
 
-/// Most admissions remembered as written down: 100 bytes each.
-const WRITTEN_MAX: u64 = 100_000;
+/// Most admissions remembered as answered, and as not answered yet: 100 bytes each.
+const REMEMBERED_MAX: u64 = 100_000;
 
 /// Where Redis is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -91,8 +93,10 @@ pub struct RedisStore {
     journal: Journal,
     entropy: Arc<dyn Entropy>,
     shelves: RwLock<BTreeMap<DropId, Arc<Shelf>>>,
-    /// Admissions that this gateway has seen written down: repeating one asks no database.
-    written: Cache<(DropId, AdmissionId), ()>,
+    /// Admissions that this gateway has answered: repeating one asks no database.
+    answered: Cache<(DropId, AdmissionId), ()>,
+    /// Admissions granted here whose answer has not left, and never did.
+    owed: Cache<(DropId, AdmissionId), ()>,
 }
 
 /// What a script answered, and the era it did so in.
@@ -129,7 +133,8 @@ impl RedisStore {
             marks,
             entropy,
             shelves: RwLock::default(),
-            written: Cache::new(WRITTEN_MAX),
+            answered: Cache::new(REMEMBERED_MAX),
+            owed: Cache::new(REMEMBERED_MAX),
         })
     }
 
@@ -207,7 +212,7 @@ impl RedisStore {
 
     /// Writes rows down before an answer that depends on them.
     async fn write(&self, shelf: &Shelf, era: Era, rows: Vec<Row>) -> Result<(), Unavailable> {
-        self.journal.write(&shelf.drop, era, rows).await
+        shelf.heed(era, self.journal.write(&shelf.drop, era, rows).await)
     }
 
     /// Writes down what the keys will not tell a second time: where it fails it follows later.

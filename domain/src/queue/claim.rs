@@ -212,6 +212,32 @@ impl Queue {
             repeated: false,
         }
     }
+
+    /// Counts an admission from `now` on, because its answer leaves only now: the rolling minute is about when
+    /// somebody is told to be in. False if it had to be counted anew and there is no room; then it must not be
+    /// answered, and may be asked for again.
+    #[must_use]
+    pub fn stamp_again(&mut self, admission: AdmissionId, now: Timestamp) -> bool {
+        let counts = self.rules.method != QueueingMethod::Passthrough;
+        let Some(session) = self.sessions.get(&admission).copied().filter(|_| counts) else {
+            return true;
+        };
+        let limit = self.rules.limits.new_users_per_minute;
+        if !self.window.restamp(session.claimed_at, now, limit) {
+            return false;
+        }
+        let claimed_at = session.claimed_at.max(now);
+        self.sessions.put(
+            admission,
+            Session {
+                claimed_at,
+                ..session
+            },
+        );
+        self.changes.sessions.insert(admission);
+        self.assert_sound();
+        true
+    }
 }
 
 impl From<Absent> for Claim {

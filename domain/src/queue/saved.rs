@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Member, MemberState, Queue};
+use super::{Member, MemberState, Queue, Tally};
 use crate::calls::{Call, Calls};
 use crate::draw::{Draw, Seed};
 use crate::sessions::Session;
@@ -30,10 +30,12 @@ pub struct Head {
     pub lapsed_below: Rank,
     /// Ranks below are called.
     pub frontier: Rank,
+    /// What has happened so far.
+    pub tally: Tally,
 }
 
 /// Everything that has to survive a stop. What is missing here (who is expected back, credit for
-/// pacing, turnover, the tally) may be forgotten without harm.
+/// pacing, turnover) may be forgotten without harm.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Saved {
     /// The queue as a whole.
@@ -65,6 +67,7 @@ impl Queue {
             held_since: self.held_since,
             lapsed_below: self.calls.lapsed_below(),
             frontier: self.frontier(),
+            tally: self.tally,
         }
     }
 
@@ -116,6 +119,7 @@ impl Queue {
         });
         queue.control = head.control;
         queue.held_since = head.held_since;
+        queue.tally = head.tally;
         queue.calls = Calls::restore(head.lapsed_below, saved.calls);
         if queue.calls.frontier() < head.frontier {
             // The history lost its end: those called by it get their window from now.

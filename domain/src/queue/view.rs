@@ -15,7 +15,7 @@ use crate::{
 /// have left the window. Without this the pace would stay a few per cent below the limit.
 pub const CLAIM_DELAY: Span = Span::from_secs(1);
 
-/// What has happened since the queue was created or restored. Counters only grow.
+/// What has happened since the queue was created, as far as its store keeps it. Counters only grow.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Tally {
     /// Places handed out.

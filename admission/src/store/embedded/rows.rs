@@ -3,7 +3,7 @@
 mod read;
 
 use domain::calls::Call;
-use domain::queue::{Member, MemberState};
+use domain::queue::{Member, MemberState, Tally};
 use domain::sessions::Session;
 use domain::{AdmissionId, Control, DropId, Number, Rank, ShopperKey, Timestamp};
 use rusqlite::{Connection, params};
@@ -23,6 +23,7 @@ pub(super) struct QueueRow {
     pub(super) lapsed_below: Rank,
     pub(super) frontier: Rank,
     pub(super) alive_at: Timestamp,
+    pub(super) tally: Tally,
 }
 
 /// One change to one table.
@@ -102,8 +103,9 @@ fn write_queue(row: &QueueRow, drop: &str, connection: &Connection) -> rusqlite:
     connection
         .prepare_cached(
             "INSERT OR REPLACE INTO queue (drop_id, epoch, number_end, seed, started, cohort, paused,
-             draining, ended, queue_all, held_since, lapsed_below, frontier, alive_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+             draining, ended, queue_all, held_since, lapsed_below, frontier, alive_at, joined, admitted,
+             no_shows, gave_up, room_full, active_max, claims_max)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
         )?
         .execute(params![
             drop,
@@ -120,6 +122,13 @@ fn write_queue(row: &QueueRow, drop: &str, connection: &Connection) -> rusqlite:
             signed(row.lapsed_below.0),
             signed(row.frontier.0),
             millis(row.alive_at),
+            signed(row.tally.joined),
+            signed(row.tally.admitted),
+            signed(row.tally.no_shows),
+            signed(row.tally.left),
+            signed(row.tally.room_full),
+            signed(row.tally.active_max),
+            signed(row.tally.claims_in_minute_max),
         ])
         .map(drop_count)
 }

@@ -4,8 +4,10 @@ use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
 
 /// One entry per released change; entries are only ever added.
-const MIGRATIONS: &[M<'static>] = &[M::up(
-    "CREATE TABLE queue (
+const MIGRATIONS: &[M<'static>] = &[M::up(QUEUES), M::up(TALLY)];
+
+/// The queues.
+const QUEUES: &str = "CREATE TABLE queue (
         drop_id TEXT PRIMARY KEY,
         epoch INTEGER NOT NULL,
         number_end INTEGER NOT NULL,
@@ -52,8 +54,16 @@ const MIGRATIONS: &[M<'static>] = &[M::up(
         over INTEGER NOT NULL,
         revoked_until INTEGER,
         PRIMARY KEY (drop_id, admission)
-    ) STRICT, WITHOUT ROWID;",
-)];
+    ) STRICT, WITHOUT ROWID;";
+
+/// What has happened in a queue, so that a report does not begin with the last restart.
+const TALLY: &str = "ALTER TABLE queue ADD COLUMN joined INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE queue ADD COLUMN admitted INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE queue ADD COLUMN no_shows INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE queue ADD COLUMN gave_up INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE queue ADD COLUMN room_full INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE queue ADD COLUMN active_max INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE queue ADD COLUMN claims_max INTEGER NOT NULL DEFAULT 0;";
 
 /// Brings the file to the present form and sets what has to be set on every connection.
 pub(super) fn prepare(connection: &mut Connection) -> Result<(), rusqlite_migration::Error> {
@@ -73,6 +83,23 @@ mod tests {
     #[test]
     fn the_migrations_are_valid() {
         Migrations::from_slice(MIGRATIONS).validate().unwrap();
+    }
+
+    #[test]
+    fn a_file_of_before_goes_on_with_nothing_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut connection = Connection::open(dir.path().join("queue.db")).unwrap();
+        Migrations::from_slice(MIGRATIONS)
+            .to_version(&mut connection, 1)
+            .unwrap();
+        let row = "INSERT INTO queue VALUES ('aurora', 1, 256, x'00', 0, NULL, 0, 0, 0, 0, NULL, 1, 1, 5)";
+        connection.execute(row, []).unwrap();
+        prepare(&mut connection).unwrap();
+        let kept = "SELECT number_end, joined + admitted + no_shows + gave_up + room_full + active_max + claims_max FROM queue";
+        let kept: (i64, i64) = connection
+            .query_row(kept, [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap();
+        assert_eq!(kept, (256, 0));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! One drop's queue in memory, its number blocks, and the hand-over of changes to the journal.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::draw::Seed;
-use domain::queue::{Changes, Claim, Claimant, JoinRefusal, Joined, Moment, Queue, Saved, View};
+use domain::queue::{Changes, Claim, Claimant, JoinRefusal, Joined, Moment, Queue, RETRY_MAX, Saved, View};
+use domain::window::{ANSWERED_WITHIN, HELD};
 use domain::{AdmissionId, DropId, DropRules, Rank, Span, Timestamp};
 
 use super::block::Blocks;
@@ -28,8 +30,19 @@ pub(super) struct Settled<T> {
     pub(super) durable: Option<Durable>,
 }
 
+/// Whether an admission has been answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Owed {
+    /// Surely not.
+    Surely,
+    /// Nobody knows: it was granted before a restart.
+    Perhaps,
+}
+
 struct State {
     queue: Queue,
+    /// Admissions whose answer has not left yet.
+    owed: BTreeMap<AdmissionId, Owed>,
     blocks: Blocks,
     /// The latest instant anything happened at.
     latest: Timestamp,
@@ -43,7 +56,9 @@ impl Shelf {
     pub(super) fn new(rules: DropRules, saved: Option<Saved>, seed: Seed, now: Timestamp) -> Self {
         let drop = rules.drop.clone();
         let inside = saved.iter().flat_map(|saved| &saved.sessions);
-        let hints = Hints::after(inside.map(|(admission, _)| *admission));
+        let hints = Hints::after(inside.clone().map(|(admission, _)| *admission));
+        let owed = inside.filter(|(_, session)| session.claimed_at + HELD > now);
+        let owed = owed.map(|(admission, _)| (*admission, Owed::Perhaps)).collect();
         let queue = match saved {
             Some(saved) => Queue::restore(rules, saved, now),
             None => Queue::new(rules, seed),
@@ -51,6 +66,7 @@ impl Shelf {
         let blocks = Blocks::after(queue.issued(), now);
         let state = State {
             queue,
+            owed,
             blocks,
             latest: now,
             lapsed_below: Rank(0),
@@ -142,7 +158,14 @@ impl Shelf {
         let at = state.reach(at);
         let answer = state.queue.claim(claimant, at);
         let durable = match answer {
-            Claim::Admitted { .. } => Some(self.hand_over(&mut state, at.now, journal)),
+            Claim::Admitted {
+                admission, repeated, ..
+            } => {
+                if !repeated {
+                    state.owe(admission);
+                }
+                Some(self.hand_over(&mut state, at.now, journal))
+            }
             Claim::NotCalled { .. }
             | Claim::RoomFull { .. }
             | Claim::Lapsed
@@ -154,6 +177,31 @@ impl Shelf {
             | Claim::Ended => None,
         };
         Settled { answer, durable }
+    }
+
+    /// The answer to a claim leaves at `now`, when all of it is on disk. Of an admission the rolling minute counts
+    /// that instant: where it lies well after the claim, it is counted from here on.
+    pub(super) fn answer(&self, claim: Claim, now: Timestamp) -> Claim {
+        let Claim::Admitted { admission, .. } = claim else {
+            return claim;
+        };
+        let mut state = self.lock();
+        let (Some(owed), Some(session)) = (
+            state.owed.get(&admission).copied(),
+            state.queue.session(&admission).copied(),
+        ) else {
+            return claim;
+        };
+        let is_late = session.claimed_at + ANSWERED_WITHIN < now;
+        // Who may well have been answered is not turned away for a minute that is long over.
+        let counts = owed == Owed::Surely || session.claimed_at + HELD > now;
+        if is_late && counts && !state.queue.stamp_again(admission, now) {
+            return Claim::RoomFull {
+                retry_after: RETRY_MAX,
+            };
+        }
+        state.owed.remove(&admission);
+        claim
     }
 
     /// Who of these went to order before.
@@ -222,6 +270,15 @@ impl Shelf {
 }
 
 impl State {
+    /// Notes that an admission is to be answered. Answers that were never waited for pile up no further than sessions.
+    fn owe(&mut self, admission: AdmissionId) {
+        let Self { queue, owed, .. } = self;
+        if owed.len() as u64 > queue.active() {
+            owed.retain(|admission, _| queue.session(admission).is_some());
+        }
+        owed.insert(admission, Owed::Surely);
+    }
+
     /// The clock is read before the lock is taken, so whoever reads first may get here second.
     /// A queue must not see time run back: what a later instant has ended would be on disk under
     /// an earlier one, and after a restart nobody could tell that its time had come.
@@ -275,5 +332,6 @@ fn queue_row(queue: &Queue, blocks: &Blocks, now: Timestamp) -> QueueRow {
         lapsed_below: head.lapsed_below,
         frontier: head.frontier,
         alive_at: now,
+        tally: head.tally,
     }
 }

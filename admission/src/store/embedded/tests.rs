@@ -2,6 +2,7 @@
 //! disk that fails.
 
 mod disk;
+mod late;
 mod restart;
 
 use std::future::Future;

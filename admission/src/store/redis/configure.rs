@@ -72,7 +72,8 @@ impl RedisStore {
             let (what, epoch) = (done.reply.text()?, done.reply.number()?);
             let seed = (what == "draw").then(|| self.seed());
             let epoch = u32::try_from(epoch).unwrap_or(u32::MAX);
-            let decided = self.marks.begin_epoch(&shelf.drop, done.era, epoch, seed).await?;
+            let decided = self.marks.begin_epoch(&shelf.drop, done.era, epoch, seed).await;
+            let decided = shelf.heed(done.era, decided)?;
             beforehand = Words::default()
                 .text(&what)
                 .number(decided.epoch.into())
@@ -89,7 +90,7 @@ impl RedisStore {
         cohort: Option<u64>,
         at: Moment,
     ) -> Result<(), Unavailable> {
-        let decided = self.marks.start(&shelf.drop, era, cohort).await?;
+        let decided = shelf.heed(era, self.marks.start(&shelf.drop, era, cohort).await)?;
         let words = |_: &Known| {
             Words::default()
                 .number(decided.epoch.into())

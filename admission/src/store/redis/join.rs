@@ -37,7 +37,8 @@ impl RedisStore {
             }
             done.reply.text()?;
             let end = Number(done.reply.number()?.saturating_add(BLOCK << doubled));
-            self.marks.raise_numbers(drop, done.era, end).await?;
+            let raised = self.marks.raise_numbers(drop, done.era, end).await;
+            shelf.heed(done.era, raised)?;
             shelf.note_bound(Some(done.era), end);
         }
         Err(unavailable("numbers run out faster than they are made safe"))
@@ -69,25 +70,18 @@ fn joined(
     let (mut places, mut rows) = (Vec::with_capacity(requests.len()), Vec::new());
     for request in requests {
         let place = place(&mut answers.list()?)?;
-        if let Ok(Joined {
-            number,
-            drawn,
-            since: joined_at,
-            repeated,
-        }) = place
-        {
-            // A place that a ticket brought back is news to the durable record as well.
-            if !repeated || request.held.is_some() {
-                let claimant = Claimant {
-                    shopper: request.shopper,
-                    number,
-                    drawn,
-                    joined_at,
-                    admission: AdmissionId([0; 16]),
-                };
-                let (shopper, member) = member_of(&claimant, MemberState::Queued);
-                rows.push(Row::Member(shopper, member));
-            }
+        if let Ok(joined) = place {
+            // News to the durable record even where it is none to the keys: the first answer may have been
+            // lost, and with it the gateway that was to write it down.
+            let claimant = Claimant {
+                shopper: request.shopper,
+                number: joined.number,
+                drawn: joined.drawn,
+                joined_at: joined.since,
+                admission: AdmissionId([0; 16]),
+            };
+            let (shopper, member) = member_of(&claimant, MemberState::Queued);
+            rows.push(Row::Member(shopper, member));
         }
         places.push(place);
     }

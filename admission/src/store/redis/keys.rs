@@ -46,27 +46,34 @@ pub(super) enum Key {
 }
 
 /// All keys of one drop.
-pub(super) struct Keys(Vec<String>);
+pub(super) struct Keys {
+    all: Vec<String>,
+    probe: String,
+}
 
 impl Keys {
     /// The keys of `drop`.
     pub(super) fn of(drop: &DropId) -> Self {
-        Self(
-            NAMES
-                .iter()
-                .map(|name| format!("{PREFIX}:{{d:{drop}}}:{name}"))
-                .collect(),
-        )
+        let name = |name: &str| format!("{PREFIX}:{{d:{drop}}}:{name}");
+        Self {
+            all: NAMES.iter().map(|one| name(one)).collect(),
+            probe: name("probe"),
+        }
     }
 
     /// In the order of the scripts.
     pub(super) fn all(&self) -> &[String] {
-        &self.0
+        &self.all
+    }
+
+    /// A key that no script knows: written to see whether the server of the others takes writes.
+    pub(super) fn probe(&self) -> &str {
+        &self.probe
     }
 
     /// The name of one.
     pub(super) fn name(&self, key: Key) -> &str {
-        &self.0[key as usize - 1]
+        &self.all[key as usize - 1]
     }
 }
 
@@ -80,6 +87,8 @@ mod tests {
         assert!(
             keys.all()
                 .iter()
+                .map(String::as_str)
+                .chain([keys.probe()])
                 .all(|key| key.starts_with("doorline:{d:aurora}:"))
         );
     }

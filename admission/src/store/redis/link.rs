@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
@@ -50,10 +51,17 @@ pub(super) struct Link {
     pub(super) watch: Arc<dyn Watch>,
 }
 
-#[derive(Clone)]
 enum Wire {
-    One(ConnectionManager),
+    One(Box<One>),
     Cluster(ClusterConnection),
+}
+
+/// One server: the name of one, that is. After a failover another server answers to it, while the connection
+/// leads to the old one for as long as that lives.
+struct One {
+    client: Client,
+    options: ConnectionManagerConfig,
+    manager: ArcSwap<ConnectionManager>,
 }
 
 /// Words that are sent along with a script.
@@ -118,8 +126,13 @@ impl Link {
             .set_connection_timeout(Some(CONNECT_WITHIN))
             .set_min_delay(RECONNECT_FIRST)
             .set_number_of_retries(RECONNECT_TRIES);
-        let manager = ConnectionManager::new_with_config(Client::open(first)?, options).await?;
-        Ok(Self::over(Wire::One(manager)))
+        let client = Client::open(first)?;
+        let manager = ConnectionManager::new_with_config(client.clone(), options.clone()).await?;
+        Ok(Self::over(Wire::One(Box::new(One {
+            client,
+            options,
+            manager: ArcSwap::from_pointee(manager),
+        }))))
     }
 
     fn over(wire: Wire) -> Self {
@@ -143,6 +156,13 @@ impl Link {
         };
         let value = self.judged(script.name, answer)?;
         Reply::of(value)
+    }
+
+    /// Whether the server of these keys takes writes: one that follows another does not, nor one that is full.
+    pub(super) async fn probe(&self, keys: &Keys) -> Result<(), Unavailable> {
+        let mut set = redis::cmd("SET");
+        set.arg(keys.probe()).arg(1).arg("PX").arg(PROBE_KEPT_MS);
+        self.judged("probe", self.send("probe", &set).await).map(|_| ())
     }
 
     /// Some of the shoppers in a sorted set, and where to go on from; zero at the end.
@@ -209,22 +229,48 @@ impl Link {
     async fn send(&self, op: &'static str, command: &Cmd) -> redis::RedisResult<Value> {
         let asked_at = Instant::now();
         let answer = async {
-            match self.wire.clone() {
-                Wire::One(mut manager) => manager.req_packed_command(command).await,
-                Wire::Cluster(mut cluster) => cluster.req_packed_command(command).await,
+            match &self.wire {
+                Wire::One(one) => one.ask(command).await,
+                Wire::Cluster(cluster) => cluster.clone().req_packed_command(command).await?.extract_error(),
             }
         };
         // The client has deadlines of its own per try; this one is for all of them together.
         let answer = tokio::time::timeout(ANSWER_WITHIN * 2, answer).await;
         self.watch.sent(op, asked_at.elapsed());
         match answer {
-            Ok(Ok(value)) => value.extract_error(),
-            Ok(Err(error)) => Err(error),
+            Ok(answer) => answer,
             Err(_) => Err((ErrorKind::Io, "no answer in time").into()),
         }
     }
 }
 
+impl One {
+    async fn ask(&self, command: &Cmd) -> redis::RedisResult<Value> {
+        let manager = self.manager.load_full();
+        let answer = ConnectionManager::clone(&manager)
+            .req_packed_command(command)
+            .await;
+        let answer = answer.and_then(Value::extract_error);
+        if let Err(error) = &answer
+            && error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+        {
+            self.leave(&manager);
+        }
+        answer
+    }
+
+    /// Connects anew with the next request, unless somebody has seen to that. The client does so by itself only
+    /// where a connection breaks, and a server that was made to follow another one keeps its connections.
+    fn leave(&self, manager: &Arc<ConnectionManager>) {
+        let fresh = ConnectionManager::new_lazy_with_config(self.client.clone(), self.options.clone());
+        if let Ok(fresh) = fresh {
+            self.manager.compare_and_swap(manager, Arc::new(fresh));
+        }
+    }
+}
+
+/// How long a probe stays: its life is of no use to anybody.
+const PROBE_KEPT_MS: u64 = 1_000;
 /// Shoppers looked at in one step of a scan.
 const SCANNED: u64 = 500;
 

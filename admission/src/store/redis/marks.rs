@@ -76,6 +76,8 @@ pub enum Row {
     Session(AdmissionId, Session),
     /// A session ends later; never earlier.
     Extended(AdmissionId, Timestamp),
+    /// A claim counts against the rolling minute from then; never from earlier.
+    Stamped(AdmissionId, Timestamp),
     /// A session has ordered.
     Ordered(AdmissionId),
     /// A session is over; until when its token has to be refused.
@@ -96,8 +98,10 @@ pub trait Marks: Send + Sync {
     /// The right to rebuild a drop's keys; none while somebody else has it.
     fn lock<'a>(&'a self, drop: &'a DropId) -> Answer<'a, Option<Box<dyn Guard>>>;
 
-    /// Begins a new era and reads everything back. From here on writes of older eras are refused.
-    fn begin_era<'a>(&'a self, drop: &'a DropId) -> Answer<'a, (Era, Saved)>;
+    /// Begins a new era and reads everything back, with the claims of the minute before `now`, and of the one before
+    /// the record was last worked on if that lies further back: a clock that was ahead must not make the rolling
+    /// minute shorter. From here on writes of older eras are refused.
+    fn begin_era<'a>(&'a self, drop: &'a DropId, now: Timestamp) -> Answer<'a, (Era, Saved)>;
 
     /// Raises the end of the numbers that may be given.
     fn raise_numbers<'a>(&'a self, drop: &'a DropId, era: Era, end: Number) -> Answer<'a, ()>;

@@ -4,21 +4,20 @@
 //! One gateway does it, under the record's lock. It begins a new era first: from then on nothing
 //! that was decided on the lost keys can become durable, so nothing of it is ever answered. Then
 //! the queue is put together as after any stop (`domain::queue::Queue::restore`) and written key
-//! by key, the era last. All that was answered was durable, so limits and places hold exactly.
+//! by key, the era last. All that was answered was durable, so limits and places hold exactly; and
+//! what the rebuild itself gives back becomes durable before anybody is answered by it.
 
-use domain::queue::{MemberState, Moment, Queue};
-use domain::{Rank, Timestamp};
+use domain::Timestamp;
+use domain::queue::{Moment, Queue};
 
-use super::configure::rule_words;
-use super::keys::Key;
-use super::marks::Era;
-use super::script::Named;
+use super::marks::{Era, Row};
 use super::shelf::{Known, Shelf};
+use super::shopper::ticket_words;
 use super::{Attempt, RedisStore, Words, lost};
 use crate::store::Unavailable;
 
-/// Pairs written in one step: short enough that nobody else waits, long enough to be few.
-const PAIRS: usize = 500;
+/// Places brought back in one script.
+const PLACES_TOGETHER: usize = 500;
 
 impl RedisStore {
     /// Finds the era of the keys if this gateway does not know it, rebuilding them if they are
@@ -28,24 +27,82 @@ impl RedisStore {
             return Ok(());
         }
         let _chore = shelf.chores.lock().await;
-        if shelf.known().era.is_some() || self.is_there(shelf, at).await? {
+        if shelf.known().era.is_some() {
             return Ok(());
+        }
+        if self.is_there(shelf, at).await? {
+            return self.bring_back(shelf, at).await;
         }
         let Some(_guard) = self.marks.lock(&shelf.drop).await? else {
             return Err(lost());
         };
         // Somebody may have done it before the lock was ours.
         if self.is_there(shelf, at).await? {
-            return Ok(());
+            return self.bring_back(shelf, at).await;
         }
-        let (era, saved) = self.marks.begin_era(&shelf.drop).await?;
+        // An era is begun only where it can be written: begun anew at each tick by one gateway that cannot, it
+        // would stop all those that can.
+        self.link.probe(&shelf.keys).await?;
+        self.write_rest(shelf).await?;
+        let (era, saved) = self.marks.begin_era(&shelf.drop, at.now).await?;
         let rules = shelf.rules();
-        let queue = Queue::restore((*rules).clone(), saved, at.now);
+        let mut queue = Queue::restore((*rules).clone(), saved, at.now);
+        self.write_given_back(shelf, era, &mut queue, at.now).await?;
         let (drop, places) = (&shelf.drop, queue.save(at.now).members.len());
         self.load(shelf, era, &queue, at.now).await?;
         shelf.adopt(era);
         tracing::info!(drop.id = %drop, era = era.0, places, "the queue's keys were written from the durable record");
         Ok(())
+    }
+
+    /// Writes what was to follow later, in the era that it happened in: it is part of what is read back then. Who
+    /// is last in line has nobody behind whom the queue would move past the gap.
+    async fn write_rest(&self, shelf: &Shelf) -> Result<(), Unavailable> {
+        let standing = self.marks.standing(&shelf.drop).await?.ok_or_else(lost)?;
+        let mut taken = shelf.take_for_now();
+        self.write_in_steps(shelf, standing.era, &taken.rows)
+            .await
+            .map_err(|(_, error)| error)?;
+        taken.rows.clear();
+        Ok(())
+    }
+
+    /// Takes places up again that another gateway could not know of when it wrote the keys, because they were to
+    /// be written down later here. Without them the queue would wait for their tickets to be shown.
+    async fn bring_back(&self, shelf: &Shelf, at: Moment) -> Result<(), Unavailable> {
+        let era = shelf.known().era;
+        for places in shelf.places_behind().chunks(PLACES_TOGETHER) {
+            let words = |known: &Known| {
+                let words = places.iter().map(|claimant| ticket_words(known, claimant));
+                words.fold(Words::default(), Words::and)
+            };
+            if let Err(error) = self.run(shelf, &self.scripts.relearn, at, words).await {
+                // The rows are still there: it is tried again as after a loss.
+                shelf.lose(era);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down the time that sessions and calls got back. From now on shoppers are told of it, and their tokens
+    /// hold for as long; a second loss must not end their sessions as if they had not been given it. That we are
+    /// alive comes with the last rows: before it the time would be given back once more, after it never again.
+    async fn write_given_back(
+        &self,
+        shelf: &Shelf,
+        era: Era,
+        queue: &mut Queue,
+        now: Timestamp,
+    ) -> Result<(), Unavailable> {
+        let changes = queue.take_changes();
+        let sessions = changes.sessions.iter();
+        let extended = sessions.filter_map(|id| Some(Row::Extended(*id, queue.session(id)?.expires_at)));
+        let calls = changes.calls.iter().filter_map(|from| queue.call(*from));
+        let mut rows: Vec<Row> = extended.chain(calls.map(Row::Call)).collect();
+        rows.push(Row::Alive(now, queue.head().lapsed_below));
+        let written = self.write_in_steps(shelf, era, &rows).await;
+        written.map_err(|(_, error)| error)
     }
 
     /// Whether the keys of the era that the record knows are there and whole; then they are
@@ -67,171 +124,4 @@ impl RedisStore {
             }
         }
     }
-
-    async fn load(&self, shelf: &Shelf, era: Era, queue: &Queue, now: Timestamp) -> Result<(), Unavailable> {
-        let saved = queue.save(now);
-        let scripts = &self.scripts;
-        self.step(shelf, &scripts.begin, Words::default().number(era.0))
-            .await?;
-        let rank = |member: &domain::queue::Member| queue.rank_of(member.number, member.drawn);
-        let (mut members, mut queued, mut over) = (Vec::new(), Vec::new(), Vec::new());
-        for (shopper, member) in &saved.members {
-            let (state, admission): (_, &[u8]) = match &member.state {
-                MemberState::Queued => ("Q", &[]),
-                MemberState::Inside(admission) => ("I", &admission.0),
-                MemberState::Finished => ("F", &[]),
-                MemberState::Left => ("L", &[]),
-            };
-            let drawn = member.drawn.map_or(String::new(), |Rank(rank)| rank.to_string());
-            let (number, joined_at) = (member.number.0, member.joined_at.as_millis());
-            let mut record = format!("{state}:{number}:{drawn}:{joined_at}:").into_bytes();
-            record.extend_from_slice(admission);
-            members.push((shopper.0.to_vec(), record));
-            match member.state {
-                MemberState::Queued => queued.push(scored(rank(member).0, &shopper.0)),
-                MemberState::Finished | MemberState::Left => over.push(scored(rank(member).0, &shopper.0)),
-                MemberState::Inside(_) => {}
-            }
-        }
-        self.fill(shelf, era, "HSET", Key::Members, members).await?;
-        self.fill(shelf, era, "ZADD", Key::Queued, queued).await?;
-        self.fill(shelf, era, "ZADD", Key::Over, over).await?;
-        self.load_sessions(shelf, era, queue, &saved).await?;
-        self.load_calls(shelf, era, &saved).await?;
-        self.step(shelf, &scripts.publish, head_words(era, queue, shelf))
-            .await
-    }
-
-    async fn load_sessions(
-        &self,
-        shelf: &Shelf,
-        era: Era,
-        queue: &Queue,
-        saved: &domain::queue::Saved,
-    ) -> Result<(), Unavailable> {
-        let (mut sessions, mut records, mut ordered) = (Vec::new(), Vec::new(), Vec::new());
-        // Who went to order is in no record: from here on everybody inside may have.
-        let mut went = Vec::new();
-        for (admission, session) in &saved.sessions {
-            let drawn = queue.member(&session.shopper).and_then(|member| member.drawn);
-            let rank = queue.rank_of(session.number, drawn).0;
-            let claimed_at = session.claimed_at.as_millis();
-            let mut record = format!("{}:{rank}:{claimed_at}:", session.number.0).into_bytes();
-            record.extend_from_slice(&session.shopper.0);
-            sessions.push(scored(session.expires_at.as_millis(), &admission.0));
-            records.push((admission.0.to_vec(), record));
-            went.push((admission.0.to_vec(), admission.0.to_vec()));
-            if session.has_decided {
-                ordered.push((admission.0.to_vec(), admission.0.to_vec()));
-            }
-        }
-        let revoked = saved.revoked.iter();
-        let revoked = revoked.map(|(dies_at, admission)| scored(dies_at.as_millis(), &admission.0));
-        let window = saved.claimed_at.iter().enumerate();
-        let window = window.map(|(i, at)| scored(at.as_millis(), format!("r{i}").as_bytes()));
-        let (revoked, window) = (revoked.collect(), window.collect());
-        self.fill(shelf, era, "ZADD", Key::Sessions, sessions).await?;
-        self.fill(shelf, era, "HSET", Key::Session, records).await?;
-        self.fill(shelf, era, "SADD", Key::Ordered, ordered).await?;
-        self.fill(shelf, era, "SADD", Key::Went, went).await?;
-        self.fill(shelf, era, "ZADD", Key::Revoked, revoked).await?;
-        self.fill(shelf, era, "ZADD", Key::Window, window).await
-    }
-
-    async fn load_calls(
-        &self,
-        shelf: &Shelf,
-        era: Era,
-        saved: &domain::queue::Saved,
-    ) -> Result<(), Unavailable> {
-        let (mut stretches, mut records) = (Vec::new(), Vec::new());
-        for call in &saved.calls {
-            let from = call.from.0.to_string().into_bytes();
-            let (opened_at, called_at) = (call.opened_at.as_millis(), call.called_at.as_millis());
-            let record = format!("{opened_at}:{called_at}:{}:{}", call.called, call.shown);
-            stretches.push(scored(call.to.0, &from));
-            records.push((from, record.into_bytes()));
-        }
-        self.fill(shelf, era, "ZADD", Key::Calls, stretches).await?;
-        self.fill(shelf, era, "HSET", Key::Call, records).await
-    }
-
-    async fn fill(
-        &self,
-        shelf: &Shelf,
-        era: Era,
-        verb: &str,
-        key: Key,
-        pairs: Vec<(Vec<u8>, Vec<u8>)>,
-    ) -> Result<(), Unavailable> {
-        for some in pairs.chunks(PAIRS) {
-            let words = Words::default().number(era.0).text(verb).number(key as u64);
-            let words = some
-                .iter()
-                .fold(words, |words, (left, right)| words.bytes(left).bytes(right));
-            self.step(shelf, &self.scripts.fill, words).await?;
-        }
-        Ok(())
-    }
-
-    /// One step of writing; refused if a later era is being written.
-    async fn step(&self, shelf: &Shelf, script: &Named, words: Words) -> Result<(), Unavailable> {
-        let mut reply = self.link.run(script, &shelf.keys, &words).await?;
-        if reply.text()? == "OK" {
-            Ok(())
-        } else {
-            Err(lost())
-        }
-    }
-}
-
-fn scored(score: u64, member: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    (score.to_string().into_bytes(), member.to_vec())
-}
-
-/// The head of an era: versions of one era are never those of another.
-fn head_words(era: Era, queue: &Queue, shelf: &Shelf) -> Words {
-    let head = queue.head();
-    let flag = |on: bool| u64::from(on);
-    let numbers = [
-        ("beat", 0),
-        ("order", 1),
-        ("ranked", 1),
-        ("version", era.0.saturating_sub(1) << 32),
-        ("epoch", head.epoch.into()),
-        ("issued", head.issued.0),
-        ("bound", head.issued.0),
-        ("started", flag(head.started)),
-        ("paused", flag(head.control.paused)),
-        ("draining", flag(head.control.draining)),
-        ("ended", flag(head.control.ended)),
-        ("queue_all", flag(head.control.queue_all)),
-        ("lapsed_below", head.lapsed_below.0),
-        ("frontier", head.frontier.0),
-        ("credit", 0),
-        ("earned_until", 0),
-        ("joined", 0),
-        ("admitted", 0),
-        ("no_shows", 0),
-        ("left", 0),
-        ("room_full", 0),
-        ("active_max", 0),
-        ("claims_max", 0),
-        ("claims", 0),
-        ("turned", 0),
-        ("ran", 0),
-        ("looked_at", 0),
-    ];
-    numbers
-        .into_iter()
-        .fold(Words::default().number(era.0), |words, (name, value)| {
-            words.text(name).number(value)
-        })
-        .text("seed")
-        .bytes(&head.seed.0)
-        .text("cohort")
-        .number_if_any(head.cohort)
-        .text("held_since")
-        .number_if_any(head.held_since.map(Timestamp::as_millis))
-        .and(rule_words(&shelf.rules()))
 }

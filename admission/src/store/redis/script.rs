@@ -17,8 +17,10 @@ macro_rules! on_drop {
 /// Every script, with the hash that the server knows it by.
 pub(super) struct Scripts {
     pub(super) join: Named,
+    pub(super) relearn: Named,
     pub(super) claim: Named,
     pub(super) stamp: Named,
+    pub(super) restamp: Named,
     pub(super) leave: Named,
     pub(super) renew: Named,
     pub(super) end_session: Named,
@@ -54,8 +56,10 @@ impl Scripts {
     pub(super) fn new() -> Self {
         Self {
             join: Named::new("join", on_drop!("join.lua")),
+            relearn: Named::new("relearn", on_drop!("relearn.lua")),
             claim: Named::new("claim", on_drop!("claim.lua")),
             stamp: Named::new("stamp", on_drop!("stamp.lua")),
+            restamp: Named::new("restamp", on_drop!("restamp.lua")),
             leave: Named::new("leave", on_drop!("leave.lua")),
             renew: Named::new("renew", on_drop!("renew.lua")),
             end_session: Named::new("end_session", on_drop!("end_session.lua")),

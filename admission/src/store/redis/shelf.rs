@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use domain::calls::Call;
 use domain::draw::Draw;
-use domain::queue::{Claimant, Member};
-use domain::{DropId, DropRules, Number, Rank, ShopperKey, StockHint};
+use domain::queue::{Claimant, Member, MemberState};
+use domain::{AdmissionId, DropId, DropRules, Number, Rank, ShopperKey, StockHint};
 
 use super::keys::Keys;
 use super::marks::{Era, Row, Switches};
+use super::superseded;
+use crate::store::Unavailable;
 
 /// Rows that follow later, beyond which nobody joins until they are written: a minute of joins at
 /// five thousand a second.
@@ -47,6 +49,12 @@ pub(super) struct Known {
     pub(super) bound: u64,
     /// The era that was lost last, and its beat: if the same keys come back, then not older ones.
     lost: Option<(Era, u64)>,
+}
+
+/// Rows that are being written. Those that are still here at the end are put back.
+pub(super) struct Taken<'a> {
+    shelf: &'a Shelf,
+    pub(super) rows: Vec<Row>,
 }
 
 /// What was written down last of what follows, so that only changes are written.
@@ -106,6 +114,15 @@ impl Shelf {
         }
     }
 
+    /// Hears what the record says to a write of `era`. One that is over is forgotten, so that the next tick looks
+    /// which one came after it.
+    pub(super) fn heed<T>(&self, era: Era, said: Result<T, Unavailable>) -> Result<T, Unavailable> {
+        if said.as_ref().is_err_and(|refusal| *refusal == superseded()) {
+            self.lose(Some(era));
+        }
+        said
+    }
+
     /// Notes a beat of `era`.
     pub(super) fn note_beat(&self, era: Option<Era>, beat: u64) {
         let mut known = self.lock();
@@ -145,11 +162,44 @@ impl Shelf {
         std::mem::take(&mut *self.behind())
     }
 
+    /// Takes what is to be written now, for whoever may be given up in the middle of it.
+    pub(super) fn take_for_now(&self) -> Taken<'_> {
+        Taken {
+            shelf: self,
+            rows: self.take_behind(),
+        }
+    }
+
     /// Puts rows back, before those that came since.
     pub(super) fn put_back(&self, mut rows: Vec<Row>) {
         let mut behind = self.behind();
         rows.append(&mut behind);
         *behind = rows;
+    }
+
+    /// Places in line that are to be written later, as their tickets say them.
+    pub(super) fn places_behind(&self) -> Vec<Claimant> {
+        let behind = self.behind();
+        let places = behind.iter().filter_map(|row| match row {
+            Row::Member(shopper, member) if member.state == MemberState::Queued => Some(Claimant {
+                shopper: *shopper,
+                number: member.number,
+                drawn: member.drawn,
+                joined_at: member.joined_at,
+                admission: AdmissionId([0; 16]),
+            }),
+            Row::Member(..)
+            | Row::Switches(_)
+            | Row::Alive(..)
+            | Row::Call(_)
+            | Row::MemberGone(..)
+            | Row::Session(..)
+            | Row::Extended(..)
+            | Row::Stamped(..)
+            | Row::Ordered(_)
+            | Row::Over(..) => None,
+        });
+        places.collect()
     }
 
     pub(super) fn written(&self) -> MutexGuard<'_, Written> {
@@ -165,6 +215,12 @@ impl Shelf {
     }
 }
 
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.shelf.put_back(std::mem::take(&mut self.rows));
+    }
+}
+
 impl Known {
     /// The rank of a place: drawn with it, drawn at the start, or its number.
     pub(super) fn rank(&self, number: Number, drawn: Option<Rank>) -> Rank {
@@ -177,7 +233,7 @@ impl Known {
 }
 
 /// The place on a claimant's ticket.
-pub(super) fn member_of(claimant: &Claimant, state: domain::queue::MemberState) -> (ShopperKey, Member) {
+pub(super) fn member_of(claimant: &Claimant, state: MemberState) -> (ShopperKey, Member) {
     let member = Member {
         number: claimant.number,
         drawn: claimant.drawn,

@@ -4,7 +4,10 @@
 mod contract_over;
 mod crowd;
 mod faults;
+mod faulty;
 mod hints;
+mod late;
+mod losses;
 mod memory;
 mod operations;
 mod pieces;

@@ -68,7 +68,7 @@ impl RedisStore {
             Err(stale) => return Ok(Err(stale)),
         };
         if advance.calls > 0 {
-            self.marks.raise_frontier(drop, era, to).await?;
+            shelf.heed(era, self.marks.raise_frontier(drop, era, to).await)?;
         }
         match self.advance_once(&shelf, advance, Some(to), at).await? {
             Ok((moved_in, _)) if moved_in != era => Err(lost()),
@@ -141,7 +141,8 @@ impl RedisStore {
         while shifted.len() > 0 {
             rows.push(Row::Extended(AdmissionId(shifted.id()?), shifted.time()?));
         }
-        self.write(&shelf, done.era, rows).await?;
+        // Carried out a second time it gives nothing back, so that these rows come once.
+        self.write_surely(&shelf, done.era, rows).await?;
         Ok(control)
     }
 
@@ -154,31 +155,38 @@ impl RedisStore {
             control: view.control,
             held_since: view.held_since,
         };
-        let behind = shelf.take_behind();
         let mut rows: Vec<Row> = changed(&shelf.written(), switches, &looked.calls);
         rows.push(Row::Alive(now, view.lapsed_below));
-        let mut done = 0;
-        // All of it in steps that fit into the deadline, so that a great deal is written as well.
-        while let Some(some) = behind
-            .get(done..)
-            .filter(|some| !some.is_empty() || !rows.is_empty())
-        {
-            let some = &some[..some.len().min(ROWS_TOGETHER)];
-            rows.extend_from_slice(some);
-            let writing = self
-                .marks
-                .write(&shelf.drop, looked.era, std::mem::take(&mut rows));
-            let outcome = tokio::time::timeout(WRITTEN_WITHIN, writing).await;
-            if let Err(error) = outcome.unwrap_or_else(|_| Err(late())) {
-                shelf.put_back(behind[done..].to_vec());
-                return Err(error);
-            }
-            done += some.len();
+        let read_now = rows.len();
+        rows.extend(shelf.take_behind());
+        if let Err((done, error)) = self.write_in_steps(shelf, looked.era, &rows).await {
+            // What was read just now is read again the next time.
+            shelf.put_back(rows.split_off(done.max(read_now)));
+            return Err(error);
         }
         *shelf.written() = Written {
             switches: Some(switches),
             calls: looked.calls,
         };
+        Ok(())
+    }
+
+    /// Writes rows in steps that fit into the deadline, so that a great deal is written as well. If one of them
+    /// fails it says how many rows were written before.
+    pub(super) async fn write_in_steps(
+        &self,
+        shelf: &Shelf,
+        era: Era,
+        rows: &[Row],
+    ) -> Result<(), (usize, Unavailable)> {
+        let mut done = 0;
+        for some in rows.chunks(ROWS_TOGETHER) {
+            let writing = self.marks.write(&shelf.drop, era, some.to_vec());
+            let outcome = tokio::time::timeout(WRITTEN_WITHIN, writing).await;
+            let outcome = outcome.unwrap_or_else(|_| Err(late()));
+            shelf.heed(era, outcome).map_err(|error| (done, error))?;
+            done += some.len();
+        }
         Ok(())
     }
 }

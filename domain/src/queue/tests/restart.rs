@@ -69,6 +69,25 @@ fn a_restored_queue_saves_as_it_was_saved() {
 }
 
 #[test]
+fn what_has_happened_is_counted_on() {
+    let mut bench = Bench::new(rules(1, 100));
+    bench.join_all(1..=4).call(3);
+    bench.admit(1);
+    bench.claim(2);
+    bench.leave(4);
+    let before = bench.queue.view(bench.at()).tally;
+    assert_eq!((before.joined, before.admitted, before.left), (4, 1, 1));
+    assert_eq!(
+        (before.room_full, before.active_max, before.claims_in_minute_max),
+        (1, 1, 1)
+    );
+    restart(&mut bench, secs(5));
+    assert_eq!(bench.queue.view(bench.at()).tally, before);
+    bench.join(5);
+    assert_eq!(bench.queue.view(bench.at()).tally.joined, 5);
+}
+
+#[test]
 fn a_place_the_store_lost_is_taken_up_from_its_ticket() {
     let mut bench = Bench::new(rules(10, 100));
     bench.join_all(1..=5);

@@ -2,7 +2,7 @@
 
 use domain::calls::Call;
 use domain::draw::Seed;
-use domain::queue::{Head, Member, MemberState, Saved};
+use domain::queue::{Head, Member, MemberState, Saved, Tally};
 use domain::sessions::Session;
 use domain::window::HELD;
 use domain::{AdmissionId, Control, DropId, Number, Rank, ShopperKey, Timestamp};
@@ -115,6 +115,7 @@ fn read_queue(row: &Row<'_>) -> rusqlite::Result<Saved> {
         held_since: optional(row, "held_since")?.map(Timestamp::from_millis),
         lapsed_below: Rank(unsigned(row, "lapsed_below")?),
         frontier: Rank(unsigned(row, "frontier")?),
+        tally: read_tally(row)?,
     };
     Ok(Saved {
         head,
@@ -124,6 +125,18 @@ fn read_queue(row: &Row<'_>) -> rusqlite::Result<Saved> {
         revoked: Vec::new(),
         claimed_at: Vec::new(),
         alive_at: instant(row, "alive_at")?,
+    })
+}
+
+fn read_tally(row: &Row<'_>) -> rusqlite::Result<Tally> {
+    Ok(Tally {
+        joined: unsigned(row, "joined")?,
+        admitted: unsigned(row, "admitted")?,
+        no_shows: unsigned(row, "no_shows")?,
+        left: unsigned(row, "gave_up")?,
+        room_full: unsigned(row, "room_full")?,
+        active_max: unsigned(row, "active_max")?,
+        claims_in_minute_max: unsigned(row, "claims_max")?,
     })
 }
 

@@ -269,3 +269,28 @@ async fn after_a_restart_everybody_inside_may_have_gone_to_order() {
     let went = after.store.go_to_order(&after.drop, asked.to_vec(), now);
     assert_eq!(went.await.unwrap(), [Went::Perhaps, Went::Never]);
 }
+
+#[tokio::test]
+async fn what_has_happened_is_counted_on_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = contract::rules(1, 10);
+    let subject = Subject::open(open(dir.path()), &rules).await;
+    subject.join(&[1, 2, 3, 4]).await;
+    subject.call(3).await.unwrap();
+    subject.claim(1, 1).await;
+    subject.claim(2, 2).await;
+    let leaver = contract::claimant(4, Number(4));
+    subject
+        .store
+        .leave(&subject.drop, leaver, subject.at())
+        .await
+        .unwrap();
+    subject.store.flush(subject.at().now).await.unwrap();
+    let before = subject.view().await.tally;
+    assert_eq!((before.joined, before.admitted, before.left), (4, 1, 1));
+    assert_eq!((before.room_full, before.active_max), (1, 1));
+    let after = reopened(snatch(dir.path()).path(), &rules, subject.now).await;
+    assert_eq!(after.view().await.tally, before);
+    after.join(&[5]).await;
+    assert_eq!(after.view().await.tally.joined, 5);
+}

@@ -4,29 +4,28 @@
 //! begins an era takes the row alone. So a write is either part of what is read back, or refused.
 //! The keys that all gateways share are kept here too.
 
+mod connect;
 mod keys;
 mod read;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod write;
 
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::draw::Seed;
 use domain::queue::Saved;
 use domain::{AdmissionId, DropId, Number, Rank, Timestamp};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgConnection, PgPool, Postgres, Row as _, Transaction};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Row as _, Transaction};
 
+use self::connect::Lent;
 use super::{Begun, Era, Guard, Marks, Row, Standing};
 use crate::store::redis::outage::Outage;
 use crate::store::redis::{superseded, unavailable};
 use crate::store::{Answer, Unavailable};
 
-/// Connections of one gateway: one that writes for everybody, the caller's, some for claims that
-/// are repeated, and two for a rebuild.
-const CONNECTIONS_MAX: u32 = 8;
 /// Longest wait for one answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// Longest wait while a whole queue is read back: two million places are read in under half of it.
@@ -61,12 +60,13 @@ pub struct PostgresMarks {
     outage: Arc<Outage>,
 }
 
+/// In the middle of a transaction: the lock ends with it, and so does the connection.
 struct Locked(
     #[expect(
         dead_code,
         reason = "held, not used: the lock lives as long as the transaction"
     )]
-    Transaction<'static, Postgres>,
+    Lent,
 );
 
 impl Guard for Locked {}
@@ -77,12 +77,7 @@ impl PostgresMarks {
     /// # Errors
     /// If the server cannot be reached or does not keep what it commits.
     pub async fn open(url: &str) -> Result<Self, MarksOpenError> {
-        let options = PgConnectOptions::from_str(url)?.application_name("doorline-admission");
-        let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
-            .acquire_timeout(ANSWER_WITHIN)
-            .connect_with(options)
-            .await?;
+        let pool = connect::pool(url).await?;
         for setting in ["fsync", "synchronous_commit"] {
             let value: String = sqlx::query_scalar("SELECT current_setting($1)")
                 .bind(setting)
@@ -92,9 +87,7 @@ impl PostgresMarks {
                 return Err(MarksOpenError::NotDurable { setting });
             }
         }
-        tokio::time::timeout(READ_WITHIN, schema::migrate(&pool))
-            .await
-            .map_err(|_| MarksOpenError::Late)??;
+        connect::migrate(url).await?;
         let outage = Arc::new(Outage::of("postgres"));
         Ok(Self { pool, outage })
     }
@@ -121,6 +114,11 @@ impl PostgresMarks {
         }
     }
 
+    /// A connection to work with.
+    async fn lend(&self) -> sqlx::Result<Lent> {
+        Lent::from(&self.pool).await
+    }
+
     /// Runs one statement in an era; refused if it is over.
     async fn in_era(
         &self,
@@ -130,37 +128,45 @@ impl PostgresMarks {
         value: i64,
     ) -> Result<(), Unavailable> {
         self.within(ANSWER_WITHIN, async {
+            let mut lent = self.lend().await?;
             let done = sqlx::query(statement)
                 .bind(drop.as_str())
                 .bind(signed(era.0))
                 .bind(value)
-                .execute(&self.pool)
+                .execute(&mut *lent)
                 .await?;
+            lent.give_back();
             Ok(done.rows_affected() == 1)
         })
         .await
         .and_then(|taken| if taken { Ok(()) } else { Err(superseded()) })
     }
+}
 
-    /// Opens a transaction in an era; none if it is over.
-    async fn begin(&self, drop: &DropId, era: Era) -> sqlx::Result<Option<Transaction<'static, Postgres>>> {
-        let mut transaction = self.pool.begin().await?;
-        let known: Option<i64> =
-            sqlx::query_scalar("SELECT era FROM admission_queue WHERE drop_id = $1 FOR KEY SHARE")
-                .bind(drop.as_str())
-                .fetch_optional(&mut *transaction)
-                .await?;
-        Ok((known == Some(signed(era.0))).then_some(transaction))
-    }
+/// Opens a transaction in an era; none if it is over.
+async fn begin<'c>(
+    connection: &'c mut PgConnection,
+    drop: &DropId,
+    era: Era,
+) -> sqlx::Result<Option<Transaction<'c, Postgres>>> {
+    let mut transaction = connection.begin().await?;
+    let known: Option<i64> =
+        sqlx::query_scalar("SELECT era FROM admission_queue WHERE drop_id = $1 FOR KEY SHARE")
+            .bind(drop.as_str())
+            .fetch_optional(&mut *transaction)
+            .await?;
+    Ok((known == Some(signed(era.0))).then_some(transaction))
 }
 
 impl Marks for PostgresMarks {
     fn standing<'a>(&'a self, drop: &'a DropId) -> Answer<'a, Option<Standing>> {
         Box::pin(self.within(ANSWER_WITHIN, async {
+            let mut lent = self.lend().await?;
             let row = sqlx::query("SELECT era, alive_at FROM admission_queue WHERE drop_id = $1")
                 .bind(drop.as_str())
-                .fetch_optional(&self.pool)
+                .fetch_optional(&mut *lent)
                 .await?;
+            lent.give_back();
             row.map(|row| {
                 Ok(Standing {
                     era: Era(unsigned(row.try_get(0)?)),
@@ -173,6 +179,7 @@ impl Marks for PostgresMarks {
 
     fn create<'a>(&'a self, drop: &'a DropId, seed: Seed, now: Timestamp) -> Answer<'a, ()> {
         Box::pin(self.within(ANSWER_WITHIN, async move {
+            let mut lent = self.lend().await?;
             sqlx::query(
                 "INSERT INTO admission_queue (drop_id, seed, alive_at) VALUES ($1, $2, $3)
                  ON CONFLICT (drop_id) DO NOTHING",
@@ -180,31 +187,34 @@ impl Marks for PostgresMarks {
             .bind(drop.as_str())
             .bind(seed.0.to_vec())
             .bind(signed(now.as_millis()))
-            .execute(&self.pool)
+            .execute(&mut *lent)
             .await?;
+            lent.give_back();
             Ok(())
         }))
     }
 
     fn lock<'a>(&'a self, drop: &'a DropId) -> Answer<'a, Option<Box<dyn Guard>>> {
         Box::pin(self.within(ANSWER_WITHIN, async {
-            let mut transaction = self.pool.begin().await?;
-            sqlx::query(LOCKED_WITHIN).execute(&mut *transaction).await?;
+            let mut lent = self.lend().await?;
+            sqlx::query("BEGIN").execute(&mut *lent).await?;
+            sqlx::query(LOCKED_WITHIN).execute(&mut *lent).await?;
             let taken: bool = sqlx::query_scalar(
                 "SELECT pg_try_advisory_xact_lock(hashtextextended('doorline admission ' || $1, 0))",
             )
             .bind(drop.as_str())
-            .fetch_one(&mut *transaction)
+            .fetch_one(&mut *lent)
             .await?;
-            Ok(taken.then(|| Box::new(Locked(transaction)) as Box<dyn Guard>))
+            Ok(taken.then(|| Box::new(Locked(lent)) as Box<dyn Guard>))
         }))
     }
 
-    fn begin_era<'a>(&'a self, drop: &'a DropId) -> Answer<'a, (Era, Saved)> {
-        Box::pin(self.within(READ_WITHIN, async {
+    fn begin_era<'a>(&'a self, drop: &'a DropId, now: Timestamp) -> Answer<'a, (Era, Saved)> {
+        Box::pin(self.within(READ_WITHIN, async move {
             // Raising it takes the row alone: it waits for writes that are under way, and none of
             // the old era comes after it.
-            let mut transaction = self.pool.begin().await?;
+            let mut lent = self.lend().await?;
+            let mut transaction = lent.begin().await?;
             sqlx::query("SELECT 1 FROM admission_queue WHERE drop_id = $1 FOR UPDATE")
                 .bind(drop.as_str())
                 .execute(&mut *transaction)
@@ -216,7 +226,8 @@ impl Marks for PostgresMarks {
             .fetch_one(&mut *transaction)
             .await?;
             transaction.commit().await?;
-            let saved = read::saved(&self.pool, drop).await?;
+            let saved = read::saved(&mut lent, drop, now).await?;
+            lent.give_back();
             Ok((Era(unsigned(era)), saved))
         }))
     }
@@ -235,7 +246,8 @@ impl Marks for PostgresMarks {
     fn start<'a>(&'a self, drop: &'a DropId, era: Era, cohort: Option<u64>) -> Answer<'a, Begun> {
         Box::pin(async move {
             let decided = self.within(ANSWER_WITHIN, async {
-                let Some(mut transaction) = self.begin(drop, era).await? else {
+                let mut lent = self.lend().await?;
+                let Some(mut transaction) = begin(&mut lent, drop, era).await? else {
                     return Ok(None);
                 };
                 sqlx::query(
@@ -248,6 +260,7 @@ impl Marks for PostgresMarks {
                 .await?;
                 let epoch = epoch_of(&mut transaction, drop).await?;
                 transaction.commit().await?;
+                lent.give_back();
                 Ok(Some(epoch))
             });
             decided.await?.ok_or_else(superseded)
@@ -263,7 +276,8 @@ impl Marks for PostgresMarks {
     ) -> Answer<'a, Begun> {
         Box::pin(async move {
             let decided = self.within(ANSWER_WITHIN, async {
-                let Some(mut transaction) = self.begin(drop, era).await? else {
+                let mut lent = self.lend().await?;
+                let Some(mut transaction) = begin(&mut lent, drop, era).await? else {
                     return Ok(None);
                 };
                 let begun = sqlx::query(
@@ -284,6 +298,7 @@ impl Marks for PostgresMarks {
                 }
                 let epoch = epoch_of(&mut transaction, drop).await?;
                 transaction.commit().await?;
+                lent.give_back();
                 Ok(Some(epoch))
             });
             decided.await?.ok_or_else(superseded)
@@ -293,11 +308,13 @@ impl Marks for PostgresMarks {
     fn write<'a>(&'a self, drop: &'a DropId, era: Era, rows: Vec<Row>) -> Answer<'a, ()> {
         Box::pin(async move {
             let taken = self.within(ANSWER_WITHIN, async {
-                let Some(mut transaction) = self.begin(drop, era).await? else {
+                let mut lent = self.lend().await?;
+                let Some(mut transaction) = begin(&mut lent, drop, era).await? else {
                     return Ok(false);
                 };
                 write::all(&mut transaction, drop, rows).await?;
                 transaction.commit().await?;
+                lent.give_back();
                 Ok(true)
             });
             if taken.await? { Ok(()) } else { Err(superseded()) }
@@ -306,13 +323,16 @@ impl Marks for PostgresMarks {
 
     fn knows<'a>(&'a self, drop: &'a DropId, admission: AdmissionId) -> Answer<'a, bool> {
         Box::pin(self.within(ANSWER_WITHIN, async move {
-            sqlx::query_scalar(
+            let mut lent = self.lend().await?;
+            let known = sqlx::query_scalar(
                 "SELECT EXISTS (SELECT 1 FROM admission_session WHERE drop_id = $1 AND admission = $2)",
             )
             .bind(drop.as_str())
             .bind(admission.0.to_vec())
-            .fetch_one(&self.pool)
-            .await
+            .fetch_one(&mut *lent)
+            .await?;
+            lent.give_back();
+            Ok(known)
         }))
     }
 }

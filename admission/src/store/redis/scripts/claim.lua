@@ -129,6 +129,5 @@ end
 
 redis.call('ZREMRANGEBYSCORE', KEYS[8], '-inf', int(now - held))
 local newest = tonumber(redis.call('ZRANGE', KEYS[8], -1, -1, 'WITHSCORES')[2] or 0)
-add('claims', 1)
-redis.call('ZADD', KEYS[8], math.max(now, newest), head.claims)
+redis.call('ZADD', KEYS[8], math.max(now, newest), admission)
 return let_in()

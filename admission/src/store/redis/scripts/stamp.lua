@@ -1,4 +1,4 @@
--- Counts a claim again whose first answer never left: who asks now is let in now, and the rolling
+-- Counts a claim again that never got as far as the durable record, so that its first answer never left: who asks now is let in now, and the rolling
 -- minute is about when somebody is let in.
 --
 -- ARGV 6 held, for how long a claim counts

@@ -148,10 +148,11 @@ async fn a_beat_that_runs_backwards_is_found_out() {
 #[tokio::test]
 async fn places_that_were_not_written_down_yet_come_back_with_their_ticket() {
     let redis = Redis::start().await.unwrap();
-    let subject = gateways(&redis, &memory(), 1, &contract::rules(10, 10))
-        .await
-        .remove(0);
-    subject.join(&[1, 2, 3]).await;
+    let mut pair = gateways(&redis, &memory(), 2, &contract::rules(10, 10)).await;
+    let (dies, subject) = (pair.remove(0), pair.remove(0));
+    dies.join(&[1, 2, 3]).await;
+    // Who was to write them down within half a second did not live so long.
+    drop(dies);
     assert!(redis.flush().await);
     assert!(try_claim(&subject, 1).await.is_err());
     assert_eq!(until_back(&subject).await.room.waiting, 0);
@@ -214,7 +215,7 @@ async fn what_was_decided_in_an_era_that_is_over_is_not_answered() {
     subject.join(&[1]).await;
     subject.call(1).await.unwrap();
     subject.store.flush(subject.at().now).await.unwrap();
-    marks.begin_era(&subject.drop).await.unwrap();
+    marks.begin_era(&subject.drop, subject.at().now).await.unwrap();
     assert!(try_claim(&subject, 1).await.is_err());
 }
 

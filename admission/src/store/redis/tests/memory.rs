@@ -94,14 +94,14 @@ impl Marks for MemoryMarks {
         })
     }
 
-    fn begin_era<'a>(&'a self, drop: &'a DropId) -> Answer<'a, (Era, Saved)> {
+    fn begin_era<'a>(&'a self, drop: &'a DropId, now: Timestamp) -> Answer<'a, (Era, Saved)> {
         Box::pin(async move {
             let mut records = self.records();
             let record = records.get_mut(drop).ok_or_else(|| unavailable("no record"))?;
             record.era = Era(record.era.0 + 1);
             record.version = 0;
             let mut saved = record.saved.clone();
-            let now = saved.alive_at;
+            let now = saved.alive_at.min(now);
             let kept = record.sessions.iter();
             saved.sessions = kept
                 .clone()
@@ -248,6 +248,9 @@ fn apply(record: &mut Record, row: Row) {
         }
         Row::Extended(id, expires_at) => with(sessions, id, |kept| {
             kept.session.expires_at = kept.session.expires_at.max(expires_at);
+        }),
+        Row::Stamped(id, at) => with(sessions, id, |kept| {
+            kept.session.claimed_at = kept.session.claimed_at.max(at);
         }),
         Row::Ordered(id) => with(sessions, id, |kept| kept.session.has_decided = true),
         Row::Over(id, revoked_until) => with(sessions, id, |kept| {

@@ -71,6 +71,21 @@ fn rows_that_are_put_back_stay_before_later_ones() {
 }
 
 #[test]
+fn rows_whose_writing_was_given_up_are_put_back() {
+    let shelf = shelf();
+    let row = |at| Row::Alive(Timestamp::from_millis(at), Rank(1));
+    shelf.write_later([row(1)]);
+    let given_up = shelf.take_for_now();
+    shelf.write_later([row(2)]);
+    drop(given_up);
+    let mut written = shelf.take_for_now();
+    assert_eq!(written.rows, [row(1), row(2)]);
+    written.rows.clear();
+    drop(written);
+    assert!(shelf.take_behind().is_empty());
+}
+
+#[test]
 fn a_rank_is_drawn_with_the_place_or_at_the_start_or_is_the_number() {
     let mut known = Known::default();
     assert_eq!(known.rank(Number(5), None), Rank(5));
@@ -102,8 +117,8 @@ impl Marks for Counting {
     fn lock<'a>(&'a self, drop: &'a DropId) -> Answer<'a, Option<Box<dyn Guard>>> {
         self.inner.lock(drop)
     }
-    fn begin_era<'a>(&'a self, drop: &'a DropId) -> Answer<'a, (Era, Saved)> {
-        self.inner.begin_era(drop)
+    fn begin_era<'a>(&'a self, drop: &'a DropId, now: Timestamp) -> Answer<'a, (Era, Saved)> {
+        self.inner.begin_era(drop, now)
     }
     fn raise_numbers<'a>(&'a self, drop: &'a DropId, era: Era, end: Number) -> Answer<'a, ()> {
         self.inner.raise_numbers(drop, era, end)
@@ -179,8 +194,10 @@ fn every_script_says_what_it_returns_and_whether_it_may_be_repeated() {
     let scripts = Scripts::new();
     let Scripts {
         join,
+        relearn,
         claim,
         stamp,
+        restamp,
         leave,
         renew,
         end_session,
@@ -198,8 +215,10 @@ fn every_script_says_what_it_returns_and_whether_it_may_be_repeated() {
     } = &scripts;
     let on_drop = [
         join,
+        relearn,
         claim,
         stamp,
+        restamp,
         leave,
         renew,
         end_session,
@@ -228,5 +247,5 @@ fn every_script_says_what_it_returns_and_whether_it_may_be_repeated() {
     let mut hashes: Vec<&str> = on_drop.iter().chain(&alone).map(|s| s.hash.as_str()).collect();
     hashes.sort_unstable();
     hashes.dedup();
-    assert_eq!(hashes.len(), 17, "each is a script of its own");
+    assert_eq!(hashes.len(), 19, "each is a script of its own");
 }

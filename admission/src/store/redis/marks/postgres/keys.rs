@@ -1,7 +1,7 @@
 //! The keys that all gateways share, in two tables beside the queues. Whoever may read them may
 //! let anybody in: the role that owns them must be ours alone.
 
-use sqlx::Row as _;
+use sqlx::{Connection as _, Row as _};
 
 use super::{ANSWER_WITHIN, PostgresMarks, read};
 use crate::keys::shared::{Generation, SEASONED_AFTER, SharedKeys};
@@ -13,27 +13,31 @@ const READ: i64 = 3;
 impl SharedKeys for PostgresMarks {
     fn identity(&self, fresh: [u8; 32]) -> Answer<'_, [u8; 32]> {
         Box::pin(self.within(ANSWER_WITHIN, async move {
+            let mut lent = self.lend().await?;
             sqlx::query("INSERT INTO admission_identity (secret) VALUES ($1) ON CONFLICT DO NOTHING")
                 .bind(fresh.to_vec())
-                .execute(&self.pool)
+                .execute(&mut *lent)
                 .await?;
             let secret = sqlx::query_scalar("SELECT secret FROM admission_identity")
-                .fetch_one(&self.pool)
+                .fetch_one(&mut *lent)
                 .await?;
+            lent.give_back();
             read::key(secret)
         }))
     }
 
     fn generations(&self) -> Answer<'_, Vec<Generation>> {
         Box::pin(self.within(ANSWER_WITHIN, async {
+            let mut lent = self.lend().await?;
             let rows = sqlx::query(
                 "SELECT generation, seal, signer, made_at + $2 * interval '1 ms' <= now()
                  FROM admission_key ORDER BY generation DESC LIMIT $1",
             )
             .bind(READ)
             .bind(super::signed(SEASONED_AFTER.as_millis()))
-            .fetch_all(&self.pool)
+            .fetch_all(&mut *lent)
             .await?;
+            lent.give_back();
             let mut generations = Vec::new();
             for row in rows {
                 generations.push(Generation {
@@ -50,7 +54,8 @@ impl SharedKeys for PostgresMarks {
     fn add(&self, generation: Generation) -> Answer<'_, ()> {
         Box::pin(self.within(ANSWER_WITHIN, async move {
             let number = i64::from(generation.number);
-            let mut transaction = self.pool.begin().await?;
+            let mut lent = self.lend().await?;
+            let mut transaction = lent.begin().await?;
             sqlx::query(
                 "INSERT INTO admission_key (generation, seal, signer) VALUES ($1, $2, $3)
                  ON CONFLICT (generation) DO NOTHING",
@@ -64,7 +69,9 @@ impl SharedKeys for PostgresMarks {
                 .bind(number - READ)
                 .execute(&mut *transaction)
                 .await?;
-            transaction.commit().await
+            transaction.commit().await?;
+            lent.give_back();
+            Ok(())
         }))
     }
 }

@@ -2,21 +2,27 @@
 
 use domain::calls::Call;
 use domain::draw::Seed;
-use domain::queue::{Head, Member, MemberState, Saved};
+use domain::queue::{Head, Member, MemberState, Saved, Tally};
 use domain::sessions::Session;
 use domain::window::HELD;
 use domain::{AdmissionId, Control, DropId, Number, Rank, ShopperKey, Timestamp};
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, PgPool, Row as _};
+use sqlx::{Connection as _, PgConnection, Row as _};
 
+use super::connect::take_time;
 use super::write::{FINISHED, INSIDE, LEFT, QUEUED};
 use super::{signed, unsigned};
 
 /// Reads a drop's queue as it was at one instant.
-pub(super) async fn saved(pool: &PgPool, drop: &DropId) -> sqlx::Result<Saved> {
-    let mut transaction = pool
+pub(super) async fn saved(
+    connection: &mut PgConnection,
+    drop: &DropId,
+    now: Timestamp,
+) -> sqlx::Result<Saved> {
+    let mut transaction = connection
         .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .await?;
+    take_time(&mut transaction).await?;
     let (head, alive_at) = head(&mut transaction, drop).await?;
     let drop = drop.as_str();
     let saved = Saved {
@@ -25,7 +31,7 @@ pub(super) async fn saved(pool: &PgPool, drop: &DropId) -> sqlx::Result<Saved> {
         members: members(&mut transaction, drop).await?,
         sessions: sessions(&mut transaction, drop).await?,
         revoked: revoked(&mut transaction, drop).await?,
-        claimed_at: claims(&mut transaction, drop, alive_at).await?,
+        claimed_at: claims(&mut transaction, drop, alive_at.min(now) - HELD).await?,
         alive_at,
     };
     transaction.commit().await?;
@@ -81,6 +87,8 @@ async fn head(connection: &mut PgConnection, drop: &DropId) -> sqlx::Result<(Hea
         held_since: maybe(&row, "held_since")?.map(Timestamp::from_millis),
         lapsed_below: rank(&row, "lapsed_below")?,
         frontier: rank(&row, "frontier")?,
+        // Counted in Redis alone: it may be forgotten with it.
+        tally: Tally::default(),
     };
     Ok((head, time(&row, "alive_at")?))
 }
@@ -163,12 +171,7 @@ async fn revoked(connection: &mut PgConnection, drop: &str) -> sqlx::Result<Vec<
     rows.into_iter().map(one).collect()
 }
 
-async fn claims(
-    connection: &mut PgConnection,
-    drop: &str,
-    alive_at: Timestamp,
-) -> sqlx::Result<Vec<Timestamp>> {
-    let since = alive_at - HELD;
+async fn claims(connection: &mut PgConnection, drop: &str, since: Timestamp) -> sqlx::Result<Vec<Timestamp>> {
     let stamps: Vec<i64> =
         sqlx::query_scalar("SELECT claimed_at FROM admission_session WHERE drop_id = $1 AND claimed_at > $2")
             .bind(drop)

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{PgPool, SqlSafeStr as _};
+use sqlx::{PgConnection, SqlSafeStr as _};
 
 /// One entry per released change; entries are only ever added.
 const MIGRATIONS: [(&str, &str); 1] = [(
@@ -76,12 +76,12 @@ const TABLE: &str = "admission_migration";
 
 /// Brings the tables to their present form. Of several gateways that start at once one does it,
 /// the others wait.
-pub(super) async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
+pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), MigrateError> {
     let migrations = (1..).zip(MIGRATIONS).map(|(version, (name, sql))| {
         let kind = MigrationType::Simple;
         Migration::new(version, Cow::Borrowed(name), kind, sql.into_sql_str(), false)
     });
     let mut migrator = Migrator::with_migrations(migrations.collect());
     migrator.dangerous_set_table_name(TABLE);
-    migrator.run(pool).await
+    migrator.run_direct(None, connection, false).await
 }

@@ -28,6 +28,7 @@ struct Sorted {
     gone: BTreeMap<ShopperKey, Number>,
     sessions: BTreeMap<AdmissionId, Session>,
     extended: BTreeMap<AdmissionId, Timestamp>,
+    stamped: BTreeMap<AdmissionId, Timestamp>,
     ordered: Vec<AdmissionId>,
     over: BTreeMap<AdmissionId, Option<Timestamp>>,
     calls: BTreeMap<Rank, Call>,
@@ -39,10 +40,11 @@ struct Sorted {
 pub(super) async fn all(connection: &mut PgConnection, drop: &DropId, rows: Vec<Row>) -> sqlx::Result<()> {
     let sorted = Sorted::of(rows);
     let drop = drop.as_str();
+    let changes = changes(&sorted);
     members(connection, drop, sorted.members).await?;
     gone(connection, drop, sorted.gone).await?;
     sessions(connection, drop, sorted.sessions).await?;
-    endings(connection, drop, sorted.extended, sorted.ordered, sorted.over).await?;
+    change_sessions(connection, drop, changes).await?;
     calls(connection, drop, sorted.calls).await?;
     if let Some(switches) = sorted.switches {
         write_switches(connection, drop, switches).await?;
@@ -88,6 +90,10 @@ impl Sorted {
             }
             Row::Extended(admission, at) => {
                 let known = self.extended.entry(admission).or_insert(at);
+                *known = at.max(*known);
+            }
+            Row::Stamped(admission, at) => {
+                let known = self.stamped.entry(admission).or_insert(at);
                 *known = at.max(*known);
             }
             Row::Ordered(admission) => self.ordered.push(admission),
@@ -202,47 +208,63 @@ async fn sessions(
     .map(|_| ())
 }
 
-async fn endings(
+/// What happened to one session.
+#[derive(Default)]
+struct Change {
+    expires_at: i64,
+    claimed_at: i64,
+    ordered: bool,
+    over: bool,
+    revoked_until: Option<i64>,
+}
+
+/// One row per session, whatever happened to it, in the order of their names.
+fn changes(sorted: &Sorted) -> BTreeMap<AdmissionId, Change> {
+    let mut changes: BTreeMap<AdmissionId, Change> = BTreeMap::new();
+    for (admission, at) in &sorted.extended {
+        changes.entry(*admission).or_default().expires_at = millis(*at);
+    }
+    for (admission, at) in &sorted.stamped {
+        changes.entry(*admission).or_default().claimed_at = millis(*at);
+    }
+    for admission in &sorted.ordered {
+        changes.entry(*admission).or_default().ordered = true;
+    }
+    for (admission, until) in &sorted.over {
+        let change = changes.entry(*admission).or_default();
+        (change.over, change.revoked_until) = (true, until.map(millis));
+    }
+    changes
+}
+
+async fn change_sessions(
     connection: &mut PgConnection,
     drop: &str,
-    extended: BTreeMap<AdmissionId, Timestamp>,
-    ordered: Vec<AdmissionId>,
-    over: BTreeMap<AdmissionId, Option<Timestamp>>,
+    changes: BTreeMap<AdmissionId, Change>,
 ) -> sqlx::Result<()> {
-    if extended.is_empty() && ordered.is_empty() && over.is_empty() {
+    if changes.is_empty() {
         return Ok(());
     }
-    // One row per session, whatever happened to it, in the order of their names.
-    let mut changes: BTreeMap<AdmissionId, (i64, bool, bool, Option<i64>)> = BTreeMap::new();
-    for (admission, at) in extended {
-        changes.entry(admission).or_default().0 = millis(at);
-    }
-    for admission in ordered {
-        changes.entry(admission).or_default().1 = true;
-    }
-    for (admission, until) in over {
-        let change = changes.entry(admission).or_default();
-        (change.2, change.3) = (true, until.map(millis));
-    }
+    let each = |value: fn(&Change) -> i64| changes.values().map(value).collect::<Vec<_>>();
+    let flags = |value: fn(&Change) -> bool| changes.values().map(value).collect::<Vec<_>>();
+    let names = changes.keys().map(|admission| admission.0.to_vec());
+    let revoked = changes.values().map(|change| change.revoked_until);
     sqlx::query(
         "UPDATE admission_session AS kept SET expires_at = greatest(kept.expires_at, new.expires_at),
+         claimed_at = greatest(kept.claimed_at, new.claimed_at),
          has_ordered = kept.has_ordered OR new.ordered, over = kept.over OR new.over,
          revoked_until = greatest(kept.revoked_until, new.revoked_until)
-         FROM unnest($2::bytea[], $3::bigint[], $4::boolean[], $5::boolean[], $6::bigint[])
-         AS new (admission, expires_at, ordered, over, revoked_until)
+         FROM unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::boolean[], $6::boolean[], $7::bigint[])
+         AS new (admission, expires_at, claimed_at, ordered, over, revoked_until)
          WHERE kept.drop_id = $1 AND kept.admission = new.admission",
     )
     .bind(drop)
-    .bind(
-        changes
-            .keys()
-            .map(|admission| admission.0.to_vec())
-            .collect::<Vec<_>>(),
-    )
-    .bind(changes.values().map(|change| change.0).collect::<Vec<_>>())
-    .bind(changes.values().map(|change| change.1).collect::<Vec<_>>())
-    .bind(changes.values().map(|change| change.2).collect::<Vec<_>>())
-    .bind(changes.values().map(|change| change.3).collect::<Vec<_>>())
+    .bind(names.collect::<Vec<_>>())
+    .bind(each(|change| change.expires_at))
+    .bind(each(|change| change.claimed_at))
+    .bind(flags(|change| change.ordered))
+    .bind(flags(|change| change.over))
+    .bind(revoked.collect::<Vec<_>>())
     .execute(connection)
     .await
     .map(|_| ())

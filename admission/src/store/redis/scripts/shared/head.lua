@@ -8,13 +8,13 @@
 --   5 sessions   zset: admissions, by the instant they end
 --   6 session    hash: admission -> number:rank:claimed_at:shopper
 --   7 ordered    set:  admissions that have ordered
---   8 window     zset: claims of the last minute, by their instant
+--   8 window     zset: claims of the last minute, by their instant: named by their admission, where that is known
 --   9 returning  zset: ranks expected back, by rank
 --  10 until      zset: ranks expected back, by until when
 --  11 revoked    zset: admissions ended early, by when their token dies
 --  12 calls      zset: first ranks of the stretches called, by the first rank after
 --  13 call       hash: first rank -> opened_at:called_at:called:shown
---  14 rebuild    string: the era that is being written, while one is
+--  14 rebuild    string: era:run_id, the era that is being written and on which server, while one is
 --  15 stock      hash: the stock hint: keeper, read_at, and sku:SKU -> total:held:sold
 --  16 went       set:  admissions with a session that may have gone to order
 --

@@ -43,6 +43,8 @@ fn of_two_expiries_the_later_counts_and_of_two_endings_the_one_that_revokes() {
     let rows = vec![
         Row::Extended(ID, at(70)),
         Row::Extended(ID, at(50)),
+        Row::Stamped(ID, at(40)),
+        Row::Stamped(ID, at(20)),
         Row::Over(ID, None),
         Row::Over(ID, Some(at(90))),
         Row::MemberGone(ME, Number(3)),
@@ -50,6 +52,7 @@ fn of_two_expiries_the_later_counts_and_of_two_endings_the_one_that_revokes() {
     ];
     sorted_both_ways(rows, |sorted| {
         assert_eq!(sorted.extended[&ID], at(70));
+        assert_eq!(sorted.stamped[&ID], at(40));
         assert_eq!(sorted.over[&ID], Some(at(90)));
         assert_eq!(sorted.gone[&ME], Number(8));
     });
