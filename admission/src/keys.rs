@@ -49,6 +49,9 @@ pub enum KeyError {
     /// What all gateways share could not be asked.
     #[error("cannot use the keys that the gateways share")]
     Shared(#[from] Unavailable),
+    /// The keys of the last rotation do not sign yet. Ask again after [`shared::SEASONED_AFTER`].
+    #[error("the last rotation is under way still; half a minute after it the next can begin")]
+    TooSoon,
     /// What all gateways share holds something else than keys.
     #[error("generation {generation} of the shared keys is damaged")]
     Damaged {
@@ -111,10 +114,11 @@ impl Keys {
                 // One that does not sign yet is a rotation still under way; another on top of it
                 // would push out the one that signs.
                 let newest = source.generations().await?.into_iter().next();
-                if newest.as_ref().is_none_or(|newest| newest.seasoned) {
-                    let number = newest.map_or(0, |newest| newest.number).saturating_add(1);
-                    source.add(Generation::fresh(number, entropy)).await?;
+                if newest.as_ref().is_some_and(|newest| !newest.seasoned) {
+                    return Err(KeyError::TooSoon);
                 }
+                let number = newest.map_or(0, |newest| newest.number).saturating_add(1);
+                source.add(Generation::fresh(number, entropy)).await?;
                 self.refresh().await
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use admission::{Admission, Command, JoinError};
+use admission::{Admission, Command, JoinError, KeyError};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -316,9 +316,13 @@ pub(super) async fn rotate_keys(
 ) -> Result<Json<serde_json::Value>, Failure> {
     let desk = &front(&admin)?.desk;
     let before = key_ids(desk);
-    desk.rotate_keys().await.map_err(|error| {
-        tracing::error!(%error, "the keys could not be rotated");
-        Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    desk.rotate_keys().await.map_err(|error| match error {
+        // Whoever rotates twice because a key has leaked must not believe that it was done.
+        KeyError::TooSoon => Failure(StatusCode::CONFLICT, error.to_string()),
+        KeyError::File(_) | KeyError::Shared(_) | KeyError::Damaged { .. } => {
+            tracing::error!(%error, "the keys could not be rotated");
+            Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+        }
     })?;
     tracing::info!("an operator rotated the keys");
     let entry = AuditEntry::new("keys.rotate", "keys", &by);

@@ -63,7 +63,7 @@ pub(super) async fn migrate(config: &Config, ground: &Ground) -> anyhow::Result<
     postgres::migrate(address.expose())
         .await
         .context("cannot migrate the ledger's tables")?;
-    PostgresMarks::open(address.expose())
+    PostgresMarks::migrate(address.expose())
         .await
         .context("cannot migrate the queue's tables")?;
     Ok(())

@@ -9,7 +9,7 @@ mod keys;
 mod read;
 mod schema;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod write;
 
 use std::sync::Arc;
@@ -42,6 +42,12 @@ pub enum MarksOpenError {
     /// The tables could not be brought to their present form.
     #[error("cannot migrate admission's tables")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The tables are older than this version.
+    #[error("the queue's tables are not up to date: run `doorline migrate`")]
+    Behind,
+    /// The tables are newer than this version, or were changed by somebody else.
+    #[error("the queue's tables are not those that this version of Doorline makes")]
+    Foreign,
     /// The server may lose what it said it keeps.
     #[error("Postgres has {setting} off: what it confirms would not be durable")]
     NotDurable {
@@ -72,10 +78,18 @@ struct Locked(
 impl Guard for Locked {}
 
 impl PostgresMarks {
-    /// Connects, brings the tables to their present form, and makes sure that commits are kept.
+    /// Brings the tables to their present form, as the role that owns them.
     ///
     /// # Errors
-    /// If the server cannot be reached or does not keep what it commits.
+    /// If the server cannot be reached or refuses.
+    pub async fn migrate(url: &str) -> Result<(), MarksOpenError> {
+        connect::migrate(url).await
+    }
+
+    /// Connects, and makes sure that the tables are as this version knows them and that commits are kept.
+    ///
+    /// # Errors
+    /// If the server cannot be reached or does not keep what it commits, or if the tables are not those of this version.
     pub async fn open(url: &str) -> Result<Self, MarksOpenError> {
         let pool = connect::pool(url).await?;
         for setting in ["fsync", "synchronous_commit"] {
@@ -87,7 +101,7 @@ impl PostgresMarks {
                 return Err(MarksOpenError::NotDurable { setting });
             }
         }
-        connect::migrate(url).await?;
+        schema::check(&mut *pool.acquire().await?).await?;
         let outage = Arc::new(Outage::of("postgres"));
         Ok(Self { pool, outage })
     }

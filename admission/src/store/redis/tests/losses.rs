@@ -8,7 +8,7 @@ use std::time::Duration;
 use sandbox::engine::postgres::Postgres;
 use sandbox::relay::Relay;
 
-use super::super::marks::postgres::PostgresMarks;
+use super::super::marks::postgres::tests::opened;
 use super::faulty::Faulty;
 use super::*;
 
@@ -109,7 +109,7 @@ async fn time_given_back_by_an_operator_is_written_down_though_the_record_was_aw
 async fn a_clock_that_was_ahead_does_not_empty_the_rolling_minute() {
     let (redis, postgres) = tokio::join!(Redis::start(), Postgres::start());
     let (redis, postgres) = (redis.unwrap(), postgres.unwrap());
-    let kept: Arc<dyn Marks> = Arc::new(PostgresMarks::open(&postgres.url()).await.unwrap());
+    let kept: Arc<dyn Marks> = Arc::new(opened(&postgres.url()).await);
     for marks in [memory(), kept] {
         assert!(redis.flush().await);
         let mut subject = gateways(&redis, &marks, 1, &contract::rules(10, 2))

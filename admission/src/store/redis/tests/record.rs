@@ -9,11 +9,12 @@ use sandbox::engine::postgres::Postgres;
 use tokio::task::JoinSet;
 
 use super::super::marks::postgres::PostgresMarks;
+use super::super::marks::postgres::tests::opened;
 use super::*;
 use crate::Keys;
 
 async fn record(postgres: &Postgres) -> Arc<dyn Marks> {
-    Arc::new(PostgresMarks::open(&postgres.url()).await.unwrap())
+    Arc::new(opened(&postgres.url()).await)
 }
 
 /// Everything that is written comes back, as the double in memory gives it back: the same queue
@@ -95,7 +96,7 @@ fn kids(keys: &Keys) -> Vec<String> {
 async fn all_gateways_have_the_same_keys_and_a_rotation_reaches_them_before_it_signs() {
     let postgres = Postgres::start().await.unwrap();
     let open = async |seed| {
-        let shared = Arc::new(PostgresMarks::open(&postgres.url()).await.unwrap());
+        let shared = Arc::new(opened(&postgres.url()).await);
         Keys::shared(shared, &Repeating::from(seed)).await.unwrap()
     };
     let (one, two) = tokio::join!(open(1), open(100));
@@ -105,12 +106,16 @@ async fn all_gateways_have_the_same_keys_and_a_rotation_reaches_them_before_it_s
     assert_eq!(one.shopper(&drop, &visitor), two.shopper(&drop, &visitor));
 
     let grow_old = || {
-        let aged = "UPDATE admission_key SET made_at = made_at - interval '1 minute'";
+        let aged = "UPDATE admission.admission_key SET made_at = made_at - interval '1 minute'";
         postgres.sql("doorline", aged).unwrap();
     };
     grow_old();
     one.rotate(&Repeating::from(50)).await.unwrap();
-    one.rotate(&Repeating::from(60)).await.unwrap();
+    let again = one.rotate(&Repeating::from(60)).await;
+    assert!(
+        matches!(again, Err(crate::KeyError::TooSoon)),
+        "nobody takes it for two"
+    );
     let (first, rotated) = (kids(&two)[0].clone(), kids(&one));
     assert_eq!(
         (rotated.len(), &rotated[0]),
@@ -131,7 +136,7 @@ async fn all_gateways_have_the_same_keys_and_a_rotation_reaches_them_before_it_s
         grow_old();
     }
     let kept = postgres
-        .sql("doorline", "SELECT count(*) FROM admission_key")
+        .sql("doorline", "SELECT count(*) FROM admission.admission_key")
         .unwrap();
     assert_eq!(kept, "3", "generations that no longer count are removed");
 }
@@ -203,7 +208,7 @@ async fn gateways_that_start_at_once_share_one_queue() {
     for _ in 0..4 {
         let (urls, database) = (vec![redis.url()], postgres.url());
         starting.spawn(async move {
-            let marks = Arc::new(PostgresMarks::open(&database).await.unwrap());
+            let marks = Arc::new(opened(&database).await);
             let store = store_on(urls, false, marks).await;
             Subject::open(store, &contract::rules(10, 10)).await
         });

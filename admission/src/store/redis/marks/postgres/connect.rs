@@ -33,7 +33,7 @@ pub(super) async fn pool(url: &str) -> sqlx::Result<PgPool> {
 }
 
 /// Brings the tables to their present form, on a connection that may take its time: for the tables, and for
-/// another gateway that is at it.
+/// another one that is at it.
 pub(super) async fn migrate(url: &str) -> Result<(), MarksOpenError> {
     let options = options(url, READ_WITHIN)?;
     let migrated = tokio::time::timeout(READ_WITHIN, async {
@@ -50,6 +50,8 @@ fn options(url: &str, within: Duration) -> sqlx::Result<PgConnectOptions> {
     let millis = |span: Duration| span.as_millis().to_string();
     let options = PgConnectOptions::from_str(url)?.application_name("doorline-admission");
     Ok(options.options([
+        // Our tables are found, and nobody else's.
+        ("search_path", schema::SCHEMA.to_owned()),
         ("statement_timeout", millis(within)),
         // Half of it, so that a lock that does not come free is told from a statement that is slow.
         ("lock_timeout", millis(within / 2)),

@@ -2,8 +2,13 @@
 
 use std::borrow::Cow;
 
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::migrate::{Migrate as _, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{PgConnection, SqlSafeStr as _};
+
+use super::MarksOpenError;
+
+/// Where the tables live. Other packages have schemas of their own in the same database.
+pub(super) const SCHEMA: &str = "admission";
 
 /// One entry per released change; entries are only ever added.
 const MIGRATIONS: [(&str, &str); 1] = [(
@@ -71,17 +76,47 @@ const MIGRATIONS: [(&str, &str); 1] = [(
     );",
 )];
 
-/// Where it is written down which of them were carried out: the checkout has a table of its own.
-const TABLE: &str = "admission_migration";
+/// Where it is written down which of them were carried out.
+const TABLE: &str = "admission.admission_migration";
 
-/// Brings the tables to their present form. Of several gateways that start at once one does it,
-/// the others wait.
+/// Brings the tables to their present form, as the role that owns them. Of several that do so at once one does it, the others
+/// wait.
 pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), MigrateError> {
+    migrator().run_direct(None, connection, false).await
+}
+
+/// Refuses tables that are behind or that a newer version has changed. Whoever serves need not be allowed to change them.
+pub(super) async fn check(connection: &mut PgConnection) -> Result<(), MarksOpenError> {
+    let there: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+        .bind(TABLE)
+        .fetch_one(&mut *connection)
+        .await?;
+    let applied = if there {
+        connection.list_applied_migrations(TABLE).await?
+    } else {
+        Vec::new()
+    };
+    let (done, wanted) = (applied.len(), MIGRATIONS.len());
+    let ours = migrator();
+    let as_ours = applied
+        .iter()
+        .zip(ours.iter())
+        .all(|(done, ours)| done.version == ours.version && done.checksum == ours.checksum);
+    match done.cmp(&wanted) {
+        _ if !as_ours => Err(MarksOpenError::Foreign),
+        std::cmp::Ordering::Less => Err(MarksOpenError::Behind),
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Greater => Err(MarksOpenError::Foreign),
+    }
+}
+
+fn migrator() -> Migrator {
     let migrations = (1..).zip(MIGRATIONS).map(|(version, (name, sql))| {
         let kind = MigrationType::Simple;
         Migration::new(version, Cow::Borrowed(name), kind, sql.into_sql_str(), false)
     });
     let mut migrator = Migrator::with_migrations(migrations.collect());
     migrator.dangerous_set_table_name(TABLE);
-    migrator.run_direct(None, connection, false).await
+    migrator.create_schema(SCHEMA);
+    migrator
 }
