@@ -21,5 +21,7 @@ mod proxying;
 mod stages;
 #[path = "edge_sockets/upgrading.rs"]
 mod upgrading;
+#[path = "edge_sockets/uploading.rs"]
+mod uploading;
 #[path = "edge_sockets/ways.rs"]
 mod ways;

@@ -12,6 +12,7 @@ use super::proxy::UpstreamBody;
 
 mod request;
 
+pub(super) use request::Awaited;
 pub use request::{BodyError, BodyLimits, RequestBody};
 
 /// Any error a body of ours can end with.

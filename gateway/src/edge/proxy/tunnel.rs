@@ -20,6 +20,7 @@ use super::super::body::RequestBody;
 use super::error::{Failure, ProxyError};
 use super::link::Link;
 use super::pool::Pool;
+use super::turn::Turn;
 
 /// A tunnel through which nothing moves for this long is closed.
 const IDLE: Duration = Duration::from_mins(5);
@@ -51,12 +52,13 @@ pub(super) async fn open(
     pool: &Arc<Pool>,
     mut parts: Box<Parts>,
     body: RequestBody,
+    turn: &mut Turn,
 ) -> Result<(Response<Incoming>, Link, Option<OnUpgrade>), ProxyError> {
     let client = parts.extensions.remove::<OnUpgrade>();
-    let mut link = pool.open_fresh().await?;
+    let mut link = pool.open_fresh(turn).await?;
     let request = Request::from_parts(*parts, body);
     let response = link
-        .exchange(request, pool.config().response_head)
+        .exchange(request, pool.config().response_head, turn)
         .await
         .map_err(|failure: Failure| ProxyError::from(failure))?;
     let client = client.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS);
