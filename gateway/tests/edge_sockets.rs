@@ -19,6 +19,8 @@ mod pooling;
 mod proxying;
 #[path = "edge_sockets/stages.rs"]
 mod stages;
+#[path = "edge_sockets/stalling.rs"]
+mod stalling;
 #[path = "edge_sockets/upgrading.rs"]
 mod upgrading;
 #[path = "edge_sockets/uploading.rs"]
