@@ -19,7 +19,11 @@ mod pooling;
 mod proxying;
 #[path = "edge_sockets/stages.rs"]
 mod stages;
+#[path = "edge_sockets/stalling.rs"]
+mod stalling;
 #[path = "edge_sockets/upgrading.rs"]
 mod upgrading;
+#[path = "edge_sockets/uploading.rs"]
+mod uploading;
 #[path = "edge_sockets/ways.rs"]
 mod ways;

@@ -121,7 +121,7 @@ impl Edge {
         for core in 0..cores {
             let part = Part {
                 listening: listening.clone(),
-                proxy: proxy.clone(),
+                proxy: share_of(core, cores, &proxy),
                 parts: Arc::clone(&parts),
                 caps: Arc::clone(&caps),
                 entropy: Arc::clone(&plugs.entropy),
@@ -222,6 +222,19 @@ fn listener_config(config: &Config) -> anyhow::Result<ListenerConfig> {
     })
 }
 
+/// What `core` may open of the connections that `whole` allows: an even share, so that all cores
+/// together open just as many. Each opens one at least, though: where fewer are allowed than there are
+/// cores, there is one for every core.
+fn share_of(core: usize, cores: usize, whole: &ProxyConfig) -> ProxyConfig {
+    let connections = whole.connections_max;
+    let share = connections / cores + usize::from(core < connections % cores);
+    ProxyConfig {
+        connections_max: share.max(1),
+        ..whole.clone()
+    }
+}
+
+/// How the upstream is reached, with the connections of all cores together.
 fn proxy_config(config: &Config) -> anyhow::Result<ProxyConfig> {
     let upstream = &config.upstream;
     let proxy = ProxyConfig::new(
@@ -243,9 +256,14 @@ fn proxy_config(config: &Config) -> anyhow::Result<ProxyConfig> {
         } else {
             HostPolicy::Target
         },
+        connections_max: usize::try_from(upstream.max_connections)?,
         connect: upstream.connect_timeout.as_duration(),
         response_head: upstream.response_timeout.as_duration(),
+        body_idle: upstream.body_timeout.as_duration(),
         keep_alive: upstream.idle_timeout.as_duration(),
         ..proxy
     })
 }
+
+#[cfg(test)]
+mod tests;

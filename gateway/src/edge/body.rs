@@ -2,6 +2,7 @@
 //! without a box or a virtual call per frame; a request body carries its own limits.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,9 +11,14 @@ use http_body::{Body, Frame, SizeHint};
 use super::connection::InFlight;
 use super::proxy::UpstreamBody;
 
+mod pieces;
 mod request;
 
+pub(super) use pieces::Taking;
+pub(super) use request::Awaited;
 pub use request::{BodyError, BodyLimits, RequestBody};
+
+use pieces::Pieces;
 
 /// Any error a body of ours can end with.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -23,6 +29,8 @@ pub struct EdgeBody {
     kind: Kind,
     /// Keeps the connection marked as busy until the last byte is handed over.
     in_flight: Option<InFlight>,
+    /// On HTTP/2: cuts the frames, and tells whether the client takes them.
+    pieces: Option<Box<Pieces>>,
 }
 
 #[derive(Debug)]
@@ -35,40 +43,72 @@ enum Kind {
 impl EdgeBody {
     /// No body at all.
     pub const fn empty() -> Self {
-        Self {
-            kind: Kind::Full(None),
-            in_flight: None,
-        }
+        Self::of(Kind::Full(None))
     }
 
     /// A body that is known as a whole.
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        let kind = Kind::Full((!bytes.is_empty()).then_some(bytes));
-        Self {
-            kind,
-            in_flight: None,
-        }
+        Self::of(Kind::Full((!bytes.is_empty()).then_some(bytes)))
     }
 
     /// A body that streams from a router of ours.
     pub fn axum(body: axum::body::Body) -> Self {
-        Self {
-            kind: Kind::Axum(body),
-            in_flight: None,
-        }
+        Self::of(Kind::Axum(body))
     }
 
     /// A body that streams from the upstream.
     pub(super) fn upstream(body: UpstreamBody) -> Self {
+        Self::of(Kind::Upstream(Box::new(body)))
+    }
+
+    const fn of(kind: Kind) -> Self {
         Self {
-            kind: Kind::Upstream(Box::new(body)),
+            kind,
             in_flight: None,
+            pieces: None,
         }
     }
 
     pub(super) fn set_in_flight(&mut self, in_flight: InFlight) {
         self.in_flight = Some(in_flight);
+    }
+
+    /// Hands the body over in pieces from now on, and notes in `taking` whether they are taken.
+    pub(super) fn set_pieces(&mut self, taking: Arc<Taking>) {
+        self.pieces = Some(Box::new(Pieces::new(taking)));
+    }
+
+    fn rest_bytes(&self) -> u64 {
+        self.pieces
+            .as_ref()
+            .map_or(0, |pieces| pieces.rest_bytes() as u64)
+    }
+}
+
+impl Kind {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self {
+            Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Upstream(body) => body.poll_frame(cx).map_err(Into::into),
+            Self::Axum(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Full(bytes) => bytes.is_none(),
+            Self::Upstream(body) => body.is_end_stream(),
+            Self::Axum(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            Self::Upstream(body) => body.size_hint(),
+            Self::Axum(body) => body.size_hint(),
+        }
     }
 }
 
@@ -98,26 +138,22 @@ impl Body for EdgeBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match &mut self.get_mut().kind {
-            Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::Upstream(body) => body.poll_frame(cx).map_err(Into::into),
-            Kind::Axum(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+        let Self { kind, pieces, .. } = self.get_mut();
+        match pieces {
+            None => kind.poll_frame(cx),
+            Some(pieces) => pieces.poll(|| kind.poll_frame(cx)),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.kind {
-            Kind::Full(bytes) => bytes.is_none(),
-            Kind::Upstream(body) => body.is_end_stream(),
-            Kind::Axum(body) => body.is_end_stream(),
-        }
+        self.rest_bytes() == 0 && self.kind.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.kind {
-            Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
-            Kind::Upstream(body) => body.size_hint(),
-            Kind::Axum(body) => body.size_hint(),
+        let hint = self.kind.size_hint();
+        match (hint.exact(), self.rest_bytes()) {
+            (Some(bytes), rest @ 1..) => SizeHint::with_exact(bytes + rest),
+            (Some(_), 0) | (None, _) => hint,
         }
     }
 }

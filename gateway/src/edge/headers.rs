@@ -8,10 +8,12 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::address::Peer;
 use super::visit::Visit;
 
+mod caching;
 mod cookies;
 mod forward;
 mod rules;
 
+pub use caching::{forbid_storing, keep_private};
 pub use cookies::{is_ours as is_our_cookie, pairs as cookie_pairs};
 pub use forward::Added;
 

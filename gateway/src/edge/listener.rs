@@ -26,6 +26,7 @@ mod drain;
 mod refuse;
 mod serve;
 mod socket;
+mod streams;
 mod supervise;
 mod tls;
 mod watched;
@@ -71,7 +72,7 @@ pub struct ListenerConfig {
     pub deadlines: Deadlines,
 }
 
-/// How long a client may take. All of them end in a closed connection.
+/// How long a client may take. What takes longer ends in a closed connection, or a reset stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Deadlines {
     /// From accepting to the first byte, and to the end of a TLS handshake.
@@ -80,7 +81,8 @@ pub struct Deadlines {
     pub header: Duration,
     /// Without a request; kept to within twice.
     pub idle: Duration,
-    /// Without taking a byte of an answer; kept to within twice.
+    /// Without taking a byte of an answer; kept to within twice. On a stream of HTTP/2, without
+    /// taking a frame; that ends the stream alone.
     pub write: Duration,
     /// From the beginning of a shutdown to the end of the last answer.
     pub drain: Duration,

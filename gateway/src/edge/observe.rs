@@ -159,7 +159,8 @@ pub trait Observer: Send + Sync {
     }
     /// The task of a connection or request panicked; the process lives on.
     fn panicked(&self) {}
-    /// One exchange with the upstream ended; `took` runs to the response head or the failure.
+    /// One exchange with the upstream ended; `took` runs from the last byte of the request to the
+    /// response head or the failure. What the client takes for its body is no part of it.
     fn upstream(&self, outcome: UpstreamOutcome, took: Duration) {
         let _ = (outcome, took);
     }

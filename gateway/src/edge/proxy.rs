@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{Method, Request, Response, Version, header};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,6 +24,7 @@ mod link;
 mod pool;
 mod target;
 mod tunnel;
+mod turn;
 
 pub use answer::{UpstreamBody, UpstreamBodyError};
 pub use connect::upstream_tls;
@@ -36,6 +36,7 @@ use answer::Returning;
 use error::Failure;
 use link::{Answer, Link};
 use pool::Pool;
+use turn::Turn;
 
 /// How the upstream is reached and how long it may take.
 #[derive(Clone, Debug)]
@@ -54,7 +55,8 @@ pub struct ProxyConfig {
     pub wait: Duration,
     /// How long connecting may take, TLS included.
     pub connect: Duration,
-    /// From the request being sent to the head of the answer.
+    /// From the last byte of the request to the head of the answer; and how long the upstream may
+    /// take nothing of a request's body that is there.
     pub response_head: Duration,
     /// Between two pieces of the answer's body.
     pub body_idle: Duration,
@@ -135,24 +137,26 @@ impl Proxy {
         body: RequestBody,
         upgrades: Upgrades,
     ) -> Result<Response<EdgeBody>, ProxyError> {
-        let started = Instant::now();
+        let mut turn = Turn::upstream();
         self.prepare(&mut parts);
         let repeatable = body.is_empty() && is_idempotent(&parts.method);
         let result = if upgrades == Upgrades::Refused && repeatable {
-            self.ask(parts, added).await
+            self.ask(parts, added, &mut turn).await
         } else {
             added.put_into(&mut parts.headers);
             match upgrades {
-                Upgrades::Allowed => self.upgrade(parts, body).await,
-                Upgrades::Refused => self.exchange(parts, body).await,
+                Upgrades::Allowed => self.upgrade(parts, body, &mut turn).await,
+                Upgrades::Refused => self.exchange(parts, body, &mut turn).await,
             }
         };
         let outcome = match &result {
             Ok(response) if response.status().is_server_error() => UpstreamOutcome::ServerError,
             Ok(_) => UpstreamOutcome::Answered,
+            // Who lets the upstream wait for a body may not blame it for having hung up.
+            Err(ProxyError::Broken(_)) if turn.is_clients() => UpstreamOutcome::ClientFailed,
             Err(error) => error.outcome(),
         };
-        self.observer.0.upstream(outcome, started.elapsed());
+        self.observer.0.upstream(outcome, turn.took());
         result
     }
 
@@ -166,11 +170,16 @@ impl Proxy {
         self.pool.open()
     }
 
-    async fn exchange(&self, parts: Box<Parts>, body: RequestBody) -> Result<Response<EdgeBody>, ProxyError> {
+    async fn exchange(
+        &self,
+        parts: Box<Parts>,
+        body: RequestBody,
+        turn: &mut Turn,
+    ) -> Result<Response<EdgeBody>, ProxyError> {
         let deadline = self.pool.config().response_head;
-        let mut link = self.pool.take().await?;
+        let mut link = self.pool.take(turn).await?;
         let request = Request::from_parts(*parts, body);
-        let failure = match link.exchange(request, deadline).await {
+        let failure = match link.exchange(request, deadline, turn).await {
             Ok(response) => return self.answer(response, link),
             Err(failure) => failure,
         };
@@ -183,20 +192,25 @@ impl Proxy {
             }
         };
         self.observer.0.upstream_retried();
-        let mut link = self.pool.open_fresh().await?;
-        let response = link.exchange(again, deadline).await?;
+        let mut link = self.pool.open_fresh(turn).await?;
+        let response = link.exchange(again, deadline, turn).await?;
         self.answer(response, link)
     }
 
     /// The exchange of a request that may be repeated.
-    async fn ask(&self, mut parts: Box<Parts>, added: Added) -> Result<Response<EdgeBody>, ProxyError> {
+    async fn ask(
+        &self,
+        mut parts: Box<Parts>,
+        added: Added,
+        turn: &mut Turn,
+    ) -> Result<Response<EdgeBody>, ProxyError> {
         let deadline = self.pool.config().response_head;
-        let mut link = self.pool.take().await?;
+        let mut link = self.pool.take(turn).await?;
         let mut answer = link.ask(&mut parts, &added, deadline).await;
         if matches!(answer, Err(Failure::Died(_))) && link.is_reused() {
             drop(link); // frees its slot for the second try
             self.observer.0.upstream_retried();
-            link = self.pool.open_fresh().await?;
+            link = self.pool.open_fresh(turn).await?;
             answer = link.ask(&mut parts, &added, deadline).await;
         }
         match answer? {
@@ -213,8 +227,13 @@ impl Proxy {
         }
     }
 
-    async fn upgrade(&self, parts: Box<Parts>, body: RequestBody) -> Result<Response<EdgeBody>, ProxyError> {
-        let (response, link, client) = tunnel::open(&self.pool, parts, body).await?;
+    async fn upgrade(
+        &self,
+        parts: Box<Parts>,
+        body: RequestBody,
+        turn: &mut Turn,
+    ) -> Result<Response<EdgeBody>, ProxyError> {
+        let (response, link, client) = tunnel::open(&self.pool, parts, body, turn).await?;
         let Some(client) = client else {
             return self.answer(response, link);
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Guard};
 use domain::DropId;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
@@ -286,9 +286,7 @@ impl Stack {
         let mut response = self
             .forward(rules, parts, body, visit, Some((drop, admitted)), record)
             .await?;
-        for cookie in &admitted.set_cookies {
-            response.headers_mut().append(header::SET_COOKIE, cookie.clone());
-        }
+        give_cookies(response.headers_mut(), admitted.set_cookies.iter().cloned());
         Ok(response)
     }
 
@@ -330,9 +328,14 @@ impl Stack {
         if let Some(protocol) = switched {
             set_upgrade(response.headers_mut(), protocol);
         }
-        if let (Some(command), Some((drop, admitted))) = (command, admitted) {
-            for cookie in self.parts.door.obey(drop, command, admitted, visit) {
-                response.headers_mut().append(header::SET_COOKIE, cookie);
+        if let Some((drop, admitted)) = admitted {
+            // Where nobody needs a session, the answer is for everybody.
+            if admitted.proof.admission.is_some() {
+                headers::keep_private(response.headers_mut());
+            }
+            if let Some(command) = command {
+                let cookies = self.parts.door.obey(drop, command, admitted, visit);
+                give_cookies(response.headers_mut(), cookies);
             }
         }
         Ok(record.answered(response))
@@ -383,6 +386,14 @@ fn limit(
         record.rate_limited(name);
         Problem::rate_limited(wait)
     })
+}
+
+/// Adds cookies of ours to an answer, which is then nobody else's.
+fn give_cookies(headers: &mut HeaderMap, cookies: impl IntoIterator<Item = HeaderValue>) {
+    for cookie in cookies {
+        headers::forbid_storing(headers);
+        headers.append(header::SET_COOKIE, cookie);
+    }
 }
 
 fn problem_of_body(error: &BodyError) -> Problem {

@@ -8,6 +8,7 @@ use gateway::edge::observe::{ConnectionEnd, Limit, Observer, Outcome, Priority, 
 #[derive(Default)]
 pub(crate) struct Counts {
     events: Mutex<Vec<String>>,
+    upstream_took: Mutex<Vec<Duration>>,
 }
 
 impl Counts {
@@ -23,6 +24,11 @@ impl Counts {
             .iter()
             .filter(|noted| *noted == event)
             .count()
+    }
+
+    /// How long the upstream is said to have taken, exchange by exchange.
+    pub(crate) fn upstream_took(&self) -> Vec<Duration> {
+        self.upstream_took.lock().unwrap().clone()
     }
 
     pub(crate) fn all(&self) -> Vec<String> {
@@ -52,7 +58,8 @@ impl Observer for Counts {
     fn panicked(&self) {
         self.note("panicked".to_owned());
     }
-    fn upstream(&self, outcome: UpstreamOutcome, _: Duration) {
+    fn upstream(&self, outcome: UpstreamOutcome, took: Duration) {
+        self.upstream_took.lock().unwrap().push(took);
         self.note(format!("upstream {}", outcome.label()));
     }
     fn upstream_retried(&self) {

@@ -1,6 +1,7 @@
 //! Requests whose framing or routing could be read in two ways: each is refused and its
 //! connection closed, or reaches the upstream as exactly one well-framed request.
 
+use gateway::edge::proxy::Upgrades;
 use tokio::io::AsyncWriteExt;
 
 use crate::support::Setup;
@@ -264,13 +265,59 @@ const CORPUS: &[(&str, &str, Verdict)] = &[
         "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n",
         Once(""),
     ),
+    (
+        "h2c beside WebSocket",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, close\r\nUpgrade: websocket, h2c\r\n\r\n",
+        Once(""),
+    ),
+    (
+        "h2c behind WebSocket in a line of its own",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n\r\n",
+        Once(""),
+    ),
+    (
+        "h2c with a body",
+        "POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, close\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc",
+        Once("abc"),
+    ),
+    (
+        "a version of WebSocket",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, close\r\nUpgrade: websocket/13\r\n\r\n",
+        Once(""),
+    ),
+    (
+        "another protocol",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, close\r\nUpgrade: TLS/1.0\r\n\r\n",
+        Once(""),
+    ),
+    (
+        "no protocol",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, close\r\nUpgrade:\r\n\r\n",
+        Once(""),
+    ),
+    (
+        "WebSocket that Connection does not name",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nUpgrade: websocket\r\n\r\n",
+        Once(""),
+    ),
 ];
 
 #[tokio::test]
 async fn every_framing_attack_is_refused_or_heard_once() {
+    endure(Upgrades::Refused).await;
+}
+
+#[tokio::test]
+async fn no_attack_gains_by_upgrades_being_allowed() {
+    endure(Upgrades::Allowed).await;
+}
+
+async fn endure(upgrades: Upgrades) {
     for (name, request, verdict) in CORPUS {
         let upstream = Upstream::echo().await;
-        let gateway = Setup::before(upstream.addr).start();
+        let mut setup = Setup::before(upstream.addr);
+        setup.rules.upgrades = upgrades;
+        let gateway = setup.start();
         let mut raw = Raw::connect(gateway.addr).await;
         raw.send(request.replace("{HIDDEN}", HIDDEN)).await;
         match verdict {

@@ -20,22 +20,22 @@ const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/edge_socke
 const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/edge_sockets/certs/key.pem");
 
 /// Frame types and flags of RFC 9113.
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
 const CONTINUATION: u8 = 9;
-const ACK: u8 = 1;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const ACK: u8 = 1;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
 
 /// `:method GET`, `:scheme https`, `:path /`, `:authority localhost`, in HPACK.
-const GET: &[u8] = b"\x82\x87\x84\x41\x09localhost";
+pub(crate) const GET: &[u8] = b"\x82\x87\x84\x41\x09localhost";
 /// The same with `:method POST`.
 const POST: &[u8] = b"\x83\x87\x84\x41\x09localhost";
 
-fn over_tls(upstream: &Upstream) -> Setup {
+pub(crate) fn over_tls(upstream: &Upstream) -> Setup {
     let mut setup = Setup::before(upstream.addr);
     setup.listener.tls = Some(server_tls(Path::new(CERTIFICATE), Path::new(KEY)).unwrap());
     setup
@@ -47,13 +47,13 @@ fn connector(protocol: &[u8]) -> TlsConnector {
     TlsConnector::from(Arc::new(config))
 }
 
-async fn tls(gateway: &Gateway, protocol: &[u8]) -> TlsStream<TcpStream> {
+pub(crate) async fn tls(gateway: &Gateway, protocol: &[u8]) -> TlsStream<TcpStream> {
     let stream = TcpStream::connect(gateway.addr).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     connector(protocol).connect(name, stream).await.unwrap()
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut frame = length[1..].to_vec();
     frame.extend([kind, flags]);

@@ -111,6 +111,48 @@ async fn an_admitted_request_carries_proof_and_comes_back_with_its_cookie() {
 }
 
 #[tokio::test]
+async fn what_only_the_admitted_may_see_stays_out_of_shared_caches() {
+    let upstream = Upstream::start(|_| {
+        Reply::Say(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nCache-Control: public, max-age=60, s-maxage=600\r\n\
+              CDN-Cache-Control: max-age=600\r\nVary: Accept-Encoding\r\n\r\nhi"
+                .to_vec(),
+        )
+    })
+    .await;
+    let gateway = Setup::before(upstream.addr).start();
+    let mut raw = Raw::connect(gateway.addr).await;
+    let as_it_came = (
+        "public, max-age=60, s-maxage=600",
+        Some("max-age=600"),
+        vec!["Accept-Encoding"],
+    );
+    for (target, pass, expected) in [
+        (
+            "/drops/aurora",
+            "quiet",
+            ("max-age=60, private", None, vec!["Accept-Encoding", "cookie"]),
+        ),
+        (
+            "/drops/aurora",
+            "renewed",
+            ("no-store", None, vec!["Accept-Encoding", "cookie"]),
+        ),
+        ("/drops/aurora", "open", as_it_came.clone()),
+        ("/open", "quiet", as_it_came),
+    ] {
+        let answer = raw.get(target, &format!("X-Pass: {pass}\r\n")).await;
+        let got = (
+            answer.header("cache-control").unwrap(),
+            answer.header("cdn-cache-control"),
+            answer.headers("vary"),
+        );
+        assert_eq!(got, expected, "{target} {pass}");
+        assert_eq!(answer.headers("cache-control").len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn the_upstream_can_revoke_an_admission() {
     for name in ["Doorline-Command", "Cf-Waiting-Room-Command"] {
         let upstream = Upstream::start(move |_| {
@@ -128,6 +170,7 @@ async fn the_upstream_can_revoke_an_admission() {
                 .headers("set-cookie")
                 .contains(&"__Host-doorline-admission-aurora=; Max-Age=0")
         );
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
         // On an open path there is nobody to revoke.
         let answer = Raw::connect(gateway.addr).await.get("/open", "").await;
         assert_eq!((answer.header(name), answer.header("set-cookie")), (None, None));

@@ -45,19 +45,22 @@ impl Entropy for Fixed {
     }
 }
 
-/// Admits requests that carry `x-pass`.
+/// Admits requests that carry `x-pass`: `open` as a drop that only counts does, without a session,
+/// and `quiet` without renewing it.
 struct HeaderDoor;
 
 impl Door for HeaderDoor {
     fn decide(&self, drop: &DropId, request: &Parts, _: &Visit) -> Decision {
         match request.headers.get("x-pass") {
-            Some(token) => Decision::Admit(Admitted {
-                admission: [7; 16],
-                proof: Proof::new(drop, Some(token.clone())),
-                set_cookies: vec![HeaderValue::from_static(
-                    "__Host-doorline-admission-aurora=renewed",
-                )],
-            }),
+            Some(token) => {
+                let renewed = HeaderValue::from_static("__Host-doorline-admission-aurora=renewed");
+                let renews = token != "open" && token != "quiet";
+                Decision::Admit(Admitted {
+                    admission: [7; 16],
+                    proof: Proof::new(drop, Some(token.clone()).filter(|token| token != "open")),
+                    set_cookies: Some(renewed).filter(|_| renews).into_iter().collect(),
+                })
+            }
             None => Decision::Hold(Response::new(EdgeBody::from("please wait"))),
         }
     }

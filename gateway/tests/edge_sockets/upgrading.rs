@@ -8,7 +8,7 @@ use crate::support::client::Raw;
 use crate::support::upstream::{Reply, Upstream, ok};
 
 const ASK: &str =
-    "GET /socket HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: echo\r\n\r\n";
+    "GET /socket HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
 /// Changes to a protocol that says everything twice.
 async fn echoing() -> Upstream {
@@ -16,7 +16,7 @@ async fn echoing() -> Upstream {
         Reply::Take(Box::new(|mut stream| {
             Box::pin(async move {
                 let head =
-                    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nhello ";
+                    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello ";
                 stream.write_all(head).await.unwrap();
                 let mut buffer = [0; 64];
                 loop {
@@ -52,14 +52,56 @@ async fn an_allowed_upgrade_is_a_tunnel_after_101() {
     let mut raw = Raw::connect(gateway.addr).await;
     raw.send(ASK).await;
     let answer = raw.answer().await;
-    assert_eq!((answer.status, answer.header("upgrade")), (101, Some("echo")));
+    assert_eq!(
+        (answer.status, answer.header("upgrade")),
+        (101, Some("websocket"))
+    );
     raw.read_until(b"hello ").await;
     raw.send("ping").await;
     raw.read_until(b"pingping").await;
-    assert_eq!(upstream.only().value("upgrade"), Some("echo"));
+    assert_eq!(upstream.only().value("upgrade"), Some("websocket"));
     raw.stream.shutdown().await.unwrap();
     assert_eq!(raw.rest().await, b"hello pingping");
     crate::support::eventually("slot free", || gateway.stack.upstream_connections() == 0).await;
+}
+
+#[tokio::test]
+async fn websocket_may_be_written_in_any_case() {
+    let upstream = echoing().await;
+    let mut setup = Setup::before(upstream.addr);
+    setup.rules.upgrades = Upgrades::Allowed;
+    let gateway = setup.start();
+    let mut raw = Raw::connect(gateway.addr).await;
+    raw.send(ASK.replace("websocket", "WebSocket")).await;
+    assert_eq!(raw.answer().await.status, 101);
+    raw.read_until(b"hello ").await;
+}
+
+#[tokio::test]
+async fn a_101_that_nobody_asked_for_is_a_502() {
+    for (asks, protocol) in [
+        (ASK, "h2c"),
+        (ASK, "websocket, h2c"),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "websocket"),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+            "h2c",
+        ),
+    ] {
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\nsmuggled"
+        );
+        let upstream = Upstream::start(move |_| Reply::Say(answer.clone().into_bytes())).await;
+        let mut setup = Setup::before(upstream.addr);
+        setup.rules.upgrades = Upgrades::Allowed;
+        let gateway = setup.start();
+        let mut raw = Raw::connect(gateway.addr).await;
+        raw.send(asks).await;
+        let refused = raw.answer().await;
+        assert_eq!(refused.status, 502, "{asks}");
+        assert!(!refused.text().contains("smuggled"), "{asks}");
+        crate::support::eventually("let go", || gateway.stack.upstream_connections() == 0).await;
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! A request's body with its limits: bytes in all, time between two frames, time in all.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -39,6 +41,11 @@ pub enum BodyError {
     Broken(#[source] hyper::Error),
 }
 
+/// Tells whoever keeps the upstream's time whether a body waits for its client just now: the body
+/// itself is in hyper's hands meanwhile.
+#[derive(Clone, Default, Debug)]
+pub(in crate::edge) struct Awaited(Arc<AtomicBool>);
+
 /// The body of a request, as it streams from the client.
 #[derive(Debug)]
 pub struct RequestBody(Option<Box<Limited>>);
@@ -50,6 +57,8 @@ struct Limited {
     bytes_left: u64,
     /// Made only once the client lets us wait: most bodies arrive with their head.
     waiting: Option<Waiting>,
+    /// Made only for a body that goes upstream.
+    awaited: Option<Awaited>,
 }
 
 #[derive(Debug)]
@@ -76,12 +85,19 @@ impl RequestBody {
             limits,
             bytes_left,
             waiting: None,
+            awaited: None,
         })))
     }
 
     /// Whether there is nothing to send, so that the request may be sent twice.
     pub const fn is_empty(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// Says from now on whether the client is waited for; nothing where there is no body.
+    pub(in crate::edge) fn awaited(&mut self) -> Option<Awaited> {
+        let limited = self.0.as_mut()?;
+        Some(limited.awaited.get_or_insert_default().clone())
     }
 
     /// The limits replaced, for a route that takes more or less than the rest.
@@ -105,9 +121,23 @@ impl RequestBody {
     }
 }
 
+impl Awaited {
+    /// Whether the client is waited for. Never once the body has ended.
+    pub(in crate::edge) fn is_now(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, awaited: bool) {
+        self.0.store(awaited, Ordering::Relaxed);
+    }
+}
+
 impl Limited {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        if let Some(awaited) = &self.awaited {
+            awaited.set(polled.is_pending());
+        }
         let Poll::Ready(frame) = polled else {
             ready!(self.poll_deadline(cx));
             return Poll::Ready(Some(Err(BodyError::TimedOut)));
@@ -149,6 +179,15 @@ impl Limited {
             waiting.sleep.as_mut().reset((now + idle).min(waiting.ends));
         }
         waiting.sleep.as_mut().poll(cx)
+    }
+}
+
+/// hyper lets go of a body with its last byte; then nobody waits for the client any more.
+impl Drop for Limited {
+    fn drop(&mut self) {
+        if let Some(awaited) = &self.awaited {
+            awaited.set(false);
+        }
     }
 }
 

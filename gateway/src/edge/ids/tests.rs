@@ -36,19 +36,33 @@ fn made_ids_are_well_formed_and_differ() {
 #[test]
 fn well_formed_ids_are_kept() {
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let given = headers(&[("x-request-id", "order-42.retry_1"), ("traceparent", trace)]);
-    let identity = IdSource::new(&Fixed).identify(&given);
-    assert_eq!(identity.id.as_str(), "order-42.retry_1");
-    assert_eq!(identity.traceparent(), trace);
+    let longest = "a".repeat(128);
+    for id in [
+        "order-42.retry_1",
+        "7",
+        "Root=1-67891233-abcdef012345678912345678",
+        "job:eu/west+1@host,a;b~c",
+        longest.as_str(),
+    ] {
+        let given = headers(&[("x-request-id", id), ("traceparent", trace)]);
+        let identity = IdSource::new(&Fixed).identify(&given);
+        assert_eq!(identity.id.as_str(), id);
+        assert_eq!(identity.id.header(), id);
+        assert_eq!(identity.traceparent(), trace);
+    }
 }
 
 #[test]
 fn malformed_ids_are_replaced() {
-    let too_long = "a".repeat(65);
+    let too_long = "a".repeat(129);
     for id in [
-        "short",
         "has space in it",
         "<script>alert(1)</script>",
+        "a\"b",
+        "a\\b",
+        "a'b",
+        "a&b",
+        "a%0ab",
         "",
         too_long.as_str(),
     ] {

@@ -1,14 +1,12 @@
 //! One connection from its first byte to its end.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use http::Request;
 use hyper::body::Incoming;
-use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -16,12 +14,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tokio_util::task::TaskTracker;
 
 use super::super::body::{BoxError, EdgeBody};
 use super::super::connection::{Connection, Scheme};
-use super::super::observe::{ConnectionEnd, Observer};
+use super::super::observe::ConnectionEnd;
 use super::answering::Answering;
+use super::streams::{Streams, put_under_deadline};
 use super::supervise::{Finish, Supervised};
 use super::watched::Watched;
 use super::{Answer, Serve, Shared};
@@ -118,11 +116,13 @@ where
 {
     connection.watch.set_multiplexed();
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&connection)));
-    let executor = Streams {
-        tasks: shared.tasks.clone(),
-        observer: Arc::clone(&shared.observer),
-    };
-    let idle = shared.config.deadlines.idle;
+    let deadlines = shared.config.deadlines;
+    let executor = Streams::new(
+        shared.tasks.clone(),
+        Arc::clone(&shared.observer),
+        deadlines.write,
+    );
+    let idle = deadlines.idle;
     let conn = http2::Builder::new(executor)
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
@@ -175,40 +175,15 @@ fn streams_service<S: Serve>(
         let in_flight = connection.begin_request();
         let (service, connection) = (Arc::clone(&service), Arc::clone(&connection));
         let answer = Box::pin(async move {
-            match service.serve(request, &connection) {
+            let mut response = match service.serve(request, &connection) {
                 Answer::Ready(response) => response,
                 Answer::Later(answer) => answer.await,
-            }
+            };
+            put_under_deadline(response.body_mut());
+            response
         });
         Answering::of(Answer::Later(answer), in_flight)
     })
-}
-
-/// Runs the streams of HTTP/2 connections; a panic ends one stream and is counted.
-#[derive(Clone)]
-struct Streams {
-    tasks: TaskTracker,
-    observer: Arc<dyn Observer>,
-}
-
-struct PanicGuard(Arc<dyn Observer>);
-
-impl Drop for PanicGuard {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.panicked();
-        }
-    }
-}
-
-impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Streams {
-    fn execute(&self, stream: F) {
-        let guard = PanicGuard(Arc::clone(&self.observer));
-        self.tasks.spawn(async move {
-            stream.await;
-            drop(guard);
-        });
-    }
 }
 
 impl<I, S> Finish for http1::UpgradeableConnection<I, S>

@@ -20,11 +20,12 @@ use super::super::gather::gathered;
 use super::super::listener::TlsError;
 use super::ProxyConfig;
 
-/// A connection to the upstream that notes when it hears from it.
+/// A connection to the upstream that notes when it hears from it, and when it is heard.
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: Stream,
     heard: Arc<AtomicBool>,
+    taken: Arc<AtomicBool>,
     replay: Option<Replay>,
 }
 
@@ -49,6 +50,7 @@ impl Socket {
         Self {
             stream,
             heard: Arc::default(),
+            taken: Arc::default(),
             replay: None,
         }
     }
@@ -95,6 +97,17 @@ impl Socket {
     /// The mark that is set with every byte the upstream sends.
     pub(super) fn heard(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.heard)
+    }
+
+    /// The mark that is set with every byte the upstream takes.
+    pub(super) fn taken(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.taken)
+    }
+
+    fn note_write(&self, polled: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(1..)) = polled {
+            self.taken.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -180,10 +193,12 @@ impl AsyncWrite for Socket {
             cx.waker().wake_by_ref();
             return Poll::Ready(Ok(bytes.len()));
         }
-        match &mut this.stream {
+        let polled = match &mut this.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
+        };
+        this.note_write(&polled);
+        polled
     }
 
     fn poll_write_vectored(
@@ -196,11 +211,13 @@ impl AsyncWrite for Socket {
             return self.poll_write(cx, first.map_or(&[], |slice| slice));
         }
         let this = self.get_mut();
-        gathered(slices, |bytes| match (bytes, &mut this.stream) {
+        let polled = gathered(slices, |bytes| match (bytes, &mut this.stream) {
             (Some(bytes), _) => Pin::new(&mut *this).poll_write(cx, bytes),
             (None, Stream::Plain(stream)) => Pin::new(stream).poll_write_vectored(cx, slices),
             (None, Stream::Tls(stream)) => Pin::new(stream).poll_write_vectored(cx, slices),
-        })
+        });
+        this.note_write(&polled);
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {

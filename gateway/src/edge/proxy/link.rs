@@ -15,11 +15,12 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use super::super::body::RequestBody;
+use super::super::body::{Awaited, RequestBody};
 use super::super::headers::Added;
 use super::connect::Socket;
 use super::error::{Failure, ProxyError, body_fault};
 use super::pool::Slot;
+use super::turn::Turn;
 
 mod codec;
 mod long;
@@ -48,6 +49,13 @@ enum Way {
     Long(Box<Long>),
     /// Nothing any more.
     Closed,
+}
+
+/// Keeps the upstream's time while a body is on its way to it.
+struct Upload<'a> {
+    awaited: Awaited,
+    turn: &'a mut Turn,
+    deadline: Duration,
 }
 
 impl Link {
@@ -163,24 +171,36 @@ impl Link {
         if let Way::Short(socket) = &mut self.way {
             socket.replay(begun);
         }
-        self.long_way(Request::from_parts(parts, RequestBody::empty()))
+        self.long_way(Request::from_parts(parts, RequestBody::empty()), None)
             .await
     }
 
-    /// Sends `request` and waits for the head of its answer for at most `deadline`.
+    /// Sends `request` and waits for the head of its answer. For at most `deadline` the upstream may
+    /// take nothing of it, and for as long it may say nothing after the last byte. What the client
+    /// takes for its body is the body's own affair; `turn` tells the two apart, also after a failure.
     pub(super) async fn exchange(
         &mut self,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
         deadline: Duration,
+        turn: &mut Turn,
     ) -> Result<Response<Incoming>, Failure> {
         self.set_timer(deadline);
         if let Way::Short(socket) = &self.way {
             socket.begin_exchange();
         }
-        self.long_way(request).await
+        let upload = request.body_mut().awaited().map(|awaited| Upload {
+            awaited,
+            turn,
+            deadline,
+        });
+        self.long_way(request, upload).await
     }
 
-    async fn long_way(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, Failure> {
+    async fn long_way(
+        &mut self,
+        request: Request<RequestBody>,
+        mut upload: Option<Upload<'_>>,
+    ) -> Result<Response<Incoming>, Failure> {
         let broken = |error| Failure::Final(ProxyError::Broken(error));
         let Way::Short(socket) = std::mem::replace(&mut self.way, Way::Closed) else {
             return Err(broken(None));
@@ -204,6 +224,11 @@ impl Link {
             if long.has_ended() {
                 return Poll::Ready(Err(broken(None)));
             }
+            if let Some(upload) = &mut upload
+                && upload.waits_for_the_client(long, timer.as_mut())
+            {
+                return Poll::Pending; // the body keeps its own deadlines, and wakes the driver
+            }
             timer
                 .as_mut()
                 .poll(cx)
@@ -222,6 +247,24 @@ impl Link {
     /// Closes the socket and keeps the slot for another one.
     pub(super) fn into_slot(self) -> Slot {
         self.slot
+    }
+}
+
+impl Upload<'_> {
+    /// Looks whose turn it is now that the driver has moved. hyper asks the body for more only while
+    /// it can write: a body that waits lacks bytes of the client's, and one that does not wait, the
+    /// upstream's readiness to take them.
+    fn waits_for_the_client(&mut self, long: &Long, timer: Pin<&mut Sleep>) -> bool {
+        let taken = long.has_taken();
+        if self.awaited.is_now() {
+            *self.turn = Turn::Client;
+            return true;
+        }
+        if taken || self.turn.is_clients() {
+            *self.turn = Turn::upstream();
+            timer.reset(Instant::now() + self.deadline);
+        }
+        false
     }
 }
 

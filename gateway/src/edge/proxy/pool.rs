@@ -11,6 +11,7 @@ use super::ProxyConfig;
 use super::connect::{Socket, connect};
 use super::error::ProxyError;
 use super::link::Link;
+use super::turn::Turn;
 
 /// The connections of one runtime to one upstream.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl Pool {
     }
 
     /// A connection ready for an exchange: idle, or new, or the first that becomes free.
-    pub(super) async fn take(self: &Arc<Self>) -> Result<Link, ProxyError> {
+    pub(super) async fn take(self: &Arc<Self>, turn: &mut Turn) -> Result<Link, ProxyError> {
         while let Some(mut link) = self.take_idle() {
             if link.is_ready() {
                 link.begin_exchange();
@@ -67,20 +68,19 @@ impl Pool {
         }
         match self.slot_or_queue()? {
             Ok(slot) => self.connect(slot).await,
-            Err(turn) => match timeout(self.config.wait, turn).await {
-                Ok(Ok(Grant::Link(link))) => {
+            Err(wait) => match self.granted(wait, turn).await? {
+                Grant::Link(link) => {
                     let mut link = *link;
                     link.begin_exchange();
                     Ok(link)
                 }
-                Ok(Ok(Grant::Slot(slot))) => self.connect(slot).await,
-                Ok(Err(_)) | Err(_) => Err(ProxyError::Saturated),
+                Grant::Slot(slot) => self.connect(slot).await,
             },
         }
     }
 
     /// A connection that nobody has used, for a second try.
-    pub(super) async fn open_fresh(self: &Arc<Self>) -> Result<Link, ProxyError> {
+    pub(super) async fn open_fresh(self: &Arc<Self>, turn: &mut Turn) -> Result<Link, ProxyError> {
         let evicted = {
             let mut state = self.state();
             // At the cap, an idle connection makes way; it is as suspect as the one that died.
@@ -93,10 +93,9 @@ impl Pool {
         drop(evicted);
         match self.slot_or_queue()? {
             Ok(slot) => self.connect(slot).await,
-            Err(turn) => match timeout(self.config.wait, turn).await {
-                Ok(Ok(Grant::Slot(slot))) => self.connect(slot).await,
-                Ok(Ok(Grant::Link(link))) => self.connect(link.into_slot()).await,
-                Ok(Err(_)) | Err(_) => Err(ProxyError::Saturated),
+            Err(wait) => match self.granted(wait, turn).await? {
+                Grant::Slot(slot) => self.connect(slot).await,
+                Grant::Link(link) => self.connect(link.into_slot()).await,
             },
         }
     }
@@ -164,6 +163,19 @@ impl Pool {
         let (turn, wait) = oneshot::channel();
         state.waiting.push_back(turn);
         Ok(Err(wait))
+    }
+
+    /// Waits in the queue.
+    async fn granted(&self, wait: oneshot::Receiver<Grant>, turn: &mut Turn) -> Result<Grant, ProxyError> {
+        match timeout(self.config.wait, wait).await {
+            Ok(Ok(grant)) => {
+                // Other requests held the connections, slow uploads maybe: the upstream's time
+                // begins only now.
+                *turn = Turn::upstream();
+                Ok(grant)
+            }
+            Ok(Err(_)) | Err(_) => Err(ProxyError::Saturated),
+        }
     }
 
     async fn connect(&self, slot: Slot) -> Result<Link, ProxyError> {

@@ -1,5 +1,5 @@
-//! Upgrades (WebSocket and the like): passed on only where allowed, tunnelled only after the
-//! upstream has answered 101.
+//! Upgrades to WebSocket: passed on only where allowed, tunnelled only after the upstream has
+//! answered 101. Nothing else can be upgraded to: a tunnel of HTTP (`h2c`) would lead past every check.
 
 use std::io;
 use std::pin::Pin;
@@ -20,11 +20,15 @@ use super::super::body::RequestBody;
 use super::error::{Failure, ProxyError};
 use super::link::Link;
 use super::pool::Pool;
+use super::turn::Turn;
 
+/// The one protocol that passes, as RFC 6455 writes it.
+const WEBSOCKET: &str = "websocket";
 /// A tunnel through which nothing moves for this long is closed.
 const IDLE: Duration = Duration::from_mins(5);
 
-/// The protocol a request asks to change to, if it properly does.
+/// The protocol a request asks to change to, if it properly asks for the one that passes. Whatever
+/// else it asks for, it is a request like any other.
 pub fn requested_upgrade(parts: &Parts) -> Option<HeaderValue> {
     let asks = |value: &HeaderValue| {
         value
@@ -34,9 +38,18 @@ pub fn requested_upgrade(parts: &Parts) -> Option<HeaderValue> {
     };
     let named = parts.headers.get_all(CONNECTION).iter().any(asks);
     let able = parts.version == Version::HTTP_11 && parts.extensions.get::<OnUpgrade>().is_some();
-    (named && able)
-        .then(|| parts.headers.get(UPGRADE).cloned())
-        .flatten()
+    (named && able && is_websocket(&parts.headers)).then(|| HeaderValue::from_static(WEBSOCKET))
+}
+
+/// Whether `Upgrade` names WebSocket and nothing beside it: of a list the upstream might choose
+/// another protocol than we think.
+fn is_websocket(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(UPGRADE).iter();
+    let only = lines.next().filter(|_| lines.next().is_none());
+    only.is_some_and(|line| {
+        let protocol = line.as_bytes().trim_ascii();
+        protocol.eq_ignore_ascii_case(WEBSOCKET.as_bytes())
+    })
 }
 
 /// Writes the two headers that ask for or confirm a change to `protocol`.
@@ -51,15 +64,20 @@ pub(super) async fn open(
     pool: &Arc<Pool>,
     mut parts: Box<Parts>,
     body: RequestBody,
+    turn: &mut Turn,
 ) -> Result<(Response<Incoming>, Link, Option<OnUpgrade>), ProxyError> {
     let client = parts.extensions.remove::<OnUpgrade>();
-    let mut link = pool.open_fresh().await?;
+    let mut link = pool.open_fresh(turn).await?;
     let request = Request::from_parts(*parts, body);
     let response = link
-        .exchange(request, pool.config().response_head)
+        .exchange(request, pool.config().response_head, turn)
         .await
         .map_err(|failure: Failure| ProxyError::from(failure))?;
-    let client = client.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS);
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if switches && !is_websocket(response.headers()) {
+        return Err(ProxyError::Broken(None)); // a tunnel that nobody asked for
+    }
+    let client = client.filter(|_| switches);
     Ok((response, link, client))
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Long {
     ended: bool,
     /// Set by the socket when the upstream says anything.
     heard: Arc<AtomicBool>,
+    /// Set by the socket when the upstream takes anything.
+    taken: Arc<AtomicBool>,
     alarm: Arc<Alarm>,
     /// `alarm` as the driver knows it.
     waker: Waker,
@@ -61,7 +63,7 @@ impl Wake for Alarm {
 impl Long {
     /// Puts HTTP/1.1 on `socket`.
     pub(super) async fn new(socket: Socket) -> hyper::Result<Self> {
-        let heard = socket.heard();
+        let (heard, taken) = (socket.heard(), socket.taken());
         let (sender, driver) = http1::Builder::new()
             // No `max_headers`: hyper's own bound is the same 100 lines, and setting it moves the
             // parser's array to the heap, an allocation per answer.
@@ -75,6 +77,7 @@ impl Long {
             driver: Box::new(driver),
             ended: false,
             heard,
+            taken,
             waker: Waker::from(Arc::clone(&alarm)),
             alarm,
         })
@@ -83,6 +86,11 @@ impl Long {
     /// Whether the upstream has said anything since the exchange began.
     pub(super) fn has_heard(&self) -> bool {
         self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Whether the upstream has taken anything since this was last asked.
+    pub(super) fn has_taken(&self) -> bool {
+        self.taken.swap(false, Ordering::Relaxed)
     }
 
     /// Moves the connection as far as it goes; the task of `cx` is woken when it can go further.
