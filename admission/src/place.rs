@@ -168,6 +168,10 @@ fn state_of(
         (Phase::Ended, _) => (PlaceState::Ended, None),
         (Phase::Scheduled | Phase::Prequeue, Some(Sighting::Gone)) => (PlaceState::Left, None),
         (Phase::Scheduled | Phase::Prequeue, _) => (PlaceState::Prequeue, None),
+        // Held with everybody else; the session runs on afterwards.
+        (Phase::Paused, Some(Sighting::Admitted(until))) if now < until && snapshot.control.queue_all => {
+            (PlaceState::Paused, None)
+        }
         (_, Some(Sighting::Admitted(until))) if now < until => (PlaceState::Admitted, None),
         (_, Some(Sighting::Gone | Sighting::Admitted(_))) => (PlaceState::Left, None),
         (Phase::SoldOut, _) => (PlaceState::SoldOut, None),

@@ -27,10 +27,10 @@ use domain::{Clock, Entropy, Span};
 use crate::admin::Front;
 use crate::admin::changes::{self, Changes};
 use crate::config::{BackendMode, Config, Environment};
-use crate::edge::AddressLimit;
+use crate::edge::observe::Observer;
 use crate::room::door::HouseDoor;
 use crate::room::page::RefusalPages;
-use crate::room::{Room, ShopperApi};
+use crate::room::{Joins, Room, ShopperApi};
 use crate::telemetry::edge::EdgeCounts;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::stores::TimedQueues;
@@ -120,7 +120,12 @@ impl Doorline {
         let desk = open_desk(config, ground, &base, queue).await?;
         base.errands.serve(desk.clone());
         let (requests, joins) = (edge::request_limit(config), edge::join_limit(config));
-        let room = open_room(config, ground, &base, &desk, &joins);
+        let observer: Arc<dyn Observer> = Arc::new(EdgeCounts::new(&base.metrics, Arc::clone(&base.house)));
+        let counted = Joins {
+            limit: Arc::clone(&joins),
+            observer: Arc::clone(&observer),
+        };
+        let room = open_room(config, ground, &base, &desk, counted);
         let runner = desk.clone();
         base.supervisor.keep("queue", move |stop| {
             let desk = runner.clone();
@@ -144,7 +149,7 @@ impl Doorline {
             door: Arc::new(HouseDoor(Arc::clone(&room))),
             api: Arc::new(ShopperApi(Arc::clone(&room))),
             pages: Arc::new(RefusalPages::new(config.server.public_host())),
-            observer: Arc::new(EdgeCounts::new(&base.metrics, Arc::clone(&base.house))),
+            observer,
             entropy: Arc::clone(&ground.entropy),
         };
         let edge = Edge::start(
@@ -191,19 +196,13 @@ impl Doorline {
     }
 }
 
-fn open_room(
-    config: &Config,
-    ground: &Ground,
-    base: &Base,
-    desk: &Admission,
-    joins: &Arc<AddressLimit>,
-) -> Arc<Room> {
+fn open_room(config: &Config, ground: &Ground, base: &Base, desk: &Admission, joins: Joins) -> Arc<Room> {
     Arc::new(Room::new(
         config,
         desk.clone(),
         base.checkout.clone(),
         Arc::clone(&base.house),
-        Arc::clone(joins),
+        joins,
         Arc::clone(&ground.clock),
         Arc::clone(&ground.entropy),
     ))

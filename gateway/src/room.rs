@@ -32,6 +32,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::assembly::readings::House;
 use crate::config::{Config, DropConfig};
+use crate::edge::observe::Observer;
 use crate::edge::{AddressLimit, AnswerFuture, EdgeBody, Handler, RequestBody, Visit};
 use board::{Board, Posted};
 use cookies::CookieStyle;
@@ -52,9 +53,18 @@ pub struct Room {
     entropy: Arc<dyn Entropy>,
     house: Arc<House>,
     joins: ArcSwap<AddressLimit>,
+    observer: Arc<dyn Observer>,
     streams: Arc<AtomicUsize>,
     twins: Twins,
     errands: TaskTracker,
+}
+
+/// How many places one address may take, and who counts those that it did not get.
+pub struct Joins {
+    /// The limit in force.
+    pub limit: Arc<AddressLimit>,
+    /// Hears of refusals.
+    pub observer: Arc<dyn Observer>,
 }
 
 /// The shopper API as the edge sees it.
@@ -81,7 +91,7 @@ impl Room {
         desk: Admission,
         checkout: Checkout,
         house: Arc<House>,
-        joins: Arc<AddressLimit>,
+        joins: Joins,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
@@ -109,7 +119,8 @@ impl Room {
             clock,
             entropy,
             house,
-            joins: ArcSwap::from(joins),
+            joins: ArcSwap::from(joins.limit),
+            observer: joins.observer,
             streams: Arc::default(),
             twins: Twins::default(),
             errands: TaskTracker::new(),

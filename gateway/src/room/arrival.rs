@@ -15,6 +15,7 @@ use super::page::{PageState, PageView, page_headers, refresh_seconds, render};
 use super::return_path::ReturnPath;
 use super::ticket::unknown_drop;
 use super::{Room, answer, standing};
+use crate::edge::observe::Limit;
 use crate::edge::{ClientAddress, EdgeBody, Form, RequestId};
 
 /// What came of a visit: what to show, and the cookies to keep.
@@ -87,6 +88,7 @@ impl Room {
             return outside(cookies);
         }
         if let Err(wait) = self.joins.load().admit(client) {
+            self.observer.rate_limited(Limit::JoinsPerAddress);
             let mut full = outside(cookies);
             full.view.retry_after_seconds = Some(wait.as_secs_ceil());
             return full;
@@ -124,6 +126,15 @@ impl Room {
     ) -> Visited {
         let mut view = standing::view(posted, &place, self.clock.now());
         if !matches!(place.state, PlaceState::Called | PlaceState::Admitted) {
+            return Visited {
+                view,
+                cookies,
+                inside: false,
+            };
+        }
+        // Whoever is inside is held as well: let in, they would be sent here again by the door.
+        if posted.view.queue_all {
+            view.state = PageState::Paused;
             return Visited {
                 view,
                 cookies,

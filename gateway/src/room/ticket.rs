@@ -175,7 +175,13 @@ impl Room {
         if !may_be_inside || self.cookies.read(headers, Cookie::Admission(drop)).is_none() {
             return place;
         }
+        let held = self.desk.glance(drop).is_some_and(|now| now.control.queue_all);
         match (self.is_inside(drop, headers, visit), place.state) {
+            (true, _) if held => Place {
+                state: PlaceState::Paused,
+                claim_within: None,
+                ..place
+            },
             (true, _) => Place {
                 state: PlaceState::Admitted,
                 claim_within: None,

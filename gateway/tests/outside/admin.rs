@@ -160,6 +160,10 @@ async fn an_operator_drives_a_drop() {
         .ask("POST", PAGE, &[], None)
         .await
         .problem(429, "admission-required");
+    let held = browser.page(PAGE).await.expect(200);
+    assert!(held.is_waiting_room(), "who is inside is held too: {held:?}");
+    let place = browser.get(&format!("{DROP}/ticket")).await.expect(200).json();
+    assert_eq!(place["state"], "paused");
     assert_eq!(command("resume").await["control"]["queue_all"], false);
     assert_eq!(command("drain").await["phase"], "draining");
     assert!(

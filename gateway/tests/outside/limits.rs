@@ -120,6 +120,12 @@ async fn many_cookie_jars_at_one_address_share_one_allowance_of_places() {
         (1..=10).contains(&joined),
         "a burst of twice five and no more: {joined}"
     );
+    let metrics = house.operator().get("/metrics").await.expect(200).body;
+    let counted = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("doorline_rate_limited_total{limit=\"joins_per_address\"} "));
+    let counted: u32 = counted.and_then(|count| count.parse().ok()).expect("a count");
+    assert!(counted >= 20, "visits of the page are counted as well: {counted}");
     house.close().await;
 }
 

@@ -7,14 +7,21 @@ use super::{key, rewrite};
 
 /// Longest pattern, in bytes.
 const PATTERN_BYTES_MAX: usize = 1_024;
+/// Extensions under which shops serve the same page: lower case, as keys are.
+const DOCUMENTS: [&str; 14] = [
+    "json", "jsonld", "js", "xml", "html", "htm", "xhtml", "php", "asp", "aspx", "atom", "rss", "txt",
+    "oembed",
+];
 /// Our own paths: nothing below is the shop's to protect.
 const OWN: &str = "/.doorline";
 
 /// A protected path: `/drops/aurora` or, the same, `/drops/aurora/*`.
 ///
 /// Either covers the path and everything below it: a page that is protected while the same page
-/// with a slash and something behind it is not would be an open door on most servers. Letter
-/// case, escapes, `;parameters`, trailing dots and slashes of a request make no difference.
+/// with a slash and something behind it is not would be an open door on most servers. So would the
+/// same page as another kind of document (`/drops/aurora.json`), which many shops serve under the
+/// page's address with an extension; pictures and styles beside the page stay open.
+/// Letter case, escapes, `;parameters`, trailing dots and slashes of a request make no difference.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pattern {
     key: String,
@@ -54,8 +61,16 @@ impl Pattern {
         let Some(rest) = key.strip_prefix(self.key.as_str()) else {
             return false;
         };
-        rest.is_empty() || rest.starts_with('/') || self.key == "/"
+        rest.is_empty() || rest.starts_with('/') || self.key == "/" || is_document(rest)
     }
+}
+
+/// Whether what follows a page's address makes it another form of that page.
+fn is_document(rest: &str) -> bool {
+    let extension = rest
+        .strip_prefix('.')
+        .map(|rest| rest.split_once('/').map_or(rest, |(extension, _)| extension));
+    extension.is_some_and(|extension| DOCUMENTS.contains(&extension))
 }
 
 impl FromStr for Pattern {
