@@ -52,7 +52,7 @@ pub trait Observer: Send + Sync {
         let _ = why;
     }
 
-    /// All books were compared.
+    /// All books were compared, to the end: an audit that failed tells nobody.
     fn audited(&self, report: &AuditReport) {
         let _ = report;
     }
