@@ -18,7 +18,9 @@ use domain::saga::{
 };
 use domain::{AdmissionId, DropId, Money, OrderId, ShopperKey, Sku, Span, Timestamp};
 
-pub use books::{AuditEntry, AuditLine, AuditSums, Change, Gauges, Revenue, Sales, StockSums, UNITS_MAX};
+pub use books::{
+    AuditEntry, AuditLine, AuditSums, Change, FORGOTTEN_NAMED, Gauges, Revenue, Sales, StockSums, UNITS_MAX,
+};
 pub use telling::{DueNotice, LEASE, Next, REPLAY_STEP, Replay, Replayed, Telling, Told, Untold};
 
 /// What an object-safe asynchronous method returns.
