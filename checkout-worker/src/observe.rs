@@ -15,7 +15,7 @@ pub trait Observer: Send + Sync {
         let _ = (drop, from, to);
     }
 
-    /// An order came to rest; `took` counts from its reservation.
+    /// An order came to rest; `took` counts from its acceptance, or from its reservation where it was never accepted.
     fn finished(&self, drop: &DropId, state: StateName, took: Span) {
         let _ = (drop, state, took);
     }

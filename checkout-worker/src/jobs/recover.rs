@@ -158,7 +158,7 @@ impl Jobs {
         observer.finished(
             drop,
             StateName::Released,
-            self.driver.clock.now().since(record.created_at),
+            self.driver.clock.now().since(record.waits_since()),
         );
         self.driver.hub.wake(record.order.id);
     }
