@@ -20,7 +20,7 @@ pub struct AuditReport {
 pub struct Difference {
     /// Which books: one of a small fixed set of words.
     pub what: &'static str,
-    /// Of what: `drop sku`, or empty where it concerns the whole ledger.
+    /// Of what: `drop sku`, an order where it is about one, or empty where it concerns the whole ledger.
     pub subject: String,
     /// What one book says.
     pub expected: i64,
@@ -55,8 +55,13 @@ impl AuditReport {
             whole("captured_total", sums.paid_total, sums.captured_total),
             whole("captured_without_paid", 0, sums.captured_without_paid),
             whole("paid_without_capture", 0, sums.paid_without_capture),
-            whole("forgotten_orders", 0, sums.forgotten),
         ]);
+        differences.extend(sums.forgotten_orders.iter().map(|order| Difference {
+            subject: order.to_string(),
+            ..whole("forgotten_orders", 0, 1)
+        }));
+        let named = sums.forgotten_orders.len() as u64;
+        differences.push(whole("forgotten_orders", 0, sums.forgotten.saturating_sub(named)));
         differences.retain(|difference| difference.expected != difference.found);
         Self {
             at,

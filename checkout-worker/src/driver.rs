@@ -142,7 +142,7 @@ impl Driver {
             self.observer.transition(drop, Some(step.from), to);
             if to.is_end() {
                 self.observer
-                    .finished(drop, to, self.clock.now().since(before.created_at));
+                    .finished(drop, to, self.clock.now().since(before.waits_since()));
             }
         }
         for effect in &step.effects {

@@ -6,6 +6,7 @@
 //! Everything else must be exact.
 
 mod books;
+mod record;
 mod telling;
 
 use std::future::Future;
@@ -13,12 +14,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use domain::pool::{Level, Line};
-use domain::saga::{
-    IdempotencyKey, KeySpace, Notice, Operation, Order, PaymentMethod, Refusal, StateName, Step,
-};
+use domain::saga::{IdempotencyKey, KeySpace, Notice, Operation, PaymentMethod, Refusal, StateName, Step};
 use domain::{AdmissionId, DropId, Money, OrderId, ShopperKey, Sku, Span, Timestamp};
 
-pub use books::{AuditEntry, AuditLine, AuditSums, Change, Gauges, Revenue, Sales, StockSums, UNITS_MAX};
+pub use books::{
+    AuditEntry, AuditLine, AuditSums, Change, FORGOTTEN_NAMED, Gauges, Revenue, Sales, StockSums, UNITS_MAX,
+};
+pub use record::OrderRecord;
 pub use telling::{DueNotice, LEASE, Next, REPLAY_STEP, Replay, Replayed, Telling, Told, Untold};
 
 /// What an object-safe asynchronous method returns.
@@ -216,23 +218,6 @@ pub enum Reservation {
     },
     /// The drop has no such SKU.
     UnknownSku(Sku),
-}
-
-/// An order as the ledger keeps it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct OrderRecord {
-    /// The saga's part.
-    pub order: Order,
-    /// What was bought.
-    pub items: Vec<Item>,
-    /// Where a receipt may go.
-    pub email: Option<Email>,
-    /// When it was reserved.
-    pub created_at: Timestamp,
-    /// Until when its units were or are reserved.
-    pub reserved_until: Timestamp,
-    /// When it last changed.
-    pub changed_at: Timestamp,
 }
 
 /// What came of accepting an order.

@@ -15,7 +15,7 @@ pub trait Observer: Send + Sync {
         let _ = (drop, from, to);
     }
 
-    /// An order came to rest; `took` counts from its reservation.
+    /// An order came to rest; `took` counts from its acceptance, or from its reservation where it was never accepted.
     fn finished(&self, drop: &DropId, state: StateName, took: Span) {
         let _ = (drop, state, took);
     }
@@ -52,7 +52,7 @@ pub trait Observer: Send + Sync {
         let _ = why;
     }
 
-    /// All books were compared.
+    /// All books were compared, to the end: an audit that failed tells nobody.
     fn audited(&self, report: &AuditReport) {
         let _ = report;
     }

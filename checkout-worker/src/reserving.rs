@@ -1,7 +1,7 @@
 //! What a reservation comes to, once a ledger has read what it needs: the same rules for every ledger.
 
 use domain::pool::{Bucket, Line, Slice};
-use domain::saga::{Effect, Event, Moment, Order};
+use domain::saga::{Effect, Event, Moment, Order, StateName};
 use domain::{OrderId, Sku, Timestamp};
 
 use crate::ledger::{NewOrder, OrderRecord, Reservation};
@@ -71,6 +71,7 @@ pub(crate) fn placed(new: &NewOrder, now: Timestamp) -> (OrderRecord, Vec<Effect
             Err(_) => (order, Vec::new()),
         },
     };
+    let accepted_at = (order.state.name() == StateName::Accepted).then_some(now);
     let record = OrderRecord {
         order,
         items: new.items.clone(),
@@ -78,6 +79,7 @@ pub(crate) fn placed(new: &NewOrder, now: Timestamp) -> (OrderRecord, Vec<Effect
         created_at: now,
         reserved_until: until,
         changed_at: now,
+        accepted_at,
     };
     (record, effects)
 }

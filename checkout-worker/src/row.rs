@@ -15,7 +15,7 @@ use domain::saga::{
 use domain::{OrderId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use books::{ENTRIES, ORDERS, STOCK, StockBooks, UNTOLD, stock_sums};
+pub(crate) use books::{ENTRIES, ORDERS, STOCK, StockBooks, UNTOLD, forgotten, stock_sums};
 pub(crate) use order::{ItemRow, Moved, NoticeRow, OrderRow, channel_name, moved_money};
 pub(crate) use sales::{REVENUE, SOLD, STATES};
 pub(crate) use telling::{TellingRow, UntoldRow, hook_word, telling_word};

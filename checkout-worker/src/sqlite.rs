@@ -41,6 +41,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("../migrations/0005_key_space.sql")),
     M::up(include_str!("../migrations/0006_configured.sql")),
     M::up(include_str!("../migrations/0007_before_after.sql")),
+    M::up(include_str!("../migrations/0008_accepted.sql")),
 ];
 
 /// The ledger in SQLite. One process has it open for writing at a time.

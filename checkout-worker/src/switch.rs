@@ -25,12 +25,18 @@ pub struct Switch {
 /// The name under which it is kept that a restore has begun and not come to its end.
 pub const RESTORING: &str = "restoring";
 
+/// The name under which it is kept that the provider refused our credentials. It is no operator's pause, and is told apart
+/// from one at every process and over restarts; resuming all payments ends it.
+pub const HALTED: &str = "payments.halted";
+
 /// The switches that are on; all others are off.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Switches {
     on: BTreeSet<Switch>,
     /// Everything is stopped, and only a restore that succeeds ends it.
     restoring: bool,
+    /// The provider refused our credentials, and nobody has resumed payments since.
+    halted: bool,
 }
 
 impl Stops {
@@ -76,6 +82,7 @@ impl Switches {
         let mut switches = Self::default();
         for name in names {
             switches.restoring |= name.as_ref() == RESTORING;
+            switches.halted |= name.as_ref() == HALTED;
             switches.on.extend(Switch::parse(name.as_ref()));
         }
         switches
@@ -93,6 +100,17 @@ impl Switches {
     /// Whether something is stopped for all drops.
     pub fn stop_everywhere(&self, stops: Stops) -> bool {
         self.restoring || self.on.contains(&Switch::everywhere(stops))
+    }
+
+    /// Whether payments stand still because the provider refused our credentials. That stops nothing of what
+    /// [`Self::stop`] tells of: it is the valve's to shut for it.
+    pub const fn is_halted(&self) -> bool {
+        self.halted
+    }
+
+    /// Takes over that credentials were refused, or that the provider may be tried again.
+    pub const fn set_halted(&mut self, halted: bool) {
+        self.halted = halted;
     }
 
     /// The drops whose own switch is on.
@@ -117,7 +135,7 @@ impl FromIterator<Switch> for Switches {
     fn from_iter<I: IntoIterator<Item = Switch>>(on: I) -> Self {
         Self {
             on: on.into_iter().collect(),
-            restoring: false,
+            ..Self::default()
         }
     }
 }
@@ -158,6 +176,13 @@ mod tests {
         for stops in Stops::ALL {
             assert!(switches.stop_everywhere(stops) && switches.stop(stops, &drop("aurora")));
         }
+    }
+
+    #[test]
+    fn refused_credentials_are_told_apart_from_a_pause() {
+        let switches = Switches::of_names([HALTED]);
+        assert!(switches.is_halted() && !switches.stop_everywhere(Stops::Payments));
+        assert!(!Switches::of_names(["payments.paused"]).is_halted());
     }
 
     #[test]

@@ -46,6 +46,18 @@ for (const { where, expr } of texts) {
   }
 }
 
+// A rate needs two samples: windows hold where Prometheus scrapes once a minute, its default, and misses a scrape. Only a
+// panel may leave it to Grafana, which is told how often it scrapes.
+const WINDOW_SECONDS_MIN = 180;
+const SECONDS = { s: 1, m: 60, h: 3600 };
+for (const { where, expr } of texts) {
+  const ofPanel = shown.some((one) => one.where === where);
+  for (const [window, count, unit] of expr.matchAll(/\[(?:(\d+)([smh])|[^\]]*)\]/g)) {
+    const holds = count * SECONDS[unit] >= WINDOW_SECONDS_MIN || (ofPanel && window === "[$__rate_interval]");
+    must(holds, `${where}: ${window} is too short for a scrape each minute`);
+  }
+}
+
 // On a panel itself, or through a recording rule that a panel shows.
 const onPanels = new Set();
 const show = (expr) => {

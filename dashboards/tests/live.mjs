@@ -51,9 +51,9 @@ async function scene() {
 /** What a series is called on the panel. */
 const legend = (form, labels) => form.replace(/\{\{(\w+)\}\}/g, (_, label) => labels[label] ?? "");
 
-/** Every value of every series of one expression, since the beginning. */
+/** Every value of every series of one expression, since the beginning. Grafana's rate window is what it makes of ours. */
 async function answers(base, one, from, to) {
-  const expr = one.expr.replaceAll("$drop", "aurora").replaceAll("$instance", ".*");
+  const expr = one.expr.replaceAll("$drop", "aurora").replaceAll("$instance", ".*").replaceAll("$__rate_interval", "1m");
   const found = await ask(base, "query_range", { query: expr, start: from, end: to, step: 1 });
   return found.map(({ metric, values }) => ({
     name: one.annotation ? "" : legend(one.legend, metric),

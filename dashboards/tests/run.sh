@@ -8,6 +8,7 @@ cd "$(dirname "$0")"
 
 node check.mjs
 node types.mjs
+node compose.mjs "$doorline"
 promtool check config ../prometheus.yml >/dev/null
 promtool test rules rules/*.yml | grep -v '^$'
 node live.mjs --doorline "$doorline" ${k6:+--k6 "$k6"}

@@ -13,7 +13,7 @@ use crate::ledger::{
     AuditEntry, AuditLine, Change, Gauges, LedgerError, OrderFilter, Replay, Sales, StockChange,
     StockChanged, Telling, UNITS_MAX, Untold,
 };
-use crate::switch::{Stops, Switch};
+use crate::switch::{HALTED, Stops, Switch};
 
 use super::{Checkout, OrderView};
 
@@ -124,12 +124,23 @@ impl Checkout {
     /// Ends what the switch stopped; a stop of all payments for refused credentials ends too. What the configuration
     /// stops stays stopped.
     pub async fn resume(&self, switch: Switch, by: &str) -> Result<(), LedgerError> {
-        self.note_switch(&switch, false, by).await?;
         if switch == Switch::everywhere(Stops::Payments) {
-            self.driver().valve.end_halt();
+            self.end_halt(by).await?;
         }
+        self.note_switch(&switch, false, by).await?;
         self.driver().valve.set(switch, false);
         self.driver().hub.wake_all();
+        Ok(())
+    }
+
+    /// Has the provider tried again after refused credentials, here at once and at every other process within a second.
+    async fn end_halt(&self, by: &str) -> Result<(), LedgerError> {
+        let ledger = &self.driver().ledger;
+        if ledger.switches().await?.iter().any(|on| on == HALTED) {
+            let entry = AuditEntry::new("payments.resume", "refused credentials", by);
+            ledger.set_switch(HALTED.to_owned(), false, entry).await?;
+        }
+        self.driver().valve.end_halt();
         Ok(())
     }
 

@@ -26,6 +26,7 @@ struct State {
     switched: Switches,
     /// What the configuration says, which no operator's word ends.
     configured: Switches,
+    /// Credentials were refused here, and the ledger does not know it yet.
     halted: bool,
 }
 
@@ -39,7 +40,7 @@ impl State {
         if paused {
             return Some(Shut::Paused);
         }
-        self.halted.then_some(Shut::Halted)
+        (self.halted || self.switched.is_halted()).then_some(Shut::Halted)
     }
 
     fn stop_everywhere(&self, stops: Stops) -> bool {
@@ -56,18 +57,30 @@ impl Default for Valve {
 }
 
 impl Valve {
-    /// Shuts it for all drops because credentials were refused.
+    /// Shuts it for all drops because credentials were refused. Where that is known already, nothing is new: what goes on
+    /// during a halt (giving up, reading) is refused too, and must not begin another one after an operator's resume.
     pub fn halt(&self) {
-        self.change(|state| state.halted = true);
+        self.change(|state| state.halted |= !state.switched.is_halted());
+    }
+
+    /// Takes over that the ledger keeps the halt: from now on it ends for every process when an operator resumes.
+    pub fn halt_is_kept(&self) {
+        self.change(|state| {
+            state.halted = false;
+            state.switched.set_halted(true);
+        });
     }
 
     /// Ends a halt: the provider is tried again.
     pub fn end_halt(&self) {
-        self.change(|state| state.halted = false);
+        self.change(|state| {
+            state.halted = false;
+            state.switched.set_halted(false);
+        });
     }
 
-    /// Whether credentials were refused and nobody has said to try again.
-    pub fn is_halted(&self) -> bool {
+    /// Whether credentials were refused here, and the ledger does not keep it yet.
+    pub fn is_halted_here(&self) -> bool {
         self.state.borrow().halted
     }
 
@@ -78,8 +91,8 @@ impl Valve {
         });
     }
 
-    /// Takes over all durable switches, which operators set at whatever process. A halt is not theirs to end. Says whether
-    /// that changed anything.
+    /// Takes over all durable switches, which operators set at whatever process. A halt that the ledger does not keep yet
+    /// outlasts that. Says whether it changed anything.
     pub fn follow(&self, switched: Switches) -> bool {
         self.change(|state| state.switched = switched)
     }
@@ -154,6 +167,23 @@ mod tests {
         assert_eq!(valve.shut_everywhere(), Some(Shut::Halted));
         valve.end_halt();
         assert_eq!(valve.shut_everywhere(), None);
+    }
+
+    #[test]
+    fn a_kept_halt_lasts_as_long_as_the_ledger_says_and_is_not_begun_anew_meanwhile() {
+        let valve = Valve::default();
+        valve.halt();
+        valve.halt_is_kept();
+        assert_eq!(
+            (valve.shut_everywhere(), valve.is_halted_here()),
+            (Some(Shut::Halted), false)
+        );
+        // Another call is refused while payments stand still; then somebody resumes them at another process.
+        valve.halt();
+        valve.follow(Switches::default());
+        assert_eq!(valve.shut_everywhere(), None);
+        valve.halt();
+        assert!(valve.is_halted_here(), "refused once more");
     }
 
     #[test]

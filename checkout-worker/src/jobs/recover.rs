@@ -8,7 +8,7 @@ use domain::saga::{Event, StateName};
 use crate::audit::AuditReport;
 use crate::driver::{DriveError, Fed};
 use crate::ledger::{AuditEntry, LedgerError, OrderFilter, OrderRecord};
-use crate::switch::{Stops, Switch, Switches};
+use crate::switch::{HALTED, Switches};
 use crate::trail;
 
 use super::reconcile::millis;
@@ -82,18 +82,16 @@ impl Jobs {
         Ok(count)
     }
 
-    /// Does what the durable switches and changed drain rates say. Refused credentials are made a pause that every
-    /// process sees, so that an operator may end it at any of them.
+    /// Does what the durable switches and changed drain rates say. Refused credentials are made a switch of their own that
+    /// every process sees and a restart keeps, so that an operator may end it at any of them.
     pub async fn follow_switches(&self) -> Result<(), LedgerError> {
         let (ledger, valve) = (&self.driver.ledger, &self.driver.valve);
         self.driver.drain.follow(&ledger.changes().await?);
-        if valve.is_halted() {
+        if valve.is_halted_here() {
             let why = "the provider refused our credentials";
-            let entry = AuditEntry::new("payments.pause", why, "worker");
-            let payments = Switch::everywhere(Stops::Payments);
-            ledger.set_switch(payments.name(), true, entry).await?;
-            valve.set(payments, true);
-            valve.end_halt();
+            let entry = AuditEntry::new("payments.halt", why, "worker");
+            ledger.set_switch(HALTED.to_owned(), true, entry).await?;
+            valve.halt_is_kept();
         }
         if valve.follow(Switches::of_names(ledger.switches().await?)) {
             // Whoever waits for an order is told that it waits, or that it goes on.
@@ -160,7 +158,7 @@ impl Jobs {
         observer.finished(
             drop,
             StateName::Released,
-            self.driver.clock.now().since(record.created_at),
+            self.driver.clock.now().since(record.waits_since()),
         );
         self.driver.hub.wake(record.order.id);
     }

@@ -2,11 +2,14 @@
 
 use domain::DropId;
 use domain::saga::StateName;
-use sqlx::{Connection as _, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 
 use crate::ledger::{AuditSums, Gauges, Revenue, Sales};
-use crate::row::{ENTRIES, ORDERS, REVENUE, SOLD, STATES, STOCK, StockBooks, UNTOLD, stock_sums, timestamp};
+use crate::row::{
+    ENTRIES, ORDERS, REVENUE, SOLD, STATES, STOCK, StockBooks, UNTOLD, forgotten, stock_sums, timestamp,
+};
 
+use super::columns::order;
 use super::trouble::Trouble;
 
 /// Figures for metrics.
@@ -95,14 +98,13 @@ const MONEY: &str = "SELECT \
     (SELECT count(*) FROM payment p JOIN orders o ON o.id = p.order_id \
         WHERE p.captured > 0 AND o.state NOT IN ('paid', 'refunded')), \
     (SELECT count(*) FROM orders o LEFT JOIN payment p ON p.order_id = o.id \
-        WHERE o.state IN ('paid', 'refunded') AND coalesce(p.captured, 0) <> o.total), \
-    (SELECT count(*) FROM orders o WHERE o.flag IS NULL AND o.due_at = 9223372036854775807 \
-        AND o.leased_until <= ledger_now() \
-        AND o.state IN ('accepted', 'authorising', 'action_required', 'cancelling', 'committed') \
-        AND NOT EXISTS (SELECT 1 FROM outbox b WHERE b.order_id = o.id AND b.channel = 'workers'))";
+        WHERE o.state IN ('paid', 'refunded') AND coalesce(p.captured, 0) <> o.total)";
 
 async fn money(c: &mut PgConnection) -> Result<AuditSums, Trouble> {
-    let row = sqlx::query(MONEY).fetch_one(c).await?;
+    let row = sqlx::query(MONEY).fetch_one(&mut *c).await?;
+    let forgotten = sqlx::query(AssertSqlSafe(forgotten("ledger_now()")))
+        .fetch_all(c)
+        .await?;
     let sum = |column: usize| Ok::<u64, sqlx::Error>(row.try_get::<i64, _>(column)?.unsigned_abs());
     Ok(AuditSums {
         stock: Vec::new(),
@@ -111,6 +113,13 @@ async fn money(c: &mut PgConnection) -> Result<AuditSums, Trouble> {
         captured_total: sum(2)?,
         captured_without_paid: sum(3)?,
         paid_without_capture: sum(4)?,
-        forgotten: sum(5)?,
+        forgotten: forgotten
+            .first()
+            .map_or(Ok(0), |row| row.try_get::<i64, _>(1))?
+            .unsigned_abs(),
+        forgotten_orders: forgotten
+            .iter()
+            .map(|row| order(row, 0))
+            .collect::<Result<_, _>>()?,
     })
 }

@@ -8,7 +8,7 @@ use crate::row::OrderRow;
 
 /// What an order's row is made of, in the order that [`order_row`] reads.
 pub(super) const ORDER: &str = "id, drop_id, shopper, state, version, data, tries, due_at, leased_until, flag, flag_reason, \
-                                total, currency, email, reserved_until, created_at, changed_at";
+                                total, currency, email, reserved_until, created_at, changed_at, accepted_at";
 
 /// The bytes under which an order's rows are kept.
 pub(super) fn key(order: OrderId) -> [u8; 16] {
@@ -55,5 +55,6 @@ pub(super) fn order_row(row: &PgRow) -> Result<OrderRow, sqlx::Error> {
         reserved_until: row.try_get(14)?,
         created_at: row.try_get(15)?,
         changed_at: row.try_get(16)?,
+        accepted_at: row.try_get(17)?,
     })
 }

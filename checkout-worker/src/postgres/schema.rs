@@ -14,7 +14,7 @@ pub(super) const SCHEMA: &str = "checkout";
 /// Where it is written which migrations ran.
 const TABLE: &str = "checkout.migration";
 /// Every migration, oldest first. One that was released is never edited: its checksum is on record.
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (
         1,
         "ledger",
@@ -45,6 +45,11 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
         7,
         "before_after",
         include_str!("../../migrations/postgres/0007_before_after.sql"),
+    ),
+    (
+        8,
+        "accepted",
+        include_str!("../../migrations/postgres/0008_accepted.sql"),
     ),
 ];
 

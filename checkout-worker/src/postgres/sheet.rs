@@ -188,11 +188,7 @@ impl Sheet {
             row.refunded = row.refunded.max(moved.refunded);
         }
         self.post(order, &step.effects, returned);
-        let after = OrderRecord {
-            order: order.clone(),
-            changed_at: self.now,
-            ..before
-        };
+        let after = before.after(order.clone(), self.now);
         self.orders.insert(id, Ok(after.clone()));
         after
     }

@@ -45,10 +45,10 @@ async fn new_orders(c: &mut PgConnection, sheet: &Sheet) -> Result<(), Trouble> 
     }
     sqlx::query(
         "INSERT INTO orders (id, drop_id, shopper, admission, client_key, request_hash, state, version, data, tries, \
-         due_at, leased_until, total, currency, units, email, reserved_until, created_at, changed_at) \
+         due_at, leased_until, total, currency, units, email, reserved_until, created_at, changed_at, accepted_at) \
          SELECT * FROM unnest($1::bytea[], $2::text[], $3::bytea[], $4::bytea[], $5::text[], $6::bytea[], $7::text[], \
          $8::bigint[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], \
-         $15::bigint[], $16::text[], $17::bigint[], $18::bigint[], $19::bigint[])",
+         $15::bigint[], $16::text[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[])",
     )
     .bind(column!(|new, _| key(new.id)))
     .bind(column!(|new, _| new.drop.as_str().to_owned()))
@@ -69,6 +69,7 @@ async fn new_orders(c: &mut PgConnection, sheet: &Sheet) -> Result<(), Trouble> 
     .bind(column!(|_, record| millis(record.reserved_until)))
     .bind(column!(|_, record| millis(record.created_at)))
     .bind(column!(|_, record| millis(record.changed_at)))
+    .bind(column!(|_, record| record.accepted_at.map(millis)))
     .execute(&mut *c)
     .await?;
     let records: Vec<&OrderRecord> = placed.iter().map(|(_, record)| *record).collect();
@@ -121,11 +122,12 @@ async fn changed_orders(c: &mut PgConnection, sheet: &Sheet) -> Result<(), Troub
     }
     let written = sqlx::query(
         "UPDATE orders o SET state = k.state, version = k.version, data = k.data, tries = k.tries, due_at = k.due_at, \
-         leased_until = k.leased_until, flag = k.flag, flag_reason = k.flag_reason, changed_at = k.changed_at \
+         leased_until = k.leased_until, flag = k.flag, flag_reason = k.flag_reason, changed_at = k.changed_at, \
+         accepted_at = k.accepted_at \
          FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::bigint[], \
-         $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[]) \
+         $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::bigint[]) \
          AS k (id, read_version, read_state, state, version, data, tries, due_at, leased_until, flag, flag_reason, \
-         changed_at) WHERE o.id = k.id AND o.version = k.read_version AND o.state = k.read_state",
+         changed_at, accepted_at) WHERE o.id = k.id AND o.version = k.read_version AND o.state = k.read_state",
     )
     .bind(column!(|_, record| key(record.order.id)))
     .bind(column!(|read, _| signed(read.0)))
@@ -139,6 +141,7 @@ async fn changed_orders(c: &mut PgConnection, sheet: &Sheet) -> Result<(), Troub
     .bind(column!(|_, record| record.order.flag.as_ref().map(|flag: &Flag| flag.as_str().to_owned())))
     .bind(column!(|_, record| flag_reason(record.order.flag.as_ref()).map(str::to_owned)))
     .bind(column!(|_, record| millis(record.changed_at)))
+    .bind(column!(|_, record| record.accepted_at.map(millis)))
     .execute(c)
     .await?
     .rows_affected();

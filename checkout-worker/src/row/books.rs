@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::pool::Level;
 use domain::{DropId, Sku};
 
-use crate::ledger::StockSums;
+use crate::ledger::{FORGOTTEN_NAMED, StockSums};
 
 /// One SKU's counts by drop and SKU: total, held and sold by [`STOCK`], held and sold by [`ENTRIES`], and by [`ORDERS`].
 pub(crate) type StockBooks = BTreeMap<(String, String), [i64; 7]>;
@@ -30,6 +30,17 @@ pub(crate) const ORDERS: &str = "SELECT o.drop_id, i.sku, \
             (SELECT 1 FROM stock_entry e WHERE e.order_id = o.id AND e.kind = 'unsell') THEN i.quantity \
         ELSE 0 END) AS bigint) \
     FROM orders o JOIN order_items i ON i.order_id = o.id GROUP BY o.drop_id, i.sku";
+
+/// The first of the orders that nobody will ever look at, and how many there are of them. `now` is how the adapter says it.
+pub(crate) fn forgotten(now: &str) -> String {
+    format!(
+        "SELECT o.id, count(*) OVER () FROM orders o WHERE o.flag IS NULL AND o.due_at = 9223372036854775807 \
+         AND o.leased_until <= {now} AND o.state IN \
+         ('accepted', 'authorising', 'action_required', 'cancelling', 'committed') \
+         AND NOT EXISTS (SELECT 1 FROM outbox b WHERE b.order_id = o.id AND b.channel = 'workers') \
+         ORDER BY o.id LIMIT {FORGOTTEN_NAMED}"
+    )
+}
 
 /// Notices that are to be told, when the oldest of them was written, and how many were given up on.
 pub(crate) const UNTOLD: &str = "SELECT count(*), min(at), \

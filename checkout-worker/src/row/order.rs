@@ -27,6 +27,7 @@ pub(crate) struct OrderRow {
     pub(crate) reserved_until: i64,
     pub(crate) created_at: i64,
     pub(crate) changed_at: i64,
+    pub(crate) accepted_at: Option<i64>,
 }
 
 /// One line of an order.
@@ -104,6 +105,9 @@ impl OrderRow {
             created_at: instant(id, "creation", self.created_at)?,
             reserved_until: instant(id, "reservation", self.reserved_until)?,
             changed_at: instant(id, "last change", self.changed_at)?,
+            accepted_at: (self.accepted_at)
+                .map(|at| instant(id, "acceptance", at))
+                .transpose()?,
         })
     }
 }

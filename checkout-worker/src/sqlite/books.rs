@@ -1,12 +1,13 @@
 //! Figures, and both sides of every book.
 
-use domain::DropId;
 use domain::saga::StateName;
+use domain::{DropId, OrderId};
 use rusqlite::{Row, params};
 
 use crate::ledger::{AuditSums, Gauges, Revenue, Sales};
 use crate::row::{
-    ENTRIES, ORDERS, REVENUE, SOLD, STATES, STOCK, StockBooks, UNTOLD, millis, stock_sums, timestamp,
+    ENTRIES, ORDERS, REVENUE, SOLD, STATES, STOCK, StockBooks, UNTOLD, forgotten, millis, stock_sums,
+    timestamp,
 };
 
 use super::StoreError;
@@ -111,15 +112,12 @@ fn money(store: &Store<'_>) -> Result<AuditSums, StoreError> {
             .prepare_cached(sql)?
             .query_row([], |row| count(row, 0))?)
     };
-    let forgotten: u64 = store
-        .connection
-        .prepare_cached(
-            "SELECT count(*) FROM orders o WHERE o.flag IS NULL AND o.due_at = 9223372036854775807 \
-             AND o.leased_until <= ?1 AND o.state IN \
-             ('accepted', 'authorising', 'action_required', 'cancelling', 'committed') \
-             AND NOT EXISTS (SELECT 1 FROM outbox b WHERE b.order_id = o.id AND b.channel = 'workers')",
-        )?
-        .query_row(params![millis(store.now)], |row| count(row, 0))?;
+    let mut forgotten = store.connection.prepare_cached(&forgotten("?1"))?;
+    let forgotten = forgotten
+        .query_map(params![millis(store.now)], |row| {
+            Ok((OrderId(u128::from_be_bytes(row.get(0)?)), count(row, 1)?))
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(AuditSums {
         stock: Vec::new(),
         paid_orders: one("SELECT count(*) FROM orders WHERE state IN ('paid', 'refunded')")?,
@@ -133,7 +131,8 @@ fn money(store: &Store<'_>) -> Result<AuditSums, StoreError> {
             "SELECT count(*) FROM orders o LEFT JOIN payment p ON p.order_id = o.id \
              WHERE o.state IN ('paid', 'refunded') AND coalesce(p.captured, 0) <> o.total",
         )?,
-        forgotten,
+        forgotten: forgotten.first().map_or(0, |(_, many)| *many),
+        forgotten_orders: forgotten.into_iter().map(|(order, _)| order).collect(),
     })
 }
 

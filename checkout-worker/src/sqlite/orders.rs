@@ -1,7 +1,7 @@
 //! Orders: read, list, and the compare-and-set that stores a step.
 
+use domain::OrderId;
 use domain::saga::{Flag, Operation, Order, StateName, StockMove};
-use domain::{OrderId, Timestamp};
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
@@ -14,7 +14,7 @@ use super::thread::Store;
 use super::{outbox, stock};
 
 const COLUMNS: &str = "id, drop_id, shopper, state, version, data, tries, due_at, leased_until, flag, flag_reason, \
-                       total, currency, email, reserved_until, created_at, changed_at";
+                       total, currency, email, reserved_until, created_at, changed_at, accepted_at";
 /// Most rows of one list, whatever is asked for.
 const LIST_MAX: u32 = 1_000;
 
@@ -116,7 +116,8 @@ pub(super) fn apply(store: &Store<'_>, transition: &Transition) -> Result<Applie
 fn update(store: &Store<'_>, order: &Order, before: u64, from: StateName) -> Result<bool, StoreError> {
     let mut statement = store.connection.prepare_cached(
         "UPDATE orders SET state = ?1, version = ?2, data = ?3, tries = ?4, due_at = ?5, leased_until = ?6, \
-         flag = ?7, flag_reason = ?8, changed_at = ?9 WHERE id = ?10 AND version = ?11 AND state = ?12",
+         flag = ?7, flag_reason = ?8, changed_at = ?9, accepted_at = coalesce(accepted_at, ?13) \
+         WHERE id = ?10 AND version = ?11 AND state = ?12",
     )?;
     let changed = statement.execute(params![
         order.state.name().as_str(),
@@ -131,6 +132,7 @@ fn update(store: &Store<'_>, order: &Order, before: u64, from: StateName) -> Res
         key(order.id),
         signed(before),
         from.as_str(),
+        (order.state.name() == StateName::Accepted).then_some(millis(store.now)),
     ])?;
     Ok(changed == 1)
 }
@@ -221,6 +223,7 @@ fn order_row(row: &Row<'_>) -> rusqlite::Result<OrderRow> {
         reserved_until: row.get(14)?,
         created_at: row.get(15)?,
         changed_at: row.get(16)?,
+        accepted_at: row.get(17)?,
     })
 }
 
@@ -252,8 +255,8 @@ pub(super) fn insert(
     let order = &record.order;
     let mut statement = store.connection.prepare_cached(
         "INSERT INTO orders (id, drop_id, shopper, admission, client_key, request_hash, state, version, data, tries, \
-         due_at, leased_until, total, currency, units, email, reserved_until, created_at, changed_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18)",
+         due_at, leased_until, total, currency, units, email, reserved_until, created_at, changed_at, accepted_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18, ?19)",
     )?;
     statement.execute(params![
         key(order.id),
@@ -274,6 +277,7 @@ pub(super) fn insert(
         record.email.as_ref().map(Email::as_str),
         millis(record.reserved_until),
         millis(store.now),
+        record.accepted_at.map(millis),
     ])?;
     let mut statement = store.connection.prepare_cached(
         "INSERT INTO order_items (order_id, line, sku, quantity, amount) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -289,12 +293,4 @@ pub(super) fn insert(
         ])?;
     }
     Ok(())
-}
-
-/// The instant an order's row last changed, for replies that were just written.
-pub(super) fn stamped(record: OrderRecord, at: Timestamp) -> OrderRecord {
-    OrderRecord {
-        changed_at: at,
-        ..record
-    }
 }

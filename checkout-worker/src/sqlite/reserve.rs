@@ -79,7 +79,7 @@ fn stored(store: &Store<'_>, record: OrderRecord, step: Step) -> Result<OrderRec
         outcome: None,
     };
     match orders::apply(store, &transition)? {
-        Applied::Done => Ok(orders::stamped(OrderRecord { order, ..record }, store.now)),
+        Applied::Done => Ok(record.after(order, store.now)),
         Applied::Conflict => {
             let what = "it changed within one transaction".to_owned();
             let order = order.id;

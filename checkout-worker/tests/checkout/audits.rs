@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 
 use checkout_worker::audit::BOOKS;
-use checkout_worker::ledger::{Channel, Ledger};
+use checkout_worker::checkout::MendError;
+use checkout_worker::ledger::{Channel, FORGOTTEN_NAMED, Ledger, OrderFilter};
 use checkout_worker::sqlite::FILE_NAME;
 use domain::saga::{Restock, StateName};
+use domain::{OrderId, Span};
 use rusqlite::Connection;
 
-use super::support::{DECLINED, SECURE, VISA, place, purchase};
+use super::drains::all;
+use super::support::{DECLINED, SECURE, VISA, config, place, purchase};
 use super::witness::Watched;
 
 /// One order each that is paid, refunded, declined, reserved, and at its shopper's bank.
@@ -31,6 +34,13 @@ async fn lived() -> Watched {
     shop.ledger.delivered(delivered).await.unwrap();
     assert!(shop.checkout.audit().await.unwrap().is_clean());
     shop
+}
+
+/// The order that stands in this state.
+async fn standing(shop: &Watched, state: StateName) -> OrderId {
+    let states = vec![state];
+    let filter = OrderFilter { states, ..all() };
+    shop.checkout.orders(filter).await.unwrap()[0].order
 }
 
 /// Somebody writes into the file, past every guard there is.
@@ -121,7 +131,11 @@ async fn each_book_made_wrong_by_hand_shows_up_under_its_name_and_no_other() {
         assert_eq!(found, books.iter().copied().collect(), "after {sql}");
         for difference in &report.differences {
             let of_stock = difference.what.contains("_by_") || difference.what == "oversold";
-            let subject = if of_stock { "aurora AUR-42" } else { "" };
+            let subject = match difference.what {
+                _ if of_stock => "aurora AUR-42".to_owned(),
+                "forgotten_orders" => standing(&shop, StateName::ActionRequired).await.to_string(),
+                _ => String::new(),
+            };
             assert_eq!(difference.subject, subject, "after {sql}");
             assert_ne!(difference.expected, difference.found);
         }
@@ -172,4 +186,55 @@ async fn an_order_that_lost_only_its_message_is_not_forgotten() {
     );
     assert_eq!(shop.checkout.jobs().redrive().await.unwrap(), 1);
     assert_eq!(shop.state(order).await, StateName::Accepted);
+}
+
+const FORGET: &str = "UPDATE orders SET due_at = 9223372036854775807, leased_until = 0 WHERE state = ";
+
+#[tokio::test]
+async fn so_many_forgotten_orders_are_named_and_the_others_counted() {
+    let shop = Watched::open(config(FORGOTTEN_NAMED + 2)).await;
+    let mut named = Vec::new();
+    for shopper in 1..=FORGOTTEN_NAMED + 2 {
+        let shopper = u8::try_from(shopper).unwrap();
+        named.push(
+            place(&shop.checkout, purchase(shopper, Some(VISA)))
+                .await
+                .to_string(),
+        );
+    }
+    by_hand(&shop, "DELETE FROM outbox");
+    by_hand(&shop, &format!("{FORGET} 'accepted'"));
+    let differences = shop.checkout.audit().await.unwrap().differences;
+    let told = differences.iter().map(|one| (one.subject.clone(), one.found));
+    named.sort();
+    named.truncate(FORGOTTEN_NAMED as usize);
+    let mut expected: Vec<_> = named.into_iter().map(|order| (order, 1)).collect();
+    expected.push((String::new(), 2));
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn a_forgotten_order_that_the_provider_may_know_is_asked_about_and_goes_on() {
+    let shop = lived().await;
+    by_hand(&shop, &format!("{FORGET} 'action_required'"));
+    assert!(!shop.checkout.audit().await.unwrap().is_clean());
+    shop.clock.advance(Span::from_mins(2));
+    shop.checkout.jobs().reconcile_orders().await.unwrap();
+    assert!(shop.checkout.audit().await.unwrap().is_clean());
+}
+
+#[tokio::test]
+async fn a_forgotten_order_that_was_only_accepted_is_not_retried_and_can_be_given_up() {
+    let shop = Watched::usual().await;
+    let order = place(&shop.checkout, purchase(1, Some(VISA))).await;
+    by_hand(&shop, "DELETE FROM outbox");
+    by_hand(&shop, &format!("{FORGET} 'accepted'"));
+    shop.clock.advance(Span::from_mins(2));
+    shop.checkout.jobs().reconcile_orders().await.unwrap();
+    assert_eq!(shop.checkout.jobs().redrive().await.unwrap(), 0);
+    let retried = shop.checkout.retry(order, "test").await;
+    assert!(matches!(retried, Err(MendError::Refused(_))), "{retried:?}");
+    shop.checkout.cancel_by_operator(order, "test").await.unwrap();
+    assert_eq!(shop.state(order).await, StateName::Released);
+    assert!(shop.checkout.audit().await.unwrap().is_clean());
 }

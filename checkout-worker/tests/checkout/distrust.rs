@@ -43,6 +43,7 @@ const SPOILT: &[(&str, &str)] = &[
     ("reserved_until", "-1"),
     ("created_at", "-1"),
     ("changed_at", "-1"),
+    ("accepted_at", "-1"),
     ("drop_id", "''"),
     ("drop_id", "'no such drop!'"),
     ("shopper", "x'01'"),

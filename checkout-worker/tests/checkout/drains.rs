@@ -322,3 +322,21 @@ async fn a_changed_rate_reaches_every_process_and_survives_its_restart() {
         "something else is configured now"
     );
 }
+
+#[tokio::test]
+async fn how_long_a_checkout_took_counts_from_its_acceptance_and_not_from_the_reservation() {
+    let shop = Watched::usual().await;
+    let order = place(&shop.checkout, purchase(1, None)).await;
+    shop.clock.advance(Span::from_mins(4));
+    shop.checkout
+        .accept(order, super::support::method(VISA))
+        .await
+        .unwrap();
+    shop.clock.advance(Span::from_secs(3));
+    shop.checkout.drive(order).await.unwrap();
+    let at_once = place(&shop.checkout, purchase(2, Some(VISA))).await;
+    shop.clock.advance(Span::from_secs(5));
+    shop.checkout.drive(at_once).await.unwrap();
+    let paid = |seconds| (StateName::Paid, Span::from_secs(seconds));
+    assert_eq!(*shop.ear.finished.lock().unwrap(), [paid(3), paid(5)]);
+}

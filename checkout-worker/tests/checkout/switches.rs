@@ -6,7 +6,7 @@ use std::time::Duration;
 use checkout_worker::checkout::{AcceptError, ReserveError};
 use checkout_worker::driver::Shut;
 use checkout_worker::jobs::Job;
-use checkout_worker::provider::memory::MemoryProvider;
+use checkout_worker::provider::memory::{Fault, MemoryProvider};
 use checkout_worker::sqlite::SqliteLedger;
 use checkout_worker::switch::{Stops, Switch, Switches};
 use checkout_worker::{Checkout, CheckoutConfig, DropTerms, Purchase};
@@ -157,6 +157,37 @@ async fn while_the_checkout_of_a_drop_is_stopped_nobody_orders_there_and_orders_
         .unwrap();
     other.jobs().round(Job::Switches).await.unwrap();
     place(&other, purchase(2, Some(VISA))).await;
+}
+
+#[tokio::test]
+async fn refused_credentials_stay_told_as_such_at_every_process_and_over_a_restart_until_somebody_resumes() {
+    let processes = Processes::new();
+    let (first, other) = (
+        processes.start(two_drops()).await,
+        processes.start(two_drops()).await,
+    );
+    let order = place(&first, purchase(1, Some(VISA))).await;
+    processes.provider.plan([Fault::Forbidden]);
+    first.drive(order).await.unwrap();
+    let shut = async |checkout: &Checkout| checkout.figures().await.unwrap().shut;
+    // More than once: each second, as long as they run.
+    for process in [&first, &other, &first, &other] {
+        process.jobs().round(Job::Switches).await.unwrap();
+        assert_eq!(shut(process).await, Some(Shut::Halted));
+    }
+    let again = processes.start(two_drops()).await;
+    assert_eq!(shut(&again).await, Some(Shut::Halted), "a restart tries nothing");
+    again
+        .resume(Switch::everywhere(Stops::Payments), "operator")
+        .await
+        .unwrap();
+    for process in [&first, &other, &again] {
+        process.jobs().round(Job::Switches).await.unwrap();
+        assert_eq!(shut(process).await, None);
+    }
+    let lines = again.noted(None, 10).await.unwrap();
+    let actions: Vec<&str> = lines.iter().map(|line| line.action.as_str()).collect();
+    assert_eq!(actions, ["payments.resume", "payments.resume", "payments.halt"]);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use domain::saga::{
     Alarm, Answer, Attempt, Call, IdempotencyKey, KeySpace, Operation, Payment, PaymentId, PaymentStatus,
     Stall, StateName,
 };
-use domain::{DropId, OrderId, Timestamp};
+use domain::{DropId, OrderId, Span, Timestamp};
 use tempfile::TempDir;
 
 use super::support::{StandingClock, config, drop_id, euros, method, open_ledger, ports};
@@ -130,6 +130,7 @@ pub(crate) struct Ear {
     pub(crate) alarms: Mutex<Vec<(Alarm, OrderId)>>,
     pub(crate) moves: Mutex<Vec<(Option<StateName>, StateName)>>,
     pub(crate) breaker: Mutex<Vec<bool>>,
+    pub(crate) finished: Mutex<Vec<(StateName, Span)>>,
 }
 
 impl Ear {
@@ -142,6 +143,10 @@ impl Ear {
 impl Observer for Ear {
     fn transition(&self, _drop: &DropId, from: Option<StateName>, to: StateName) {
         self.moves.lock().unwrap().push((from, to));
+    }
+
+    fn finished(&self, _drop: &DropId, state: StateName, took: Span) {
+        self.finished.lock().unwrap().push((state, took));
     }
 
     fn alarm(&self, alarm: Alarm, order: OrderId) {

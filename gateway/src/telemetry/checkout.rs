@@ -8,9 +8,9 @@ use checkout_worker::audit::{AuditReport, BOOKS};
 use checkout_worker::ledger::OrderNotice;
 use checkout_worker::observe::Observer;
 use domain::saga::{Alarm, StateName};
-use domain::{DropId, OrderId, Span};
+use domain::{DropId, OrderId, Span, Timestamp};
 
-use super::metrics::Metrics;
+use super::metrics::{Metrics, NO_LABELS};
 
 /// Why a message is put aside, as the checkout says it.
 const REFUSED_MESSAGES: [&str; 2] = ["unknown_order", "unreadable"];
@@ -40,6 +40,7 @@ impl CheckoutCounts {
         for why in REFUSED_MESSAGES {
             let _ = metrics.messages_refused.with_label_values(&[why]);
         }
+        metrics.audit_finished.with_label_values(NO_LABELS).set(0.0);
         Self { metrics, listening }
     }
 }
@@ -102,6 +103,8 @@ impl Observer for CheckoutCounts {
                 .with_label_values(&[book])
                 .set(units);
         }
+        let at = report.at.since(Timestamp::EPOCH).as_duration().as_secs_f64();
+        self.metrics.audit_finished.with_label_values(NO_LABELS).set(at);
     }
 
     fn message_refused(&self, why: &'static str) {
@@ -127,7 +130,6 @@ impl Observer for CheckoutCounts {
 mod tests {
     use checkout_worker::audit::Difference;
     use checkout_worker::ledger::AuditSums;
-    use domain::Timestamp;
 
     use super::*;
 
@@ -186,9 +188,20 @@ mod tests {
             "doorline_alarms_total{alarm=\"forbidden\"} 0",
             "doorline_alarms_total{alarm=\"stray\"} 0",
             "doorline_messages_refused_total{why=\"unknown_order\"} 0",
+            "doorline_audit_finished_timestamp_seconds 0",
         ] {
             assert!(text.contains(line), "{line} is missing");
         }
+    }
+
+    #[test]
+    fn an_audit_that_came_to_its_end_shows_when_the_books_were_read() {
+        let (metrics, counts) = counts();
+        let shown = || metrics.audit_finished.with_label_values(NO_LABELS).get();
+        assert!(shown().abs() < f64::EPSILON, "none has come to its end");
+        let at = Timestamp::from_millis(1_700_000_000_500);
+        counts.audited(&AuditReport { at, ..report(&[]) });
+        assert!((shown() - 1_700_000_000.5).abs() < 0.001);
     }
 
     #[test]

@@ -165,6 +165,8 @@ families! {
     parked_orders: IntGaugeVec("parked_orders", ["reason"]);
     /// What does not add up. Must be 0.
     audit_difference: IntGaugeVec("audit_difference", ["what"]);
+    /// When all books were last compared here to the end, in seconds since 1970; 0 if not since this process began.
+    audit_finished: GaugeVec("audit_finished_timestamp_seconds", []);
     /// Time a store took, in seconds.
     store_duration: HistogramVec("store_duration_seconds", ["store", "op"], CALL_BUCKETS);
     /// Events from the provider, by what came of them.

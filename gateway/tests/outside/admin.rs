@@ -243,7 +243,7 @@ async fn an_operator_looks_into_orders_and_mends_them() {
 }
 
 /// Every name of the contract that a gateway in one process can have something to say about.
-const METRICS: [&str; 39] = [
+const METRICS: [&str; 40] = [
     "requests_total",
     "request_duration_seconds",
     "proxied_requests_total",
@@ -270,6 +270,7 @@ const METRICS: [&str; 39] = [
     "outbox_oldest_seconds",
     "parked_orders",
     "audit_difference",
+    "audit_finished_timestamp_seconds",
     "store_duration_seconds",
     "rate_limited_total",
     "shed_total",

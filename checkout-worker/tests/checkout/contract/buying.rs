@@ -151,16 +151,20 @@ pub(super) async fn the_last_unit_goes_to_one_of_many(house: House) {
 }
 
 pub(super) async fn acceptance_is_judged_by_the_ledgers_clock(house: House) {
-    let (ledger, _clock) = opened(&house, 5).await;
+    let (ledger, clock) = opened(&house, 5).await;
     let (early, late) = (
         new_order(1, 1, vec![line("AUR-42", 1)]),
         new_order(2, 2, vec![line("AUR-42", 1)]),
     );
     let (early, late) = (placed(&*ledger, early).await, placed(&*ledger, late).await);
-    assert!(matches!(
-        ledger.accept(early, method(VISA)).await.unwrap(),
-        Acceptance::Accepted(_)
-    ));
+    house.clock.advance(Span::from_mins(2));
+    let at = clock.now();
+    let Acceptance::Accepted(record) = ledger.accept(early, method(VISA)).await.unwrap() else {
+        panic!("not accepted")
+    };
+    assert_eq!((record.accepted_at, record.waits_since()), (Some(at), at));
+    let kept = async |id| ledger.load(id).await.unwrap().unwrap().accepted_at;
+    assert_eq!((kept(early).await, kept(late).await), (Some(at), None));
     let again = ledger.accept(early, method(VISA)).await.unwrap();
     assert!(matches!(again, Acceptance::Refused(refusal) if refusal.why == Why::Unchanged));
     let other = ledger.accept(early, method(DECLINED)).await.unwrap();
@@ -181,9 +185,10 @@ pub(super) async fn acceptance_and_its_message_are_one(house: House) {
         ..new_order(1, 1, vec![line("AUR-42", 1)])
     };
     let id = placed(&*ledger, order).await;
+    let record = ledger.load(id).await.unwrap().unwrap();
     assert_eq!(
-        ledger.load(id).await.unwrap().unwrap().order.state.name(),
-        StateName::Accepted
+        (record.order.state.name(), record.accepted_at),
+        (StateName::Accepted, Some(record.created_at))
     );
     let pending = ledger.pending(Channel::Workers, 10).await.unwrap();
     assert_eq!(
