@@ -1,7 +1,7 @@
 // Keeps the page true: events where they flow, polls where they do not, nothing while offline.
 const api=room.dataset.api,pill=one("[data-link]");
 const done=new Set(["admitted","lapsed","left","sold_out","ended","reject"]);
-let source=null,release=null,timer=0,failures=0,polls=0,heardAt=Date.now(),claiming=false,leaving=false;
+let source=null,release=null,timer=0,claimTimer=0,failures=0,polls=0,heardAt=Date.now(),claiming=false,leaving=false;
 
 // Full jitter on the upper half: a thousand pages that lost one server must not return as one.
 const backoff=()=>Math.min(60000,1000*2**Math.min(failures,6))*(0.5+Math.random()/2);
@@ -11,6 +11,12 @@ const ask=(path,method,body)=>fetch(api+path,{method,cache:"no-store",credential
   headers:{accept:"application/json",...(body?{"content-type":"application/json"}:{})},
   body:body?JSON.stringify(body):undefined,signal:AbortSignal.timeout(10000)});
 const later=(run,ms)=>{clearTimeout(timer);timer=setTimeout(run,ms);};
+// Claims have a timer of their own: polls and streams set theirs again with every word they hear, and a claim
+// that is put off so would never come.
+const claimLater=(ms)=>{
+  clearTimeout(claimTimer);
+  claimTimer=setTimeout(()=>{if(live.state==="called"||live.state==="room_full")claim();},ms);
+};
 const hush=()=>{clearTimeout(timer);source?.close();source=null;release?.();release=null;};
 
 const showLink=()=>{
@@ -102,6 +108,7 @@ const follow=()=>{
 const claim=async()=>{
   if(claiming||leaving)return;
   claiming=true;
+  clearTimeout(claimTimer);
   let wait=0;
   try{
     const answer=await ask("/admission","POST",{return_to:room.dataset.return});
@@ -118,7 +125,7 @@ const claim=async()=>{
     else failures++;
   }catch{failures++;wait=backoff();}
   finally{claiming=false;}
-  if(wait)setTimeout(()=>{if(live.state==="called"||live.state==="room_full")claim();},wait+Math.random()*300);
+  if(wait)claimLater(wait+Math.random()*300);
 };
 
 // Lets the server say what this page cannot know, at most every half minute.
@@ -162,7 +169,7 @@ const connect=()=>{
   if(live.state==="joining"||live.state==="scheduled"){later(poll,live.state==="joining"?Math.max(200,retryAt-Date.now()):around(20000));}
   else listen();
   if(live.state==="called")claim();
-  if(live.state==="room_full")later(claim,Math.max(0,retryAt-Date.now()));
+  if(live.state==="room_full")claimLater(Math.max(0,retryAt-Date.now()));
   showLink();
 };
 addEventListener("online",()=>{failures=0;polls=0;later(poll,Math.random()*1500);showLink();});

@@ -140,6 +140,30 @@ export const live = (browser, mock) => {
     await page.waitForURL("**/shop", soon);
   });
 
+  scenario("a page that was loaded as next claims when told, whatever its stream says meanwhile", async (go) => {
+    mock.admission = { status: 200, body: { return_to: "/shop" } };
+    mock.ticket.body = { state: "called", number: 1284, poll_after_ms: 60000 };
+    const { page } = await go("room_full");
+    await until("stream", () => mock.streams.size === 1);
+    mock.push({ notice: "soon" });
+    await shows(page, "[data-notice]", "soon");
+    assert.equal(await page.evaluate(() => document.documentElement.dataset.state), "room_full");
+    await page.waitForURL("**/shop", soon);
+    assert.equal(mock.count("POST", "/.doorline/v1/drops/aurora/admission"), 1);
+  });
+
+  scenario("a second tab that was loaded as next claims as well, though it only polls", async (go) => {
+    const { context } = await go("waiting");
+    await until("stream", () => mock.streams.size === 1);
+    mock.admission = { status: 200, body: { return_to: "/shop" } };
+    mock.ticket.body = { state: "called", number: 1284, poll_after_ms: 60000 };
+    mock.room = "room_full";
+    const second = await context.newPage();
+    await second.goto(`${mock.base}/drops/aurora`);
+    await second.waitForURL("**/shop", soon);
+    assert.equal(mock.streams.size, 1);
+  });
+
   scenario("a missed turn is said at once, and joining again gives a new place", async (go) => {
     mock.admission = { status: 410, body: problem("lapsed") };
     mock.ticket.body = { state: "called" };
