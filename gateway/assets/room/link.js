@@ -6,7 +6,9 @@ let source=null,release=null,timer=0,claimTimer=0,failures=0,polls=0,heardAt=Dat
 // Full jitter on the upper half: a thousand pages that lost one server must not return as one.
 const backoff=()=>Math.min(60000,1000*2**Math.min(failures,6))*(0.5+Math.random()/2);
 const around=(ms)=>ms*(0.9+Math.random()/5);
-const retryAfter=(response)=>{const s=Number(response.headers.get("retry-after"));return Number.isFinite(s)&&s>0?Math.min(s,300)*1000:0;};
+// Never earlier than told, and later by up to half of it: those who were shed in one moment must not return in one.
+const spread=(s)=>s*1000+Math.random()*Math.max(1000,s*500);
+const retryAfter=(response)=>{const s=Number(response.headers.get("retry-after"));return Number.isFinite(s)&&s>0?spread(Math.min(s,300)):0;};
 const ask=(path,method,body)=>fetch(api+path,{method,cache:"no-store",credentials:"same-origin",redirect:"error",
   headers:{accept:"application/json",...(body?{"content-type":"application/json"}:{})},
   body:body?JSON.stringify(body):undefined,signal:AbortSignal.timeout(10000)});
@@ -100,8 +102,9 @@ const follow=()=>{
   stream.onopen=()=>{failures=0;showLink();watch();};
   stream.onerror=()=>{
     if(stream!==source)return;
-    // The browser would reconnect every three seconds for ever; polls with backoff are kinder.
-    hush();polls=1;showLink();later(poll,around(1000));
+    // The browser would reconnect every three seconds for ever; polls with backoff are kinder. A server that goes
+    // takes tens of thousands of streams with it: their pages come to the next one over several seconds.
+    hush();polls=1;showLink();later(poll,500+Math.random()*4500);
   };
 };
 
@@ -166,10 +169,10 @@ document.addEventListener("submit",async(event)=>{
 
 const connect=()=>{
   if(done.has(live.state)){showLink();if(live.state==="admitted")go();return;}
-  if(live.state==="joining"||live.state==="scheduled"){later(poll,live.state==="joining"?Math.max(200,retryAt-Date.now()):around(20000));}
+  if(live.state==="joining"||live.state==="scheduled"){later(poll,live.state==="joining"?Math.max(200,retryAt-Date.now()+Math.random()*1000):around(20000));}
   else listen();
   if(live.state==="called")claim();
-  if(live.state==="room_full")claimLater(Math.max(0,retryAt-Date.now()));
+  if(live.state==="room_full")claimLater(Math.max(0,retryAt-Date.now())+Math.random()*1000);
   showLink();
 };
 addEventListener("online",()=>{failures=0;polls=0;later(poll,Math.random()*1500);showLink();});

@@ -17,8 +17,8 @@ const visit = async (browser, mock, room, options = {}) => {
 const shows = (page, selector, text) =>
   page.waitForFunction(([s, t]) => document.querySelector(s)?.textContent.includes(t), [selector, text], soon);
 const state = (page, name) => page.waitForFunction((n) => document.documentElement.dataset.state === n, name, soon);
-const until = async (what, check) => {
-  const end = Date.now() + soon.timeout;
+const until = async (what, check, patience = soon.timeout) => {
+  const end = Date.now() + patience;
   while (!(await check())) {
     assert.ok(Date.now() < end, `timed out: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 25));
@@ -148,7 +148,7 @@ export const live = (browser, mock) => {
     mock.push({ notice: "soon" });
     await shows(page, "[data-notice]", "soon");
     assert.equal(await page.evaluate(() => document.documentElement.dataset.state), "room_full");
-    await page.waitForURL("**/shop", soon);
+    await page.waitForURL("**/shop", { timeout: 15000 });
     assert.equal(mock.count("POST", "/.doorline/v1/drops/aurora/admission"), 1);
   });
 
@@ -160,7 +160,7 @@ export const live = (browser, mock) => {
     mock.room = "room_full";
     const second = await context.newPage();
     await second.goto(`${mock.base}/drops/aurora`);
-    await second.waitForURL("**/shop", soon);
+    await second.waitForURL("**/shop", { timeout: 15000 });
     assert.equal(mock.streams.size, 1);
   });
 
@@ -206,7 +206,7 @@ export const live = (browser, mock) => {
     const since = Date.now();
     mock.cutStreams();
     await shows(page, "[data-link]", "Reconnecting");
-    await until("three failures", () => mock.log.filter((l) => l.at >= since && l.path.endsWith("/ticket")).length >= 3);
+    await until("three failures", () => mock.log.filter((l) => l.at >= since && l.path.endsWith("/ticket")).length >= 3, 15000);
     const asked = mock.log.filter((l) => l.at >= since && l.path.endsWith("/ticket")).map((l) => l.at);
     assert.ok(asked[2] - asked[1] >= 1000, `asked again after ${asked[2] - asked[1]} ms`);
     assert.equal(await page.locator("[data-ahead]").textContent(), "41 people are ahead of you.");
@@ -215,6 +215,48 @@ export const live = (browser, mock) => {
     await page.waitForFunction(() => document.querySelector("[data-ahead]").textContent.startsWith("11 "), null, { timeout: 15000 });
     await until("stream again", () => mock.streams.size === 1);
     await shows(page, "[data-link]", "Live");
+  });
+
+  // Chance decides when a page returns; here it always says the same.
+  const withChance = async (page, chance) => {
+    await page.addInitScript((fixed) => { Math.random = () => fixed; }, chance);
+    await page.reload();
+  };
+  const asksSince = (since) => mock.log.filter((l) => l.at >= since && l.path.endsWith("/ticket")).map((l) => l.at - since);
+
+  scenario("pages that lose one server come to the next over several seconds", async (go) => {
+    const early = await go("waiting");
+    await withChance(early.page, 0);
+    await until("stream", () => mock.streams.size === 1);
+    let since = Date.now();
+    mock.cutStreams();
+    await until("first ask", () => asksSince(since).length > 0);
+    const first = asksSince(since)[0];
+    await early.context.close();
+    const late = await go("waiting");
+    await withChance(late.page, 0.999);
+    await until("stream", () => mock.streams.size === 1);
+    since = Date.now();
+    mock.cutStreams();
+    await until("last ask", () => asksSince(since).length > 0);
+    const last = asksSince(since)[0];
+    assert.ok(first >= 450 && last - first > 3000, `between ${first} and ${last} ms`);
+  });
+
+  scenario("who is told when to return does so not earlier, and not all at once", async (go) => {
+    mock.streaming = false;
+    const waits = [];
+    for (const chance of [0, 0.999]) {
+      mock.ticket = { status: 503, headers: { "retry-after": "4" } };
+      const { page, context } = await go("waiting");
+      const since = Date.now();
+      await withChance(page, chance);
+      await until("two asks", () => asksSince(since).length > 1, 15000);
+      const asked = asksSince(since);
+      waits.push(asked[1] - asked[0]);
+      await context.close();
+    }
+    assert.ok(waits[0] >= 3950 && waits[1] - waits[0] > 1500, waits.join(" and "));
   });
 
   scenario("offline asks nothing, says so, and recovers", async (go) => {
