@@ -1,6 +1,6 @@
 // Keeps the page true: events where they flow, polls where they do not, nothing while offline.
 const api=room.dataset.api,pill=one("[data-link]");
-const done=new Set(["admitted","lapsed","left","sold_out","ended","reject"]);
+const done=new Set(["admitted","lapsed","left","finished","sold_out","ended","reject"]);
 let source=null,release=null,timer=0,claimTimer=0,failures=0,polls=0,heardAt=Date.now(),claiming=false,leaving=false;
 
 // Full jitter on the upper half: a thousand pages that lost one server must not return as one.
@@ -119,7 +119,7 @@ const claim=async()=>{
     if(answer.ok){hush();paint({state:"admitted"});showLink();go(body.return_to);return;}
     const why=/[a-z-]+$/.exec(body.type??"")?.[0];
     if(answer.status===410){
-      hush();paint({state:{"sold-out":"sold_out",ended:"ended",left:"left","admission-used":"left"}[why]??"lapsed"});showLink();
+      hush();paint({state:{"sold-out":"sold_out",ended:"ended",left:"left","admission-used":"finished"}[why]??"lapsed"});showLink();
       return;
     }
     if(answer.status===409){paint({state:why==="paused"?"paused":"waiting"});later(poll,around(1000));return;}

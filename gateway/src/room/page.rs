@@ -38,7 +38,9 @@ pub use headers::{content_security_policy, page_headers, refresh_seconds};
 pub use live::{Live, LiveStock, LiveWait};
 pub use refusal::RefusalPages;
 pub use room::render;
-pub use view::{Chance, Draw, ItemStock, PageState, PageView, QueueingMethod, StockTotal, WaitInterval};
+pub use view::{
+    Chance, Draw, ItemStock, Joining, PageState, PageView, QueueingMethod, StockTotal, WaitInterval,
+};
 pub use words::{grouped, wait_phrase};
 
 pub use words::rfc3339;

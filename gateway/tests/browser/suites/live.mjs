@@ -178,6 +178,15 @@ export const live = (browser, mock) => {
     assert.deepEqual(JSON.parse(mock.log.find((l) => l.method === "POST" && l.path.endsWith("/ticket")).body), { rejoin: true });
   });
 
+  scenario("a place that was used up is not called given up", async (go) => {
+    mock.admission = { status: 410, body: problem("admission-used") };
+    mock.ticket.body = { state: "called" };
+    const { page } = await go("called");
+    await state(page, "finished");
+    await page.getByRole("heading", { name: "Your visit has ended." }).waitFor(soon);
+    assert.match(await page.locator("[data-view=finished]").innerText(), /Orders that you placed are not affected/);
+  });
+
   scenario("leaving takes two steps and ends the connection", async (go) => {
     const { page } = await go("waiting");
     await until("stream", () => mock.streams.size === 1);
@@ -345,7 +354,7 @@ export const live = (browser, mock) => {
     assert.equal(await page.locator("[data-face=word]").textContent(), "42");
     await page.getByText("Leave the queue").click();
     await page.getByRole("button", { name: /give up my place/ }).click();
-    await page.getByRole("heading", { name: "You left the queue." }).waitFor(soon);
+    await page.getByRole("heading", { name: "You are no longer in the queue." }).waitFor(soon);
     const called = await go("called", { javaScriptEnabled: false });
     await called.page.getByRole("button", { name: "Enter now" }).click();
     await called.page.waitForURL("**/shop", soon);
