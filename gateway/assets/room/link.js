@@ -151,20 +151,32 @@ const go=(path)=>{
   setTimeout(()=>location.replace(target.href),calm.matches?0:900);
 };
 
+// A server that is busy says when to ask again, and the form is not to be pressed anew for that. Sent without script it
+// would only be refused once more, and take the page away with it.
+const insist=async(button,send)=>{
+  for(let tries=1;;tries++){
+    const answer=await send().catch(()=>null);
+    if(answer&&answer.status!==429&&answer.status<500)return answer;
+    const wait=(answer&&retryAfter(answer))||Math.min(30000,1000*2**Math.min(tries,5))*(0.5+Math.random()/2);
+    write(button,`Trying again in ${spanOf(Math.ceil(wait/1000))}`);
+    await new Promise((resolve)=>setTimeout(resolve,wait));
+  }
+};
+
 document.addEventListener("submit",async(event)=>{
   const form=event.target,what=form.dataset.do;
   if(!what)return;
   event.preventDefault();
-  const button=form.querySelector("button");
+  const button=form.querySelector("button"),label=button.textContent;
   button.disabled=true;
   try{
     if(what==="enter"){retryAt=Date.now();await claim();return;}
-    const answer=what==="leave"?await ask("/ticket","DELETE"):await ask("/ticket","POST",{rejoin:true});
+    const answer=await insist(button,()=>what==="leave"?ask("/ticket","DELETE"):ask("/ticket","POST",{rejoin:true}));
     if(!answer.ok)throw new Error(answer.status);
     if(what==="leave"){hush();paint({state:"left",position:null});showLink();one("[data-view=left] h1").scrollIntoView({block:"nearest"});}
     else{heard(await answer.json());connect();}
   }catch{leaving=true;form.submit();}
-  finally{button.disabled=false;}
+  finally{button.disabled=false;write(button,label);}
 });
 
 const connect=()=>{

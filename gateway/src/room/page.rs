@@ -18,6 +18,9 @@
 //! | `DELETE ticket` | script | any 2xx |
 //! | `POST leave`, form `return_to=…` | no script | 303 to `return_to`, which then shows the state `left` |
 //!
+//! A form that is refused is sent back to its page as well, which says how things stand, unless the page could not say
+//! why: then there is an error page. `GET ticket` as a page, where its "Try again" leads, is sent to the drop's page.
+//!
 //! Forms are told from JSON by their content type. `Referrer-Policy: no-referrer` makes browsers
 //! send `Origin: null` with these forms: foreign ones are told by `Sec-Fetch-Site`, and by `Origin` only where that is
 //! missing and names a host.

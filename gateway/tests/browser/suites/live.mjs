@@ -187,6 +187,22 @@ export const live = (browser, mock) => {
     assert.match(await page.locator("[data-view=finished]").innerText(), /Orders that you placed are not affected/);
   });
 
+  scenario("joining again at a busy server waits as told, on the same page", async (go) => {
+    mock.admission = { status: 410, body: problem("lapsed") };
+    mock.ticket.body = { state: "called" };
+    const { page } = await go("called");
+    await state(page, "lapsed");
+    mock.ticket = { status: 503, headers: { "retry-after": "2" } };
+    await page.getByRole("button", { name: "Join again" }).click();
+    await page.getByRole("button", { name: /Trying again in \d seconds/ }).waitFor(soon);
+    mock.ticket = { status: 201, body: { state: "waiting", position: 900, number: 2001, poll_after_ms: 1000 } };
+    await shows(page, "[data-ahead]", "899 people");
+    const joins = mock.log.filter((l) => l.method === "POST" && l.path.endsWith("/ticket"));
+    assert.equal(joins.length, 2);
+    assert.ok(joins[1].at - joins[0].at >= 1950, "never earlier than told");
+    assert.ok(joins.every((l) => l.body.startsWith("{")), "the form itself was not sent");
+  });
+
   scenario("leaving takes two steps and ends the connection", async (go) => {
     const { page } = await go("waiting");
     await until("stream", () => mock.streams.size === 1);
