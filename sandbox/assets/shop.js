@@ -1,6 +1,7 @@
 // Buys from the drop through the gateway's shopper API, which lives on this page's own origin.
 // Every step can be repeated: a key is kept until its order has an answer, an order id until it is
-// settled, so that a reload or a lost answer goes on where it stopped.
+// settled, so that a reload or a lost answer goes on where it stopped. From the reservation on the order is watched: it
+// may end without anybody touching this page.
 (() => {
   'use strict';
 
@@ -20,6 +21,10 @@
 
   let order = null;
   let countdown = 0;
+  // The server's clock decides what the countdown shows, not the device's. Whatever delays an answer makes its time look
+  // too early, so the latest guess is the best one.
+  let clockBase = -Infinity;
+  const now = () => (Number.isFinite(clockBase) ? clockBase + performance.now() : Date.now());
   let watching = null;
 
   // Talking to the gateway ------------------------------------------------------------------
@@ -46,6 +51,8 @@
         if (attempt >= 8) throw error;
       }
       if (answer) {
+        const told = Date.parse(answer.headers.get('Date'));
+        if (told) clockBase = Math.max(clockBase, told - performance.now());
         const data = await answer.json().catch(() => ({}));
         if (answer.ok) return data;
         const busy = answer.status >= 500 || (answer.status === 429 && data.type && !/admission-required/.test(data.type));
@@ -71,9 +78,10 @@
     alert.hidden = !text;
   }
 
-  function result(title, text, { again = false, id = null } = {}) {
+  function result(title, text, { again = '', id = null } = {}) {
     find('[data-result-title]').textContent = title;
     find('[data-result-text]').textContent = text;
+    find('[data-again]').textContent = again;
     find('[data-again]').hidden = !again;
     find('[data-result-order]').hidden = !id;
     show('result');
@@ -98,9 +106,13 @@
     find('[data-total]').textContent = money(order.total);
     const until = instant(order.reserved_until);
     const tick = () => {
-      const left = Math.max(0, Math.round((until - Date.now()) / 1000));
+      const left = Math.max(0, Math.round((until - now()) / 1000));
       find('[data-countdown]').textContent = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, '0')}`;
-      if (left === 0) clearInterval(countdown);
+      if (left === 0) {
+        clearInterval(countdown);
+        // Whether it is over is the server's to say; the watch asks until it does.
+        if (watching) watching.ask();
+      }
     };
     clearInterval(countdown);
     if (until) {
@@ -110,8 +122,22 @@
     show('pay');
   }
 
+  // What became of units that were given back, in words for people.
+  function whyReleased() {
+    switch (order.reason) {
+      case 'expired': return 'The time to pay was over. Nothing was charged.';
+      case 'cancelled': return 'You gave them back. Nothing was charged.';
+      case 'cancelled_by_shop': return 'The shop cancelled this order. Nothing was charged.';
+      case 'authorisation_lost': return 'Your bank took its approval back before the payment was made. Nothing was charged.';
+      default: return 'Nothing was charged.';
+    }
+  }
+
   // Follows the order's state wherever it leads.
   function apply(next) {
+    // An answer that was long on its way: an order that has moved on is never just reserved again.
+    const same = order && (!next.order || next.order === order.order);
+    if (next.state === 'reserved' && same && order.state && order.state !== 'reserved') return;
     order = { ...order, ...next };
     const id = order.order;
     for (const place of all('[data-order]')) place.textContent = id;
@@ -128,11 +154,11 @@
         return;
       case 'declined':
         settle();
-        result('The card was declined', late() || 'Nothing was charged, and your pair went back to the pool at once.', { again: true });
+        result('The card was declined', late() || 'Nothing was charged, and your pair went back to the pool at once.', { again: 'Try another card' });
         return;
       case 'released':
         settle();
-        result('The pairs were given back', late() || order.reason || 'Nothing was charged.', { again: true });
+        result('The pairs were given back', late() || whyReleased(), { again: 'Choose again' });
         return;
       case 'refunded':
         settle();
@@ -172,9 +198,11 @@
 
   // Events while the stream works; polling when it does not.
   function watch(id) {
+    if (watching && watching.id === id) return;
     stopWatching();
     let live = true;
     let heardAt = 0;
+    let wake = () => {};
     const hear = (event) => {
       try {
         const data = JSON.parse(event.data);
@@ -189,21 +217,50 @@
     for (const name of ['order', 'state']) stream.addEventListener(name, hear);
     const poll = async () => {
       for (let pause = 1000; live; pause = Math.min(pause * 1.3, 5000)) {
-        await sleep(pause);
-        if (!live || Date.now() - heardAt < 4000) continue;
+        const asked = await Promise.race([sleep(pause), new Promise((resolve) => { wake = () => resolve('asked'); })]);
+        if (!live || (asked !== 'asked' && Date.now() - heardAt < 4000)) continue;
         try {
           const data = await call('GET', `/orders/${id}`);
           if (live) apply(data);
         } catch (error) {
-          if (error instanceof Refused && error.status === 404) {
+          if (live && isGone(error)) {
             settle();
-            result('This order is not known any more', 'Please start again.', { again: true });
+            result('This order is not known any more', 'Please start again.', { again: 'Choose again' });
           }
         }
       }
     };
-    watching = { stop: () => { live = false; stream.close(); } };
+    watching = { id, ask: () => wake(), stop: () => { live = false; stream.close(); } };
     poll();
+  }
+
+  // The server knows of no such order of this shopper's; any other failure says nothing about the order.
+  const isGone = (error) => error instanceof Refused && [403, 404, 410].includes(error.status);
+
+  // Shows an order of which only the id is known, however long it takes to be told.
+  async function resume(id) {
+    saved.set('order', id);
+    find('[data-wait-text]').textContent = 'Looking at it. You may leave this page open.';
+    show('wait');
+    while (saved.get('order') === id) {
+      try {
+        const found = await call('GET', `/orders/${id}`);
+        complain('');
+        order = null;
+        apply(found);
+        if (saved.get('order') === id) watch(id);
+        return;
+      } catch (error) {
+        if (isGone(error)) {
+          saved.drop('order');
+          complain('');
+          show('choose');
+          return;
+        }
+        complain('Your order cannot be shown at this moment. It is kept, and this page goes on asking.');
+        await sleep(2000 + Math.random() * 3000);
+      }
+    }
   }
 
   // Steps -----------------------------------------------------------------------------------
@@ -221,6 +278,7 @@
     saved.drop('key');
     saved.set('order', order.order);
     apply(order);
+    if (saved.get('order')) watch(order.order);
   }
 
   function explain(error) {
@@ -247,10 +305,29 @@
         return;
       }
       if (error instanceof Refused) saved.drop('key');
+      if (await showsOrder(error)) return;
       complain(explain(error));
       refreshStock();
     } finally {
       busy(form, false);
+    }
+  }
+
+  // A refusal that is about an order of this shopper's is answered by showing that order.
+  async function showsOrder(error) {
+    switch (error.kind) {
+      case 'admission-spent':
+        if (!error.problem.order) return false;
+        await resume(error.problem.order);
+        return true;
+      case 'reservation-expired':
+        apply({ state: 'released', reason: 'expired' });
+        return true;
+      case 'order-has-moved-on':
+        await resume(order.order);
+        return true;
+      default:
+        return false;
     }
   }
 
@@ -352,14 +429,5 @@
 
   // Going on after a reload.
   const unfinished = saved.get('order');
-  if (unfinished) {
-    call('GET', `/orders/${unfinished}`).then(
-      (found) => {
-        order = found;
-        apply(found);
-        if (saved.get('order') && found.state !== 'reserved') watch(unfinished);
-      },
-      () => saved.drop('order'),
-    );
-  }
+  if (unfinished) resume(unfinished);
 })();

@@ -1,16 +1,24 @@
 // Keeps the page true: events where they flow, polls where they do not, nothing while offline.
 const api=room.dataset.api,pill=one("[data-link]");
-const done=new Set(["admitted","lapsed","left","sold_out","ended","reject"]);
-let source=null,release=null,timer=0,failures=0,polls=0,heardAt=Date.now(),claiming=false,leaving=false;
+const done=new Set(["admitted","lapsed","left","finished","sold_out","ended","reject"]);
+let source=null,release=null,timer=0,claimTimer=0,failures=0,polls=0,heardAt=Date.now(),claiming=false,leaving=false;
 
 // Full jitter on the upper half: a thousand pages that lost one server must not return as one.
 const backoff=()=>Math.min(60000,1000*2**Math.min(failures,6))*(0.5+Math.random()/2);
 const around=(ms)=>ms*(0.9+Math.random()/5);
-const retryAfter=(response)=>{const s=Number(response.headers.get("retry-after"));return Number.isFinite(s)&&s>0?Math.min(s,300)*1000:0;};
+// Never earlier than told, and later by up to half of it: those who were shed in one moment must not return in one.
+const spread=(s)=>s*1000+Math.random()*Math.max(1000,s*500);
+const retryAfter=(response)=>{const s=Number(response.headers.get("retry-after"));return Number.isFinite(s)&&s>0?spread(Math.min(s,300)):0;};
 const ask=(path,method,body)=>fetch(api+path,{method,cache:"no-store",credentials:"same-origin",redirect:"error",
   headers:{accept:"application/json",...(body?{"content-type":"application/json"}:{})},
   body:body?JSON.stringify(body):undefined,signal:AbortSignal.timeout(10000)});
 const later=(run,ms)=>{clearTimeout(timer);timer=setTimeout(run,ms);};
+// Claims have a timer of their own: polls and streams set theirs again with every word they hear, and a claim
+// that is put off so would never come.
+const claimLater=(ms)=>{
+  clearTimeout(claimTimer);
+  claimTimer=setTimeout(()=>{if(live.state==="called"||live.state==="room_full")claim();},ms);
+};
 const hush=()=>{clearTimeout(timer);source?.close();source=null;release?.();release=null;};
 
 const showLink=()=>{
@@ -94,14 +102,16 @@ const follow=()=>{
   stream.onopen=()=>{failures=0;showLink();watch();};
   stream.onerror=()=>{
     if(stream!==source)return;
-    // The browser would reconnect every three seconds for ever; polls with backoff are kinder.
-    hush();polls=1;showLink();later(poll,around(1000));
+    // The browser would reconnect every three seconds for ever; polls with backoff are kinder. A server that goes
+    // takes tens of thousands of streams with it: their pages come to the next one over several seconds.
+    hush();polls=1;showLink();later(poll,500+Math.random()*4500);
   };
 };
 
 const claim=async()=>{
   if(claiming||leaving)return;
   claiming=true;
+  clearTimeout(claimTimer);
   let wait=0;
   try{
     const answer=await ask("/admission","POST",{return_to:room.dataset.return});
@@ -109,7 +119,7 @@ const claim=async()=>{
     if(answer.ok){hush();paint({state:"admitted"});showLink();go(body.return_to);return;}
     const why=/[a-z-]+$/.exec(body.type??"")?.[0];
     if(answer.status===410){
-      hush();paint({state:{"sold-out":"sold_out",ended:"ended",left:"left","admission-used":"left"}[why]??"lapsed"});showLink();
+      hush();paint({state:{"sold-out":"sold_out",ended:"ended",left:"left","admission-used":"finished"}[why]??"lapsed"});showLink();
       return;
     }
     if(answer.status===409){paint({state:why==="paused"?"paused":"waiting"});later(poll,around(1000));return;}
@@ -118,7 +128,7 @@ const claim=async()=>{
     else failures++;
   }catch{failures++;wait=backoff();}
   finally{claiming=false;}
-  if(wait)setTimeout(()=>{if(live.state==="called"||live.state==="room_full")claim();},wait+Math.random()*300);
+  if(wait)claimLater(wait+Math.random()*300);
 };
 
 // Lets the server say what this page cannot know, at most every half minute.
@@ -141,28 +151,40 @@ const go=(path)=>{
   setTimeout(()=>location.replace(target.href),calm.matches?0:900);
 };
 
+// A server that is busy says when to ask again, and the form is not to be pressed anew for that. Sent without script it
+// would only be refused once more, and take the page away with it.
+const insist=async(button,send)=>{
+  for(let tries=1;;tries++){
+    const answer=await send().catch(()=>null);
+    if(answer&&answer.status!==429&&answer.status<500)return answer;
+    const wait=(answer&&retryAfter(answer))||Math.min(30000,1000*2**Math.min(tries,5))*(0.5+Math.random()/2);
+    write(button,`Trying again in ${spanOf(Math.ceil(wait/1000))}`);
+    await new Promise((resolve)=>setTimeout(resolve,wait));
+  }
+};
+
 document.addEventListener("submit",async(event)=>{
   const form=event.target,what=form.dataset.do;
   if(!what)return;
   event.preventDefault();
-  const button=form.querySelector("button");
+  const button=form.querySelector("button"),label=button.textContent;
   button.disabled=true;
   try{
     if(what==="enter"){retryAt=Date.now();await claim();return;}
-    const answer=what==="leave"?await ask("/ticket","DELETE"):await ask("/ticket","POST",{rejoin:true});
+    const answer=await insist(button,()=>what==="leave"?ask("/ticket","DELETE"):ask("/ticket","POST",{rejoin:true}));
     if(!answer.ok)throw new Error(answer.status);
     if(what==="leave"){hush();paint({state:"left",position:null});showLink();one("[data-view=left] h1").scrollIntoView({block:"nearest"});}
     else{heard(await answer.json());connect();}
   }catch{leaving=true;form.submit();}
-  finally{button.disabled=false;}
+  finally{button.disabled=false;write(button,label);}
 });
 
 const connect=()=>{
   if(done.has(live.state)){showLink();if(live.state==="admitted")go();return;}
-  if(live.state==="joining"||live.state==="scheduled"){later(poll,live.state==="joining"?Math.max(200,retryAt-Date.now()):around(20000));}
+  if(live.state==="joining"||live.state==="scheduled"){later(poll,live.state==="joining"?Math.max(200,retryAt-Date.now()+Math.random()*1000):around(20000));}
   else listen();
   if(live.state==="called")claim();
-  if(live.state==="room_full")later(claim,Math.max(0,retryAt-Date.now()));
+  if(live.state==="room_full")claimLater(Math.max(0,retryAt-Date.now())+Math.random()*1000);
   showLink();
 };
 addEventListener("online",()=>{failures=0;polls=0;later(poll,Math.random()*1500);showLink();});

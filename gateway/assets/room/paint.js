@@ -84,7 +84,7 @@ const paintFacts=()=>{
 
 const tabTitle=()=>{
   const lead={called:"Your turn",room_full:"You are next",admitted:"You’re in",sold_out:"Sold out",ended:"Ended",
-    reject:"Closed",lapsed:"Turn passed",left:"You left"}[live.state]
+    reject:"Closed",lapsed:"Turn passed",left:"No place",finished:"Visit ended"}[live.state]
     ??((live.state==="waiting"||live.state==="paused")&&live.position!=null?`#${grouped(live.position)}`:"");
   const text=lead?`${lead} · ${live.title}`:live.title;
   if(document.title!==text)document.title=text;

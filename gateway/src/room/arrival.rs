@@ -114,7 +114,8 @@ impl Room {
         }
     }
 
-    /// Shows the place; claims where it has been called, or gives a lost admission cookie again.
+    /// Shows the place; claims where it has been called, or gives a lost admission cookie again. How a place that is gone
+    /// came to its end is asked of the store too, because only there it is kept; such pages do not load themselves again.
     async fn turn_up(
         &self,
         drop: &DropId,
@@ -125,7 +126,11 @@ impl Room {
         mut cookies: Vec<HeaderValue>,
     ) -> Visited {
         let mut view = standing::view(posted, &place, self.clock.now());
-        if !matches!(place.state, PlaceState::Called | PlaceState::Admitted) {
+        let asks = matches!(
+            place.state,
+            PlaceState::Called | PlaceState::Admitted | PlaceState::Lapsed | PlaceState::Left
+        );
+        if !asks {
             return Visited {
                 view,
                 cookies,
@@ -148,16 +153,12 @@ impl Room {
                 view.state = PageState::Admitted;
                 inside = true;
             }
-            Ok(Claimed::RoomFull { retry_after }) => {
-                view.state = PageState::RoomFull;
-                view.retry_after_seconds = Some(retry_after.as_secs_ceil());
+            Ok(refused) => {
+                if let Claimed::RoomFull { retry_after } = refused {
+                    view.retry_after_seconds = Some(retry_after.as_secs_ceil());
+                }
+                view.state = after(&refused, view.state);
             }
-            Ok(Claimed::Lapsed) => view.state = PageState::Lapsed,
-            Ok(Claimed::Left | Claimed::Finished) => view.state = PageState::Left,
-            Ok(Claimed::Paused) => view.state = PageState::Paused,
-            Ok(Claimed::SoldOut) => view.state = PageState::SoldOut,
-            Ok(Claimed::Ended) => view.state = PageState::Ended,
-            Ok(Claimed::NotCalled(_) | Claimed::NotOpen) => view.state = PageState::Waiting,
             Err(error) => tracing::debug!(drop.id = %drop, %error, "a visit could not claim"),
         }
         Visited {
@@ -181,6 +182,23 @@ impl Room {
     }
 }
 
+/// What the page says after a claim that did not succeed. Where the place was gone already, the claim only tells how that
+/// came: a queue that is paused now, say, keeps no place for who has none.
+const fn after(refused: &Claimed, before: PageState) -> PageState {
+    match (refused, before) {
+        (Claimed::Finished, _) => PageState::Finished,
+        (_, PageState::Left) => PageState::Left,
+        (Claimed::RoomFull { .. }, _) => PageState::RoomFull,
+        (_, PageState::Lapsed) | (Claimed::Lapsed, _) => PageState::Lapsed,
+        (Claimed::Left, _) => PageState::Left,
+        (Claimed::Paused, _) => PageState::Paused,
+        (Claimed::SoldOut, _) => PageState::SoldOut,
+        (Claimed::Ended, _) => PageState::Ended,
+        (Claimed::NotCalled(_) | Claimed::NotOpen, _) => PageState::Waiting,
+        (Claimed::Admitted(_), _) => PageState::Admitted,
+    }
+}
+
 /// To the same address again, now with the admission cookie.
 fn redirect(back: &ReturnPath) -> Response<EdgeBody> {
     let mut response = answer::empty();
@@ -188,4 +206,42 @@ fn redirect(back: &ReturnPath) -> Response<EdgeBody> {
     let location = HeaderValue::try_from(back.as_str()).unwrap_or_else(|_| HeaderValue::from_static("/"));
     response.headers_mut().insert(LOCATION, location);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_that_was_used_up_is_told_from_one_that_was_given_up() {
+        for before in [PageState::Called, PageState::Lapsed, PageState::Left] {
+            assert_eq!(
+                after(&Claimed::Finished, before),
+                PageState::Finished,
+                "{before:?}"
+            );
+        }
+        assert_eq!(after(&Claimed::Left, PageState::Called), PageState::Left);
+        assert_eq!(after(&Claimed::Lapsed, PageState::Called), PageState::Lapsed);
+    }
+
+    #[test]
+    fn a_place_that_is_gone_does_not_come_back_with_the_drops_state() {
+        for refused in [
+            Claimed::Paused,
+            Claimed::SoldOut,
+            Claimed::NotOpen,
+            Claimed::Lapsed,
+        ] {
+            assert_eq!(after(&refused, PageState::Left), PageState::Left, "{refused:?}");
+        }
+        for refused in [Claimed::Paused, Claimed::SoldOut, Claimed::Left] {
+            assert_eq!(
+                after(&refused, PageState::Lapsed),
+                PageState::Lapsed,
+                "{refused:?}"
+            );
+        }
+        assert_eq!(after(&Claimed::Paused, PageState::Called), PageState::Paused);
+    }
 }

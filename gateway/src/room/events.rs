@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use admission::{PlaceState, Shown, Visitor};
 use bytes::Bytes;
-use domain::{DropId, Span, Timestamp};
+use domain::{DropId, Number, Span, Timestamp};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response};
 use http_body::{Body, Frame};
@@ -29,9 +29,11 @@ use crate::edge::{BoxError, EdgeBody, Problem};
 pub(super) const STREAMS_MAX: usize = 100_000;
 /// A silent stream says something this often: proxies commonly cut lines silent for 15 s or more.
 const HEARTBEAT: Span = Span::from_secs(10);
-/// A stream ends after this long and the browser opens a new one, so that connections spread
+/// A stream ends after this long at most and the browser opens a new one, so that connections spread
 /// over gateways again after one was restarted.
-const LIFE: Span = Span::from_mins(15);
+const LIFE_MAX: Span = Span::from_mins(15);
+/// How much sooner a stream may end: a fifth of [`LIFE_MAX`].
+const LIFE_SPREAD: Span = Span::from_mins(3);
 
 struct Events {
     room: Arc<Room>,
@@ -68,7 +70,7 @@ impl Room {
         headers: &HeaderMap,
     ) -> Result<Response<EdgeBody>, Refusal> {
         let (visitor, ticket) = self.holder(drop, headers)?;
-        self.desk.place(drop, ticket, &visitor).map_err(place_problem)?;
+        let place = self.desk.place(drop, ticket, &visitor).map_err(place_problem)?;
         let slot = Slot(Arc::clone(&self.streams));
         if self.streams.fetch_add(1, Ordering::Relaxed) >= STREAMS_MAX {
             return Err(Problem::overloaded(Span::from_secs(30)).into());
@@ -83,7 +85,7 @@ impl Room {
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             said: (None, None, None),
             said_at: now,
-            ends_at: now + LIFE,
+            ends_at: now + life(place.number),
             over: false,
         };
         Ok(sse(axum::body::Body::new(Counted { events, _slot: slot })))
@@ -155,6 +157,13 @@ impl Events {
     }
 }
 
+/// How long the stream of a ticket lives. A crowd whose streams were opened in one moment, after a gateway died, shall
+/// not return in one; by number, because neighbours then get lives that lie far apart.
+fn life(number: Number) -> Span {
+    let mixed = number.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+    LIFE_MAX - Span::from_millis(mixed % LIFE_SPREAD.as_millis())
+}
+
 /// How long to wait for news after a silence of `silent`: never so long that it would last longer than a heartbeat.
 fn pause(poll_after: Span, silent: Span) -> Span {
     poll_after.min(HEARTBEAT - silent)
@@ -184,6 +193,27 @@ impl Body for Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn streams_opened_in_one_moment_end_over_a_fifth_of_their_life() {
+        let lives: Vec<Span> = (1..=18_000).map(|number| life(Number(number))).collect();
+        assert!(
+            lives
+                .iter()
+                .all(|life| *life <= LIFE_MAX && *life > LIFE_MAX - LIFE_SPREAD)
+        );
+        for second in 0..LIFE_SPREAD.as_secs_ceil() {
+            let from = LIFE_MAX - Span::from_secs(second);
+            let ending = lives
+                .iter()
+                .filter(|life| **life <= from && **life > from - Span::from_secs(1));
+            let ending = ending.count();
+            assert!(
+                (50..200).contains(&ending),
+                "{ending} end {second} s before the last"
+            );
+        }
+    }
 
     #[test]
     fn no_silence_lasts_longer_than_a_heartbeat() {

@@ -18,6 +18,9 @@
 //! | `DELETE ticket` | script | any 2xx |
 //! | `POST leave`, form `return_to=…` | no script | 303 to `return_to`, which then shows the state `left` |
 //!
+//! A form that is refused is sent back to its page as well, which says how things stand, unless the page could not say
+//! why: then there is an error page. `GET ticket` as a page, where its "Try again" leads, is sent to the drop's page.
+//!
 //! Forms are told from JSON by their content type. `Referrer-Policy: no-referrer` makes browsers
 //! send `Origin: null` with these forms: foreign ones are told by `Sec-Fetch-Site`, and by `Origin` only where that is
 //! missing and names a host.
@@ -38,7 +41,9 @@ pub use headers::{content_security_policy, page_headers, refresh_seconds};
 pub use live::{Live, LiveStock, LiveWait};
 pub use refusal::RefusalPages;
 pub use room::render;
-pub use view::{Chance, Draw, ItemStock, PageState, PageView, QueueingMethod, StockTotal, WaitInterval};
+pub use view::{
+    Chance, Draw, ItemStock, Joining, PageState, PageView, QueueingMethod, StockTotal, WaitInterval,
+};
 pub use words::{grouped, wait_phrase};
 
 pub use words::rfc3339;

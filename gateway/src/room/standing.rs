@@ -4,7 +4,7 @@ use admission::{Place, PlaceState};
 use domain::{Clock, Span, Timestamp};
 
 use super::board::Posted;
-use super::page::{PageState, PageView, WaitInterval};
+use super::page::{Joining, PageState, PageView, WaitInterval};
 
 /// The page's view of `place`: the drop's board with the shopper's own figures filled in.
 pub(super) fn view(posted: &Posted, place: &Place, now: Timestamp) -> PageView {
@@ -28,6 +28,7 @@ pub(super) fn view(posted: &Posted, place: &Place, now: Timestamp) -> PageView {
         late_until_ms: place.claim_within.map(|left| (now + left).as_millis()),
         poll_after_ms: place.poll_after.as_millis(),
         now_ms: now.as_millis(),
+        joining: joining(posted.view.state),
         ..posted.view.clone()
     }
 }
@@ -95,6 +96,26 @@ fn push_member(text: &mut String, name: &str, value: Option<u64>) {
     match value {
         Some(value) => text.push_str(itoa::Buffer::new().format(value)),
         None => text.push_str("null"),
+    }
+}
+
+/// What the drop says to somebody without a place is what joining again would come to.
+const fn joining(without_a_place: PageState) -> Joining {
+    match without_a_place {
+        PageState::Joining => Joining::Open,
+        PageState::SoldOut => Joining::SoldOut,
+        PageState::Scheduled
+        | PageState::Prequeue
+        | PageState::Waiting
+        | PageState::Called
+        | PageState::RoomFull
+        | PageState::Admitted
+        | PageState::Lapsed
+        | PageState::Left
+        | PageState::Finished
+        | PageState::Paused
+        | PageState::Ended
+        | PageState::Reject => Joining::Closed,
     }
 }
 

@@ -17,7 +17,7 @@ use super::cookies::Cookie;
 use super::recall;
 use super::return_path::ReturnPath;
 use super::standing::poll_json;
-use crate::edge::{EdgeBody, Problem, Visit};
+use crate::edge::{EdgeBody, Form, Problem, Visit};
 
 /// What a shopper sends along with a verb, as JSON or as a form; everything may be left out.
 #[derive(Clone, Default, Deserialize, Debug)]
@@ -79,7 +79,11 @@ impl Room {
             .cookies
             .read(headers, Cookie::Ticket(drop))
             .filter(|_| !wish.rejoin);
-        let joined = self.desk.join(drop, &visitor, held).await.map_err(join_problem)?;
+        let joined = match self.desk.join(drop, &visitor, held).await {
+            Ok(joined) => joined,
+            Err(error) if page_explains(&error) => return self.or_back(wish, join_problem(error)),
+            Err(error) => return Err(join_problem(error).into()),
+        };
         let (place, shown) = self.carried(drop, headers, joined.place);
         let mut response = if wish.from_form {
             self.send_back(wish)
@@ -143,7 +147,8 @@ impl Room {
         }
     }
 
-    /// `GET …/ticket`: touches no store.
+    /// `GET …/ticket`: touches no store. Who wants to read a page is sent to the drop's: that is somebody whose form was
+    /// refused and who tries again from the error page, which stands at this address.
     pub(super) fn look(
         &self,
         drop: &DropId,
@@ -151,6 +156,12 @@ impl Room {
         headers: &HeaderMap,
         visit: &Visit,
     ) -> Result<Response<EdgeBody>, Refusal> {
+        if let (Form::Page(_), Some(board)) = (Form::wanted_by(headers, &self.refusals), board) {
+            return Ok(self.send_back(&Wish {
+                return_to: Some(front_path(board)),
+                ..Wish::default()
+            }));
+        }
         let known = recall::recall(visit, drop, headers).and_then(|ticket| self.desk.place_again(&ticket));
         let place = match known {
             Some(place) => place,
@@ -242,12 +253,14 @@ impl Room {
         headers: &HeaderMap,
         wish: &Wish,
     ) -> Result<Response<EdgeBody>, Refusal> {
-        let (visitor, ticket) = self.holder(drop, headers)?;
-        let claimed = self
-            .desk
-            .claim(drop, ticket, &visitor)
-            .await
-            .map_err(leave_problem)?;
+        let (visitor, ticket) = match self.holder(drop, headers) {
+            Ok(held) => held,
+            Err(problem) => return self.or_back(wish, problem),
+        };
+        let claimed = match self.desk.claim(drop, ticket, &visitor).await {
+            Ok(claimed) => claimed,
+            Err(error) => return self.or_back(wish, leave_problem(error)),
+        };
         let grant = match claimed {
             Claimed::Admitted(grant) => grant,
             // The page itself explains to a browser without script why it was not let in.
@@ -289,11 +302,13 @@ impl Room {
         headers: &HeaderMap,
         wish: &Wish,
     ) -> Result<Response<EdgeBody>, Refusal> {
-        let (visitor, ticket) = self.holder(drop, headers)?;
-        self.desk
-            .leave(drop, ticket, &visitor)
-            .await
-            .map_err(leave_problem)?;
+        let (visitor, ticket) = match self.holder(drop, headers) {
+            Ok(held) => held,
+            Err(problem) => return self.or_back(wish, problem),
+        };
+        if let Err(error) = self.desk.leave(drop, ticket, &visitor).await {
+            return self.or_back(wish, leave_problem(error));
+        }
         let mut response = if wish.from_form {
             self.send_back(wish)
         } else {
@@ -303,6 +318,15 @@ impl Room {
             .headers_mut()
             .append(SET_COOKIE, self.cookies.forget(Cookie::Admission(drop)));
         Ok(response)
+    }
+
+    /// Refuses; but a form is sent back to its page, which says how things stand: a refusal's words are for programs.
+    fn or_back(&self, wish: &Wish, problem: Problem) -> Result<Response<EdgeBody>, Refusal> {
+        if wish.from_form {
+            Ok(self.send_back(wish))
+        } else {
+            Err(problem.into())
+        }
     }
 
     fn return_path(&self, wish: &Wish) -> ReturnPath {
@@ -317,6 +341,21 @@ impl Room {
         let location = HeaderValue::try_from(path.as_str()).unwrap_or_else(|_| HeaderValue::from_static("/"));
         response.headers_mut().insert(LOCATION, location);
         response
+    }
+}
+
+/// The drop's page: the first of its paths that a merchant wrote down.
+fn front_path(board: &Board) -> String {
+    let first = board.config.paths.first().map(ToString::to_string);
+    first.map_or_else(|| "/".to_owned(), |path| path.trim_end_matches('*').to_owned())
+}
+
+/// Whether the page that a form comes from says itself why joining was refused. A queue that is full or cannot be reached
+/// is not among it: the page would show the lost place as before, as if nothing had been tried.
+const fn page_explains(error: &JoinError) -> bool {
+    match error {
+        JoinError::NotOpen(_) | JoinError::Closed => true,
+        JoinError::Full { .. } | JoinError::Unavailable(_) | JoinError::UnknownDrop => false,
     }
 }
 
@@ -404,5 +443,25 @@ fn not_called(place: &Place) -> Problem {
     match place.position {
         Some(position) => problem.with("position", position),
         None => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::board::tests::board;
+    use super::*;
+
+    #[test]
+    fn a_refusal_that_the_page_cannot_explain_is_not_hidden_by_it() {
+        assert!(page_explains(&JoinError::NotOpen(domain::Phase::SoldOut)));
+        assert!(page_explains(&JoinError::Closed));
+        let retry_after = Span::from_secs(5);
+        assert!(!page_explains(&JoinError::Full { retry_after }));
+        assert!(!page_explains(&JoinError::UnknownDrop));
+    }
+
+    #[test]
+    fn the_way_back_is_the_drops_own_path() {
+        assert_eq!(front_path(&board("")), "/x");
     }
 }

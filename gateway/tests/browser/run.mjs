@@ -12,6 +12,7 @@ import { down } from "./suites/down.mjs";
 import { gallery } from "./suites/gallery.mjs";
 import { gateway } from "./suites/gateway.mjs";
 import { live } from "./suites/live.mjs";
+import { shop } from "./suites/shop.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -29,11 +30,13 @@ if (!values.gallery && !values.base && !values.down) {
 }
 const browser = await launch();
 let mock = null;
+let closeShop = null;
 if (values.gallery) {
   mock = new Mock(values.gallery, values.assets);
   await mock.listen();
   gallery(browser, mock, values.gallery);
   live(browser, mock);
+  closeShop = shop(browser);
 }
 if (values.down) down(browser, values.down, values.shots);
 if (values.base) {
@@ -42,5 +45,6 @@ if (values.base) {
 }
 after(async () => {
   mock?.close();
+  closeShop?.();
   await browser.close();
 });

@@ -45,6 +45,12 @@ prequeue_start_time = "2026-01-01T00:00:00Z"
 event_start_time = "2126-01-01T00:00:00Z"
 total_active_users = 10
 new_users_per_minute = 10
+[[drop]]
+id = "borealis"
+paths = ["/drops/borealis"]
+event_start_time = "2126-01-01T00:00:00Z"
+total_active_users = 10
+new_users_per_minute = 10
 TOML
 NO_COLOR=1 "$binaries/doorline" serve --config "$scratch/config.toml" --set log.format=json \
   >"$scratch/bereft.log" 2>&1 &

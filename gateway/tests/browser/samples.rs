@@ -2,7 +2,7 @@
 //! the browser tests look at, and of the markup checks.
 
 use gateway::room::page::{
-    Chance, Draw, ErrorKind, ErrorView, ItemStock, PageState, PageView, QueueingMethod, WaitInterval,
+    Chance, Draw, ErrorKind, ErrorView, ItemStock, Joining, PageState, PageView, QueueingMethod, WaitInterval,
 };
 
 /// 2026-11-27T09:00:00Z, the instant every sample is rendered at.
@@ -154,6 +154,15 @@ fn outside() -> Vec<(&'static str, PageView)> {
     };
     vec![
         ("left", of(PageState::Left)),
+        ("finished", of(PageState::Finished)),
+        (
+            "finished_sold",
+            PageView {
+                stock: stock(0, 0, 200),
+                joining: Joining::SoldOut,
+                ..of(PageState::Finished)
+            },
+        ),
         (
             "sold_out",
             PageView {

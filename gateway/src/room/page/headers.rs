@@ -46,9 +46,12 @@ pub fn refresh_seconds(view: &PageView) -> Option<u64> {
                 .clamp(1, REFRESH_SECONDS_MAX),
         ),
         PageState::Scheduled => Some(REFRESH_SECONDS_MAX),
-        PageState::Lapsed | PageState::Left | PageState::SoldOut | PageState::Ended | PageState::Reject => {
-            None
-        }
+        PageState::Lapsed
+        | PageState::Left
+        | PageState::Finished
+        | PageState::SoldOut
+        | PageState::Ended
+        | PageState::Reject => None,
     }
 }
 

@@ -113,10 +113,11 @@ impl Live {
     }
 
     /// What the ticket endpoints answer: a full room is still the state `called` there, since
-    /// whether a claim succeeds is only known by claiming.
+    /// whether a claim succeeds is only known by claiming, and a place that was used up is `left`.
     pub fn of_ticket(view: &PageView) -> Self {
         let state = match view.state {
             PageState::RoomFull => PageState::Called.name(),
+            PageState::Finished => PageState::Left.name(),
             PageState::Scheduled
             | PageState::Joining
             | PageState::Prequeue

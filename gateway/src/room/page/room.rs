@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::live::Live;
-use super::view::{Chance, PageState, PageView, QueueingMethod, StockTotal};
+use super::view::{Chance, Joining, PageState, PageView, QueueingMethod, StockTotal};
 use super::words::{self, Face};
 
 pub(super) const STYLE: &str = concat!(

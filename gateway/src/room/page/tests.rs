@@ -156,7 +156,12 @@ fn a_page_without_script_reloads_only_where_waiting_changes_something() {
         let view = PageView::new("aurora", "Aurora", state, NOW);
         let still = matches!(
             state,
-            PageState::Lapsed | PageState::Left | PageState::SoldOut | PageState::Ended | PageState::Reject
+            PageState::Lapsed
+                | PageState::Left
+                | PageState::Finished
+                | PageState::SoldOut
+                | PageState::Ended
+                | PageState::Reject
         );
         assert_eq!(refresh_seconds(&view).is_none(), still, "{state:?}");
     }
@@ -197,6 +202,50 @@ fn ticket_json_has_the_fields_of_the_contract_and_calls_a_full_room_called() {
     assert!(json["chance"].is_null() && json["poll_after_ms"].is_u64());
     assert_eq!(json["now"], "2026-11-27T09:00:00Z");
     assert_eq!(Live::of_page(&view).state, "room_full");
+    let finished = PageView::new("aurora", "Aurora", PageState::Finished, NOW);
+    assert_eq!(Live::of_ticket(&finished).state, "left");
+}
+
+/// The one section that `view` shows.
+fn section(view: &PageView) -> String {
+    let page = render(view, "abc");
+    let (_, rest) = page
+        .split_once(&format!("data-view=\"{}\"", view.state.name()))
+        .unwrap();
+    rest.split_once("</section>").unwrap().0.to_owned()
+}
+
+#[test]
+fn no_word_about_a_lost_place_is_wrong_for_somebody_who_has_been_inside() {
+    for state in [PageState::Lapsed, PageState::Left, PageState::Finished] {
+        let said = section(&PageView::new("aurora", "Aurora", state, NOW));
+        assert!(said.contains("rders that you placed are not affected"), "{said}");
+        for wrong in ["You left", "so the next in the queue went in"] {
+            assert!(!said.contains(wrong), "{wrong} in {said}");
+        }
+    }
+}
+
+#[test]
+fn joining_again_is_offered_only_where_it_can_succeed() {
+    for state in [PageState::Lapsed, PageState::Left, PageState::Finished] {
+        let offer = |joining| {
+            section(&PageView {
+                joining,
+                ..PageView::new("aurora", "Aurora", state, NOW)
+            })
+        };
+        assert!(offer(Joining::Open).contains("Join again</button>"));
+        let (sold, closed) = (offer(Joining::SoldOut), offer(Joining::Closed));
+        assert!(
+            !sold.contains("<form") && sold.contains("paid for by now"),
+            "{sold}"
+        );
+        assert!(
+            !closed.contains("<form") && closed.contains("Joining is closed"),
+            "{closed}"
+        );
+    }
 }
 
 #[test]

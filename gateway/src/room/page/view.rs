@@ -23,8 +23,10 @@ pub enum PageState {
     Admitted,
     /// Called, and the claim window and its grace have passed.
     Lapsed,
-    /// Gave the place up.
+    /// Has no place any more: it was given up, replaced by a newer one, or used up.
     Left,
+    /// Was inside, and the session is over. To the API this is `left`.
+    Finished,
     /// Nobody is called for now; places are kept.
     Paused,
     /// No unit is left and none can come back.
@@ -37,7 +39,7 @@ pub enum PageState {
 
 impl PageState {
     /// Every state, in the order a shopper may meet them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Scheduled,
         Self::Joining,
         Self::Prequeue,
@@ -47,6 +49,7 @@ impl PageState {
         Self::Admitted,
         Self::Lapsed,
         Self::Left,
+        Self::Finished,
         Self::Paused,
         Self::SoldOut,
         Self::Ended,
@@ -65,6 +68,7 @@ impl PageState {
             Self::Admitted => "admitted",
             Self::Lapsed => "lapsed",
             Self::Left => "left",
+            Self::Finished => "finished",
             Self::Paused => "paused",
             Self::SoldOut => "sold_out",
             Self::Ended => "ended",
@@ -81,11 +85,23 @@ impl PageState {
             | Self::Admitted
             | Self::Lapsed
             | Self::Left
+            | Self::Finished
             | Self::SoldOut
             | Self::Ended
             | Self::Reject => false,
         }
     }
+}
+
+/// Whether somebody without a place can get one, and why not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joining {
+    /// Joining gives a place at the end.
+    Open,
+    /// Everything is sold.
+    SoldOut,
+    /// Not open yet, over, or closed altogether.
+    Closed,
 }
 
 /// An estimated wait, both ends in seconds from now.
@@ -169,6 +185,8 @@ pub struct PageView {
     pub shuffle_at_event_start: bool,
     /// Whether everybody is held, whatever the limits say.
     pub queue_all: bool,
+    /// Whether who has lost the place may join again.
+    pub joining: Joining,
     /// Whether this shopper found no place because the queue holds as many as it may.
     pub queue_is_full: bool,
     /// The server's time.
@@ -219,6 +237,7 @@ impl PageView {
             queueing_method: QueueingMethod::Fifo,
             shuffle_at_event_start: false,
             queue_all: false,
+            joining: Joining::Open,
             queue_is_full: false,
             now_ms,
             prequeue_at_ms: None,

@@ -144,7 +144,8 @@ const fn fixed_face(state: PageState) -> (&'static str, &'static str) {
         PageState::RoomFull => ("You are", "Next"),
         PageState::Admitted => ("Welcome", "You’re in"),
         PageState::Lapsed => ("Your turn", "Passed"),
-        PageState::Left => ("You have", "Left"),
+        PageState::Left => ("Your place is", "Gone"),
+        PageState::Finished => ("Your visit has", "Ended"),
         PageState::Paused => ("For now", "Paused"),
         PageState::SoldOut => ("Every unit", "Sold"),
         PageState::Ended => ("This drop has", "Ended"),
@@ -185,6 +186,7 @@ pub(super) fn face(view: &PageView) -> Face {
         | PageState::Admitted
         | PageState::Lapsed
         | PageState::Left
+        | PageState::Finished
         | PageState::SoldOut
         | PageState::Ended
         | PageState::Reject => (word.to_owned(), String::new()),
@@ -209,7 +211,8 @@ pub(super) fn tab_title(view: &PageView) -> String {
         PageState::Ended => Some("Ended".to_owned()),
         PageState::Reject => Some("Closed".to_owned()),
         PageState::Lapsed => Some("Turn passed".to_owned()),
-        PageState::Left => Some("You left".to_owned()),
+        PageState::Left => Some("No place".to_owned()),
+        PageState::Finished => Some("Visit ended".to_owned()),
         PageState::Scheduled | PageState::Prequeue | PageState::Joining => None,
     };
     lead.map_or_else(|| view.title.clone(), |lead| format!("{lead} · {}", view.title))

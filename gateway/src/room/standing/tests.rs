@@ -132,3 +132,22 @@ fn within_the_grace_only_its_own_end_is_told() {
     assert_eq!(told["late_until"], "2026-11-27T09:20:00Z");
     assert_eq!(view(&posted(), &late, NOW).claim_deadline_ms, None);
 }
+
+#[test]
+fn who_lost_the_place_is_told_whether_joining_again_leads_anywhere() {
+    for (phase, joining) in [
+        (Phase::Open, Joining::Open),
+        (Phase::Paused, Joining::Open),
+        (Phase::SoldOut, Joining::SoldOut),
+        (Phase::Draining, Joining::Closed),
+        (Phase::Ended, Joining::Closed),
+    ] {
+        let board = board("");
+        let posted = board.show(Arc::new(snapshot(&board, phase)), Vec::new);
+        assert_eq!(
+            view(&posted, &place(PlaceState::Left), NOW).joining,
+            joining,
+            "{phase:?}"
+        );
+    }
+}

@@ -64,4 +64,32 @@ export const down = (browser, base, shots) => {
     assert.equal(await page.locator("main[data-api]").count(), 1);
     await context.close();
   });
+
+  test("down: a refused form leads back to the page that it came from, and programs are told why", async () => {
+    const { context } = await shopper(browser);
+    const api = `${base}/.doorline/v1/drops`;
+    const send = async (address, data) => {
+      const answer = await context.request.post(`${api}/${address}`, { ...data, maxRedirects: 0 });
+      return [answer.status(), answer.headers().location];
+    };
+    // The cookie that names a visitor; joining this drop is not open.
+    await context.request.get(`${base}/drops/borealis`, { headers: { accept: "text/html" } });
+    for (const [address, status] of [["borealis/ticket", 409], ["borealis/leave", 404], ["borealis/admission", 404]]) {
+      const form = { rejoin: "1", return_to: "/drops/borealis?size=42" };
+      assert.deepEqual(await send(address, { form }), [303, "/drops/borealis?size=42"], address);
+      if (!address.endsWith("leave")) assert.deepEqual(await send(address, { data: { rejoin: true } }), [status, undefined]);
+    }
+    await context.close();
+  });
+
+  test("down: trying again after a refused form shows the waiting room, not its data", async () => {
+    const { context, page } = await shopper(browser, { javaScriptEnabled: false });
+    const ticket = `${base}/.doorline/v1/drops/aurora/ticket`;
+    await page.goto(ticket);
+    assert.equal(new URL(page.url()).pathname, "/drops/aurora");
+    assert.equal(await page.locator("main[data-api]").count(), 1);
+    const asked = await context.request.get(ticket, { headers: { accept: "application/json" } });
+    assert.match(asked.headers()["content-type"], /json/);
+    await context.close();
+  });
 };

@@ -17,8 +17,8 @@ const visit = async (browser, mock, room, options = {}) => {
 const shows = (page, selector, text) =>
   page.waitForFunction(([s, t]) => document.querySelector(s)?.textContent.includes(t), [selector, text], soon);
 const state = (page, name) => page.waitForFunction((n) => document.documentElement.dataset.state === n, name, soon);
-const until = async (what, check) => {
-  const end = Date.now() + soon.timeout;
+const until = async (what, check, patience = soon.timeout) => {
+  const end = Date.now() + patience;
   while (!(await check())) {
     assert.ok(Date.now() < end, `timed out: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 25));
@@ -140,6 +140,30 @@ export const live = (browser, mock) => {
     await page.waitForURL("**/shop", soon);
   });
 
+  scenario("a page that was loaded as next claims when told, whatever its stream says meanwhile", async (go) => {
+    mock.admission = { status: 200, body: { return_to: "/shop" } };
+    mock.ticket.body = { state: "called", number: 1284, poll_after_ms: 60000 };
+    const { page } = await go("room_full");
+    await until("stream", () => mock.streams.size === 1);
+    mock.push({ notice: "soon" });
+    await shows(page, "[data-notice]", "soon");
+    assert.equal(await page.evaluate(() => document.documentElement.dataset.state), "room_full");
+    await page.waitForURL("**/shop", { timeout: 15000 });
+    assert.equal(mock.count("POST", "/.doorline/v1/drops/aurora/admission"), 1);
+  });
+
+  scenario("a second tab that was loaded as next claims as well, though it only polls", async (go) => {
+    const { context } = await go("waiting");
+    await until("stream", () => mock.streams.size === 1);
+    mock.admission = { status: 200, body: { return_to: "/shop" } };
+    mock.ticket.body = { state: "called", number: 1284, poll_after_ms: 60000 };
+    mock.room = "room_full";
+    const second = await context.newPage();
+    await second.goto(`${mock.base}/drops/aurora`);
+    await second.waitForURL("**/shop", { timeout: 15000 });
+    assert.equal(mock.streams.size, 1);
+  });
+
   scenario("a missed turn is said at once, and joining again gives a new place", async (go) => {
     mock.admission = { status: 410, body: problem("lapsed") };
     mock.ticket.body = { state: "called" };
@@ -152,6 +176,31 @@ export const live = (browser, mock) => {
     await page.getByRole("button", { name: "Join again" }).click();
     await shows(page, "[data-ahead]", "899 people");
     assert.deepEqual(JSON.parse(mock.log.find((l) => l.method === "POST" && l.path.endsWith("/ticket")).body), { rejoin: true });
+  });
+
+  scenario("a place that was used up is not called given up", async (go) => {
+    mock.admission = { status: 410, body: problem("admission-used") };
+    mock.ticket.body = { state: "called" };
+    const { page } = await go("called");
+    await state(page, "finished");
+    await page.getByRole("heading", { name: "Your visit has ended." }).waitFor(soon);
+    assert.match(await page.locator("[data-view=finished]").innerText(), /Orders that you placed are not affected/);
+  });
+
+  scenario("joining again at a busy server waits as told, on the same page", async (go) => {
+    mock.admission = { status: 410, body: problem("lapsed") };
+    mock.ticket.body = { state: "called" };
+    const { page } = await go("called");
+    await state(page, "lapsed");
+    mock.ticket = { status: 503, headers: { "retry-after": "2" } };
+    await page.getByRole("button", { name: "Join again" }).click();
+    await page.getByRole("button", { name: /Trying again in \d seconds/ }).waitFor(soon);
+    mock.ticket = { status: 201, body: { state: "waiting", position: 900, number: 2001, poll_after_ms: 1000 } };
+    await shows(page, "[data-ahead]", "899 people");
+    const joins = mock.log.filter((l) => l.method === "POST" && l.path.endsWith("/ticket"));
+    assert.equal(joins.length, 2);
+    assert.ok(joins[1].at - joins[0].at >= 1950, "never earlier than told");
+    assert.ok(joins.every((l) => l.body.startsWith("{")), "the form itself was not sent");
   });
 
   scenario("leaving takes two steps and ends the connection", async (go) => {
@@ -182,7 +231,7 @@ export const live = (browser, mock) => {
     const since = Date.now();
     mock.cutStreams();
     await shows(page, "[data-link]", "Reconnecting");
-    await until("three failures", () => mock.log.filter((l) => l.at >= since && l.path.endsWith("/ticket")).length >= 3);
+    await until("three failures", () => mock.log.filter((l) => l.at >= since && l.path.endsWith("/ticket")).length >= 3, 15000);
     const asked = mock.log.filter((l) => l.at >= since && l.path.endsWith("/ticket")).map((l) => l.at);
     assert.ok(asked[2] - asked[1] >= 1000, `asked again after ${asked[2] - asked[1]} ms`);
     assert.equal(await page.locator("[data-ahead]").textContent(), "41 people are ahead of you.");
@@ -191,6 +240,48 @@ export const live = (browser, mock) => {
     await page.waitForFunction(() => document.querySelector("[data-ahead]").textContent.startsWith("11 "), null, { timeout: 15000 });
     await until("stream again", () => mock.streams.size === 1);
     await shows(page, "[data-link]", "Live");
+  });
+
+  // Chance decides when a page returns; here it always says the same.
+  const withChance = async (page, chance) => {
+    await page.addInitScript((fixed) => { Math.random = () => fixed; }, chance);
+    await page.reload();
+  };
+  const asksSince = (since) => mock.log.filter((l) => l.at >= since && l.path.endsWith("/ticket")).map((l) => l.at - since);
+
+  scenario("pages that lose one server come to the next over several seconds", async (go) => {
+    const early = await go("waiting");
+    await withChance(early.page, 0);
+    await until("stream", () => mock.streams.size === 1);
+    let since = Date.now();
+    mock.cutStreams();
+    await until("first ask", () => asksSince(since).length > 0);
+    const first = asksSince(since)[0];
+    await early.context.close();
+    const late = await go("waiting");
+    await withChance(late.page, 0.999);
+    await until("stream", () => mock.streams.size === 1);
+    since = Date.now();
+    mock.cutStreams();
+    await until("last ask", () => asksSince(since).length > 0);
+    const last = asksSince(since)[0];
+    assert.ok(first >= 450 && last - first > 3000, `between ${first} and ${last} ms`);
+  });
+
+  scenario("who is told when to return does so not earlier, and not all at once", async (go) => {
+    mock.streaming = false;
+    const waits = [];
+    for (const chance of [0, 0.999]) {
+      mock.ticket = { status: 503, headers: { "retry-after": "4" } };
+      const { page, context } = await go("waiting");
+      const since = Date.now();
+      await withChance(page, chance);
+      await until("two asks", () => asksSince(since).length > 1, 15000);
+      const asked = asksSince(since);
+      waits.push(asked[1] - asked[0]);
+      await context.close();
+    }
+    assert.ok(waits[0] >= 3950 && waits[1] - waits[0] > 1500, waits.join(" and "));
   });
 
   scenario("offline asks nothing, says so, and recovers", async (go) => {
@@ -279,7 +370,7 @@ export const live = (browser, mock) => {
     assert.equal(await page.locator("[data-face=word]").textContent(), "42");
     await page.getByText("Leave the queue").click();
     await page.getByRole("button", { name: /give up my place/ }).click();
-    await page.getByRole("heading", { name: "You left the queue." }).waitFor(soon);
+    await page.getByRole("heading", { name: "You are no longer in the queue." }).waitFor(soon);
     const called = await go("called", { javaScriptEnabled: false });
     await called.page.getByRole("button", { name: "Enter now" }).click();
     await called.page.waitForURL("**/shop", soon);
