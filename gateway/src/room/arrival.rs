@@ -138,7 +138,7 @@ impl Room {
             };
         }
         // Whoever is inside is held as well: let in, they would be sent here again by the door.
-        if posted.view.queue_all {
+        if posted.view.queue_all && matches!(place.state, PlaceState::Called | PlaceState::Admitted) {
             view.state = PageState::Paused;
             return Visited {
                 view,
