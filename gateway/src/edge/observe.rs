@@ -48,7 +48,7 @@ labels! {
     Outcome {
         /// Answered with a status below 400.
         Ok = "ok",
-        /// Kept in the waiting room by the door.
+        /// Kept in the waiting room by the door, or told on purpose to come back later.
         Held = "held",
         /// Answered with a status from 400 to 499.
         ClientError = "client_error",

@@ -25,6 +25,11 @@ pub use rejection::explain_rejection;
 /// Where the types of problems live.
 pub const PROBLEM_TYPE_PREFIX: &str = "/.doorline/problems/";
 
+/// Stands in the extensions of an answer that refuses on purpose and says when to come back: a paused checkout, a full
+/// queue. It is no failure of ours, whatever its status.
+#[derive(Clone, Copy, Debug)]
+pub struct Meant;
+
 /// A refusal that says why and when to try again.
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Content>);
@@ -39,6 +44,7 @@ struct Content {
     retry_after: Option<Span>,
     allow: Option<HeaderValue>,
     closes: bool,
+    is_meant: bool,
     extra: Map<String, Value>,
 }
 
@@ -58,6 +64,12 @@ pub trait Pages: Send + Sync {
 
     /// The Content-Security-Policy that such a document is sent under.
     fn policy(&self) -> HeaderValue;
+
+    /// After how long a browser without script should load the same address again, where that may help. Asked for
+    /// requests that only read: to repeat any other is the shopper's decision.
+    fn reload_after(&self, _problem: &Problem, _id: &RequestId) -> Option<Span> {
+        None
+    }
 }
 
 impl Problem {
@@ -71,6 +83,7 @@ impl Problem {
             retry_after: None,
             allow: None,
             closes: false,
+            is_meant: false,
             extra: Map::new(),
         }))
     }
@@ -93,6 +106,13 @@ impl Problem {
     #[must_use]
     pub fn closing(mut self) -> Self {
         self.0.closes = true;
+        self
+    }
+
+    /// Refuses on purpose: the answer counts as told to wait, and not as a failure.
+    #[must_use]
+    pub fn meant(mut self) -> Self {
+        self.0.is_meant = true;
         self
     }
 
@@ -181,6 +201,9 @@ impl Problem {
         }
         if self.0.closes {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if self.0.is_meant {
+            response.extensions_mut().insert(Meant);
         }
         response
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Guard};
 use domain::DropId;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
@@ -257,12 +257,23 @@ impl Stack {
         &self,
         answered: Result<Response<EdgeBody>, Problem>,
         id: &RequestId,
-        accept: Option<&HeaderValue>,
+        asked: &Asked<'_>,
         mut record: Record,
     ) -> Response<EdgeBody> {
         let mut response = answered.unwrap_or_else(|problem| {
-            let form = Form::of(accept, self.parts.pages.as_ref());
-            record.refused(problem).into_response(id, form)
+            let form = Form::of(asked.accept, self.parts.pages.as_ref());
+            let problem = record.refused(problem);
+            let reload = match form {
+                Form::Page(pages) if asked.reads => pages.reload_after(&problem, id),
+                Form::Page(_) | Form::Json => None,
+            };
+            let mut response = problem.into_response(id, form);
+            if let Some(wait) = reload {
+                response
+                    .headers_mut()
+                    .insert(header::REFRESH, wait.as_secs_ceil().into());
+            }
+            response
         });
         response.headers_mut().insert(X_REQUEST_ID, id.header());
         record.end(id, response.status());
@@ -357,10 +368,12 @@ impl Serve for Stack {
             Ok(Step::Ask(entered, body)) => {
                 let (stack, rules) = (Arc::clone(self), Guard::into_inner(rules));
                 let accept = parts.headers.get(header::ACCEPT).cloned(); // only a refusal reads it
+                let reads = reads(&parts.method);
                 let parts = Box::new(parts);
                 return Answer::Later(Box::pin(async move {
                     let answered = stack.ask(&rules, parts, body, entered, &mut record).await;
-                    stack.finish(answered, &id, accept.as_ref(), record)
+                    let accept = accept.as_ref();
+                    stack.finish(answered, &id, &Asked { accept, reads }, record)
                 }));
             }
             Ok(Step::Answered(response)) => Ok(response),
@@ -370,7 +383,8 @@ impl Serve for Stack {
             .as_ref()
             .err()
             .and_then(|_| parts.headers.get(header::ACCEPT));
-        Answer::Ready(self.finish(answered, &id, accept, record))
+        let reads = reads(&parts.method);
+        Answer::Ready(self.finish(answered, &id, &Asked { accept, reads }, record))
     }
 }
 
@@ -402,4 +416,16 @@ fn problem_of_body(error: &BodyError) -> Problem {
         BodyError::TimedOut => Problem::body_timed_out(),
         BodyError::Broken(_) => Problem::malformed("The request body could not be read."),
     }
+}
+
+/// What a refusal has to know of its request.
+struct Asked<'a> {
+    /// The form that is wanted.
+    accept: Option<&'a HeaderValue>,
+    /// Whether it changes nothing, so that a browser may repeat it by itself.
+    reads: bool,
+}
+
+fn reads(method: &Method) -> bool {
+    *method == Method::GET || *method == Method::HEAD
 }

@@ -242,6 +242,7 @@ fn stopped() -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "checkout-paused", title)
         .detail("The shop has paused the checkout. Orders that were placed before go on. Try again shortly.")
         .retry_after(Span::from_secs(10))
+        .meant()
 }
 
 fn sold_out(left: Vec<Line>) -> Problem {

@@ -403,7 +403,8 @@ pub(super) fn join_problem(error: JoinError) -> Problem {
             "queue-full",
             "The queue is full for the moment",
         )
-        .retry_after(retry_after),
+        .retry_after(retry_after)
+        .meant(),
         JoinError::Unavailable(error) => unavailable(error.retry_after),
     }
 }

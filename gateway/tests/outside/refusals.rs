@@ -118,6 +118,11 @@ async fn too_many_requests_are_told_when_to_come_back_in_words_and_in_the_header
     let seconds: u64 = page.header("retry-after").parse().expect("whole seconds");
     assert!((1..=3_600).contains(&seconds));
     assert!(page.body.contains("Please wait"), "{}", page.body);
+    let reload: u64 = page.header("refresh").parse().expect("whole seconds");
+    assert!(
+        reload > seconds,
+        "it loads itself again, and not too early: {reload}"
+    );
     house.close().await;
 }
 
@@ -132,6 +137,7 @@ async fn what_cannot_be_read_or_found_or_done_here_says_so_on_a_page() {
     let refused = browser.ask("POST", PAGE, &accept, Some("card=1")).await;
     is_branded(&refused, 429, "Queue first");
     assert!(refused.body.contains("Nothing you typed was stored"));
+    assert_eq!(refused.header("refresh"), "", "nothing is sent twice by itself");
     assert!(!refused.header("retry-after").is_empty());
     let cookies: Vec<_> = refused.headers.get_all("set-cookie").iter().collect();
     assert!(cookies.is_empty(), "a refusal starts nothing: {cookies:?}");

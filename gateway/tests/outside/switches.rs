@@ -32,6 +32,14 @@ async fn a_stopped_checkout_takes_no_new_orders_calls_nobody_and_finishes_what_i
     let refused = late.order("k-2", &one(Some("pm_card_visa"))).await;
     assert!(refused.header("retry-after").parse::<u32>().is_ok());
     refused.problem(503, "checkout-paused");
+    let metrics = house.operator().get("/metrics").await.expect(200).body;
+    let of = |outcome| format!("doorline_requests_total{{outcome=\"{outcome}\",route=\"api\"}} ");
+    let counted = |outcome| metrics.lines().find_map(|line| line.strip_prefix(&of(outcome)));
+    assert_eq!(counted("held"), Some("1"), "{metrics}");
+    assert!(
+        counted("server_error").is_none_or(|count| count == "0"),
+        "it is no failure"
+    );
     let status = answer(&house, &["status", "aurora"]).await;
     assert_eq!(
         (&status[0]["checkout"], &status[0]["payments"]),

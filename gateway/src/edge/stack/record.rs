@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::super::body::EdgeBody;
 use super::super::ids::RequestId;
 use super::super::observe::{Limit, Outcome, Priority, Route};
-use super::super::problem::Problem;
+use super::super::problem::{Meant, Problem};
 use super::super::proxy::ProxyError;
 use super::Stack;
 
@@ -76,7 +76,10 @@ impl Record {
     }
 
     pub(super) fn answered(&mut self, response: Response<EdgeBody>) -> Response<EdgeBody> {
-        self.outcome = Some(Outcome::of_status(response.status()));
+        self.outcome = Some(match response.extensions().get::<Meant>() {
+            Some(Meant) => Outcome::Held,
+            None => Outcome::of_status(response.status()),
+        });
         response
     }
 

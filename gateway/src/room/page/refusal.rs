@@ -1,10 +1,18 @@
 //! The error pages as the edge asks for them: which page a refusal gets, and whether the page or
 //! the refusal finds the better words.
 
-use http::HeaderValue;
+use domain::Span;
+use http::{HeaderValue, StatusCode};
 
 use super::error::{ErrorKind, ErrorView, error_policy, render_error};
 use crate::edge::{Pages, Problem, RequestId};
+
+/// Soonest reload of an error page: one that blinks more often cannot be read.
+const RELOAD_MIN: Span = Span::from_secs(2);
+/// The same where the refusal does not say when to come again.
+const RELOAD_USUAL: Span = Span::from_secs(5);
+/// Reloads are spread over so many seconds.
+const RELOAD_SPREAD_SECONDS: u64 = 4;
 
 /// Draws refusals in the look of the waiting room, under the shop's name.
 #[derive(Debug, Clone)]
@@ -43,6 +51,21 @@ impl Pages for RefusalPages {
         })
     }
 
+    fn reload_after(&self, problem: &Problem, id: &RequestId) -> Option<Span> {
+        let retryable = matches!(
+            problem.status(),
+            StatusCode::TOO_MANY_REQUESTS
+                | StatusCode::BAD_GATEWAY
+                | StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::GATEWAY_TIMEOUT
+        );
+        // Later by the request's name: those who were refused in one moment do not come back in one.
+        let later =
+            id.as_str().bytes().fold(0_u64, |sum, byte| sum + u64::from(byte)) % RELOAD_SPREAD_SECONDS;
+        let wait = problem.wait().unwrap_or(RELOAD_USUAL).max(RELOAD_MIN);
+        retryable.then(|| wait + Span::from_secs(later + 1))
+    }
+
     fn policy(&self) -> HeaderValue {
         // Written by us from ASCII; were it not, nothing at all might run or show.
         HeaderValue::from_str(error_policy())
@@ -73,8 +96,6 @@ fn sentence(mut title: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use domain::Span;
-
     use super::*;
 
     fn drawn(problem: &Problem) -> String {
@@ -114,6 +135,24 @@ mod tests {
     fn when_to_try_again_stands_on_the_page() {
         assert!(drawn(&Problem::rate_limited(Span::from_secs(20))).contains("Please wait 20 seconds"));
         assert!(!drawn(&Problem::not_found()).contains("Please wait"));
+    }
+
+    #[test]
+    fn a_page_that_time_mends_loads_itself_again_never_earlier_than_told() {
+        let pages = RefusalPages::new("shop.example");
+        let after = |problem: &Problem, id: &str| pages.reload_after(problem, &RequestId::new(id).unwrap());
+        for number in 0..100 {
+            let id = format!("request-{number:04}");
+            let wait = after(&Problem::rate_limited(Span::from_secs(20)), &id).unwrap();
+            assert!(
+                wait > Span::from_secs(20) && wait <= Span::from_secs(24),
+                "{wait:?}"
+            );
+            let soon = after(&Problem::overloaded(Span::from_millis(1)), &id).unwrap();
+            assert!(soon > RELOAD_MIN, "{soon:?}");
+            assert!(after(&Problem::upstream_unreachable("gone"), &id).is_some());
+            assert_eq!(after(&Problem::not_found(), &id), None);
+        }
     }
 
     #[test]
