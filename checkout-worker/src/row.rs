@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use books::{ENTRIES, ORDERS, STOCK, StockBooks, UNTOLD, forgotten, stock_sums};
 pub(crate) use order::{ItemRow, Moved, NoticeRow, OrderRow, channel_name, moved_money};
-pub(crate) use sales::{REVENUE, SOLD, STATES};
+pub(crate) use sales::{REVENUE, SOLD, states};
 pub(crate) use telling::{TellingRow, UntoldRow, hook_word, telling_word};
 
 /// Orders that came to nothing, as a list in SQL: they hold no admission and count towards no limit.
@@ -42,6 +42,17 @@ struct Versioned {
     /// Payments that the order does not want; hardly any order has one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     strays: Vec<StrayRow>,
+    /// What the order was accepted with, where its state does not say so itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    method: Option<String>,
+}
+
+/// What an order's text says.
+pub(crate) struct StateText {
+    pub(crate) state: State,
+    pub(crate) strays: Vec<Stray>,
+    /// None also for an order that had left the states which know it before this was kept.
+    pub(crate) method: Option<PaymentMethod>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -136,18 +147,23 @@ enum ByRow {
     Operator,
 }
 
-/// Writes a state's own data, and the order's strays.
+/// Writes a state's own data, the order's strays, and what it was accepted with.
 pub(crate) fn state_text(order: &Order) -> String {
     let row = Versioned {
         v: STATE_ROW_VERSION,
         is: StateRow::from(&order.state),
         strays: order.strays.iter().map(StrayRow::from).collect(),
+        method: order
+            .method
+            .as_ref()
+            .filter(|_| order.state.method().is_none())
+            .map(|method| method.as_str().to_owned()),
     };
     serde_json::to_string(&row).expect("strings and numbers always serialize")
 }
 
-/// Reads a state's own data, and the order's strays.
-pub(crate) fn parse_state(order: OrderId, text: &str) -> Result<(State, Vec<Stray>), Corrupt> {
+/// Reads what [`state_text`] wrote.
+pub(crate) fn parse_state(order: OrderId, text: &str) -> Result<StateText, Corrupt> {
     let corrupt = |what: String| Corrupt { order, what };
     let row: Versioned =
         serde_json::from_str(text).map_err(|e| corrupt(format!("its state does not parse: {e}")))?;
@@ -156,7 +172,19 @@ pub(crate) fn parse_state(order: OrderId, text: &str) -> Result<(State, Vec<Stra
     }
     let strays: Result<_, _> = row.strays.into_iter().map(Stray::try_from).collect();
     let state = State::try_from(row.is).map_err(|e| corrupt(e.to_string()))?;
-    Ok((state, strays.map_err(|e| corrupt(e.to_string()))?))
+    let kept = row.method.as_deref().map(PaymentMethod::new).transpose();
+    let kept = kept.map_err(|e| corrupt(e.to_string()))?;
+    Ok(StateText {
+        method: kept.or_else(|| state.method().cloned()),
+        strays: strays.map_err(|e| corrupt(e.to_string()))?,
+        state,
+    })
+}
+
+/// Reads a state's own data alone.
+pub(crate) fn parse_own(text: &str) -> Option<State> {
+    let row: StateRow = serde_json::from_str(text).ok()?;
+    State::try_from(row).ok()
 }
 
 /// Reads a flag from its two columns.

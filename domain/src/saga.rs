@@ -56,6 +56,8 @@ pub struct Order {
     pub shopper: ShopperKey,
     /// What it costs in all: from the drop's prices, never from the client.
     pub total: Money,
+    /// What it was accepted with, once it was; kept to the end, so that a repeated acceptance is known for one.
+    pub method: Option<PaymentMethod>,
     /// Rises by one with every step; what a compare-and-set compares.
     pub version: u64,
     /// Where it stands.
@@ -184,6 +186,7 @@ impl Order {
             drop,
             shopper,
             total,
+            method: None,
             version: 1,
             state,
             pace,
@@ -212,6 +215,17 @@ impl Order {
         };
         let context = Context::new(&self, moment);
         context.admits(&event).map_err(refuse)?;
+        let accepted_with = match &event {
+            Event::Accept(method) => Some(method.clone()),
+            Event::Expire
+            | Event::Cancel(_)
+            | Event::Drive
+            | Event::Look
+            | Event::Answered(..)
+            | Event::Seen(_)
+            | Event::Refund(_)
+            | Event::Retry => None,
+        };
         let next = decide(self.state, event, &context).map_err(refuse)?;
         let version = self.version.saturating_add(1);
         let facts = Facts {
@@ -219,6 +233,7 @@ impl Order {
             drop: self.drop,
             shopper: self.shopper,
             total: self.total,
+            method: accepted_with.or(self.method),
             version,
             strays: self.strays,
         };

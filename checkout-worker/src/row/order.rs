@@ -6,7 +6,7 @@ use domain::{AdmissionId, Currency, DropId, Money, OrderId, ShopperKey, Sku};
 
 use crate::ledger::{Channel, Email, Item, Message, OrderNotice, OrderRecord};
 
-use super::{Corrupt, instant, parse_flag, parse_state, whole};
+use super::{Corrupt, StateText, instant, parse_flag, parse_state, whole};
 
 /// An order's row.
 pub(crate) struct OrderRow {
@@ -65,7 +65,11 @@ impl OrderRow {
     pub(crate) fn into_record(self, items: Vec<ItemRow>) -> Result<OrderRecord, Corrupt> {
         let id = self.order();
         let corrupt = |what: String| Corrupt { order: id, what };
-        let (state, strays) = parse_state(id, &self.data)?;
+        let StateText {
+            state,
+            strays,
+            method,
+        } = parse_state(id, &self.data)?;
         if state.name().as_str() != self.state {
             return Err(corrupt(format!(
                 "it is {} by its column and {} by its data",
@@ -87,6 +91,7 @@ impl OrderRow {
             drop: DropId::new(&self.drop).map_err(|e| corrupt(e.to_string()))?,
             shopper: ShopperKey(shopper),
             total: Money::new(whole(id, "total", self.total)?, currency),
+            method,
             version: whole(id, "version", self.version)?,
             state,
             pace: Pace {

@@ -1,16 +1,20 @@
 //! What a drop came to: the questions, and what the states' own data says of reasons.
 
-use domain::OrderId;
 use domain::saga::StateName;
 
 use crate::checkout::reason;
 use crate::ledger::Sales;
 
-use super::parse_state;
+use super::parse_own;
 
-/// Orders per state. Those that came to nothing are told apart by their data, which holds the reason and, but for a few, nothing else.
-pub(crate) const STATES: &str = "SELECT state, CASE WHEN state IN ('declined', 'released', 'unwound') THEN data ELSE '' END AS why, \
-    count(*) FROM orders WHERE drop_id = $1 GROUP BY 1, 2";
+/// Orders per state. Those that came to nothing are told apart by the state's own part of their data, which holds the reason
+/// and, but for a few, nothing else. `own` is that part as the database reads it, or NULL where it cannot.
+pub(crate) fn states(own: &str) -> String {
+    format!(
+        "SELECT state, coalesce(CASE WHEN state IN ('declined', 'released', 'unwound') THEN {own} END, '') AS why, \
+         count(*) FROM orders WHERE drop_id = $1 GROUP BY 1, 2"
+    )
+}
 
 /// Money per currency.
 pub(crate) const REVENUE: &str = "SELECT p.currency, CAST(sum(p.captured) AS bigint), CAST(sum(p.refunded) AS bigint) \
@@ -22,8 +26,8 @@ pub(crate) const SOLD: &str = "SELECT min(e.at), max(e.at) FROM stock_entry e JO
     WHERE o.drop_id = $1 AND e.kind = 'sell'";
 
 impl Sales {
-    /// Counts the orders of one row of [`STATES`].
-    pub(crate) fn count(&mut self, state: &str, data: &str, count: u64) {
+    /// Counts the orders of one row of [`states`]; `own` is their state's own data.
+    pub(crate) fn count(&mut self, state: &str, own: &str, count: u64) {
         let Some(state) = StateName::parse(state) else {
             return;
         };
@@ -31,9 +35,8 @@ impl Sales {
             Some((_, sum)) => *sum += count,
             None => self.orders.push((state, count)),
         }
-        // Whose data it is does not matter: what cannot be read is counted without a reason.
-        let why = parse_state(OrderId(0), data).ok();
-        let Some(why) = why.and_then(|(state, _)| reason(&state)) else {
+        // What cannot be read is counted without a reason.
+        let Some(why) = parse_own(own).and_then(|state| reason(&state)) else {
             return;
         };
         match self

@@ -6,7 +6,7 @@ use rusqlite::{Row, params};
 
 use crate::ledger::{AuditSums, Gauges, Revenue, Sales};
 use crate::row::{
-    ENTRIES, ORDERS, REVENUE, SOLD, STATES, STOCK, StockBooks, UNTOLD, forgotten, millis, stock_sums,
+    ENTRIES, ORDERS, REVENUE, SOLD, STOCK, StockBooks, UNTOLD, forgotten, millis, states, stock_sums,
     timestamp,
 };
 
@@ -51,11 +51,12 @@ pub(super) fn gauges(store: &Store<'_>) -> Result<Gauges, StoreError> {
 pub(super) fn sales(store: &Store<'_>, drop: &DropId) -> Result<Sales, StoreError> {
     let mut sales = Sales::default();
     let of_drop = params![drop.as_str()];
-    let mut statement = store.connection.prepare_cached(STATES)?;
+    let sql = states("CASE WHEN json_valid(data) THEN data ->> 'is' END");
+    let mut statement = store.connection.prepare_cached(&sql)?;
     let mut rows = statement.query(of_drop)?;
     while let Some(row) = rows.next()? {
-        let (state, data): (String, String) = (row.get(0)?, row.get(1)?);
-        sales.count(&state, &data, count(row, 2)?);
+        let (state, own): (String, String) = (row.get(0)?, row.get(1)?);
+        sales.count(&state, &own, count(row, 2)?);
     }
     let mut statement = store.connection.prepare_cached(REVENUE)?;
     let revenue = |row: &Row<'_>| {

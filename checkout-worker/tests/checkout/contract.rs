@@ -122,6 +122,7 @@ every_ledger_keeps!(
     buying::a_thousand_replays_of_one_admission_make_one_order,
     buying::the_last_unit_goes_to_one_of_many,
     buying::acceptance_is_judged_by_the_ledgers_clock,
+    buying::a_repeated_acceptance_is_known_to_the_end_and_splits_no_reason,
     buying::acceptance_and_its_message_are_one,
     buying::a_postponed_order_is_driven_again_once_its_drop_is_not_paused,
     buying::expired_reservations_return_their_units_and_tell_the_house,

@@ -112,6 +112,36 @@ async fn repeating_a_request_is_harmless_and_changing_it_is_refused() {
 }
 
 #[tokio::test]
+async fn repeating_a_payment_is_answered_with_the_order_whatever_became_of_it() {
+    let shop = Shop::open(5).await;
+    let mut ends = Vec::new();
+    for (shopper, card) in [(1, VISA), (2, DECLINED), (3, SECURE), (4, VISA)] {
+        let Placed::New(view) = shop.checkout.reserve(purchase(shopper, None)).await.unwrap() else {
+            panic!("a repetition")
+        };
+        shop.checkout.accept(view.order, method(card)).await.unwrap();
+        shop.checkout.drive(view.order).await.unwrap();
+        if shopper == 4 {
+            let refund = shop.checkout.refund(view.order, Restock::Return, "test");
+            refund.await.unwrap();
+        }
+        let again = shop.checkout.accept(view.order, method(card)).await.unwrap();
+        ends.push(again.state);
+        let other = shop.checkout.accept(view.order, method("pm_card_amex")).await;
+        assert!(matches!(other, Err(AcceptError::NotNow(as_it_is, _)) if *as_it_is == again));
+    }
+    assert_eq!(
+        ends,
+        [
+            PublicState::Paid,
+            PublicState::Declined,
+            PublicState::ActionRequired,
+            PublicState::Refunded
+        ]
+    );
+}
+
+#[tokio::test]
 async fn what_cannot_be_is_refused_in_words() {
     let shop = Shop::open(1).await;
     let drop = DropId::new("nowhere").unwrap();

@@ -3,7 +3,7 @@
 
 use super::event::{Event, Why};
 use super::next::{Context, Transition};
-use super::state::State;
+use super::state::{By, State};
 use super::stray::stray;
 
 pub(super) fn dead(state: State, event: &Event, context: &Context) -> Transition {
@@ -15,7 +15,11 @@ pub(super) fn dead(state: State, event: &Event, context: &Context) -> Transition
         Event::Seen(payment) => stray(state, payment, context),
         Event::Answered(..) => Err(Why::Stale),
         Event::Cancel(_) => Err(Why::Unchanged),
-        Event::Accept(_) | Event::Expire => Err(Why::TooLate),
-        Event::Drive | Event::Look | Event::Refund(_) | Event::Retry => Err(Why::NotHere),
+        Event::Expire => Err(Why::TooLate),
+        // Accepted orders are told apart before. This one never was: its time ran out, or it was given up.
+        Event::Accept(_) if matches!(&state, State::Released(data) if data.by == By::Timer) => {
+            Err(Why::TooLate)
+        }
+        Event::Accept(_) | Event::Drive | Event::Look | Event::Refund(_) | Event::Retry => Err(Why::NotHere),
     }
 }

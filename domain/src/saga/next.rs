@@ -8,7 +8,7 @@ use crate::{DropId, Money, OrderId, ShopperKey, Span, Timestamp};
 use super::answer::{Repeat, Stall};
 use super::attempt::Attempt;
 use super::event::{Alarm, Call, Effect, Event, Notice, Why};
-use super::payment::{Payment, Reason};
+use super::payment::{Payment, PaymentMethod, Reason};
 use super::state::{By, Declined, Released, State, StateName, Units};
 use super::stray::{self, Stray};
 use super::{Flag, Frozen, LEASE, Moment, Order, Pace, Parked, Step, StockMove};
@@ -17,6 +17,8 @@ use super::{Flag, Frozen, LEASE, Moment, Order, Pace, Parked, Step, StockMove};
 pub(super) struct Context {
     pub(super) id: OrderId,
     pub(super) total: Money,
+    /// What the order was accepted with, if it was.
+    pub(super) method: Option<PaymentMethod>,
     pub(super) now: Timestamp,
     pub(super) pace: Pace,
     pub(super) flag: Option<Flag>,
@@ -31,6 +33,7 @@ pub(super) struct Facts {
     pub(super) drop: DropId,
     pub(super) shopper: ShopperKey,
     pub(super) total: Money,
+    pub(super) method: Option<PaymentMethod>,
     pub(super) version: u64,
     /// The strays before this step.
     pub(super) strays: Vec<Stray>,
@@ -60,6 +63,7 @@ impl Context {
         Self {
             id: order.id,
             total: order.total,
+            method: order.method.clone(),
             now,
             pace,
             flag,
@@ -69,7 +73,7 @@ impl Context {
         }
     }
 
-    /// The guards that do not depend on the state: leases, due times, flags.
+    /// The guards that do not depend on the state: leases, due times, flags, and what was accepted before.
     pub(super) fn admits(&self, event: &Event) -> Result<(), Why> {
         let frozen = matches!(self.flag, Some(Flag::Frozen(_)));
         let leased = self.pace.leased_until > self.now;
@@ -83,6 +87,9 @@ impl Context {
                 Err(Why::Flagged)
             }
             Event::Retry if self.flag.is_none() => Err(Why::NotHere),
+            // A client whose answer was lost asks again, however far the order has come by then.
+            Event::Accept(method) if self.method.as_ref() == Some(method) => Err(Why::Unchanged),
+            Event::Accept(_) if self.method.is_some() => Err(Why::NotHere),
             Event::Accept(_)
             | Event::Expire
             | Event::Cancel(_)
@@ -332,6 +339,7 @@ impl Next {
             drop,
             shopper,
             total,
+            method,
             version,
             strays,
         } = facts;
@@ -340,6 +348,7 @@ impl Next {
             drop,
             shopper,
             total,
+            method,
             version,
             state: self.state,
             pace: self.pace,

@@ -37,7 +37,6 @@ pub(super) fn accepted(data: Accepted, event: Event, context: &Context) -> Trans
             Ok(Next::to(State::Authorising(state)).call(call, context))
         }
         Event::Cancel(by) => Ok(Next::released(by)),
-        Event::Accept(method) if method == data.method => Err(Why::Unchanged),
         Event::Seen(payment) => stray(State::Accepted(data), &payment, context),
         Event::Answered(..) => Err(Why::Stale),
         Event::Accept(_) | Event::Expire | Event::Look | Event::Refund(_) | Event::Retry => Err(Why::NotHere),

@@ -235,6 +235,23 @@ impl State {
             Self::Reserved(_) | Self::Accepted(_) | Self::Declined(_) | Self::Released(_) => None,
         }
     }
+
+    /// The payment method this state knows of.
+    pub const fn method(&self) -> Option<&PaymentMethod> {
+        match self {
+            Self::Accepted(Accepted { method })
+            | Self::Authorising(Authorising { method, .. })
+            | Self::ActionRequired(ActionRequired { method, .. })
+            | Self::Cancelling(Cancelling { method, .. }) => Some(method),
+            Self::Reserved(_)
+            | Self::Committed(_)
+            | Self::Paid(_)
+            | Self::Declined(_)
+            | Self::Released(_)
+            | Self::Unwound(_)
+            | Self::Refunded(_) => None,
+        }
+    }
 }
 
 impl StateName {

@@ -78,9 +78,10 @@ fn payment(status: PaymentStatus) -> Payment {
 
 /// An order in every state, with the data that the spine would have put there.
 fn specimen(name: StateName) -> Order {
+    let accepted_with = (name != StateName::Reserved).then(method);
     let attempt = Attempt::first(NOW);
     let (payment, method) = (payment_id(), method());
-    order(match name {
+    let order = order(match name {
         StateName::Reserved => State::Reserved(Reserved {
             until: NOW + Span::from_mins(5),
         }),
@@ -118,7 +119,11 @@ fn specimen(name: StateName) -> Order {
         StateName::Released => State::Released(Released { by: By::Shopper }),
         StateName::Unwound => State::Unwound(Unwound { payment }),
         StateName::Refunded => State::Refunded(Refunded { payment }),
-    })
+    });
+    Order {
+        method: accepted_with,
+        ..order
+    }
 }
 
 fn step(order: &Order, event: Event) -> Result<Step, Why> {

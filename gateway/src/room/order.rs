@@ -9,7 +9,7 @@ pub(super) use twins::Twins;
 
 use checkout_worker::checkout::{AcceptError, CancelError, ReserveError};
 use checkout_worker::ledger::{ClientKey, Email, LedgerError};
-use checkout_worker::{OrderView, Placed, PublicState, Purchase, trail};
+use checkout_worker::{OrderView, Placed, Purchase, trail};
 use domain::pool::{Level, Line};
 use domain::saga::{By, PaymentMethod};
 use domain::{AdmissionId, DropId, OrderId, Sku, Span};
@@ -290,18 +290,23 @@ fn accept_problem(error: AcceptError) -> Problem {
             let title = "The reservation has run out";
             Problem::new(StatusCode::GONE, "reservation-expired", title).detail("Nothing was charged.")
         }
-        AcceptError::NotNow(view, _) => not_now(view.state),
+        AcceptError::NotNow(view, _) => not_now(&view),
         AcceptError::Ledger(error) => ledger_problem(&error),
     }
 }
 
-fn not_now(state: PublicState) -> Problem {
-    Problem::new(
+/// It was accepted with another method, or given up before it was accepted: where it stands, and why.
+fn not_now(view: &OrderView) -> Problem {
+    let problem = Problem::new(
         StatusCode::CONFLICT,
         "order-has-moved-on",
         "The order has moved on",
     )
-    .with("state", state.as_str())
+    .with("state", view.state.as_str());
+    match &view.reason {
+        Some(reason) => problem.with("reason", reason.clone()),
+        None => problem,
+    }
 }
 
 fn cancel_problem(error: CancelError) -> Problem {

@@ -246,6 +246,31 @@ async fn a_reservation_that_runs_out_returns_its_units() {
 }
 
 #[tokio::test]
+async fn paying_twice_with_one_method_is_paying_once_and_the_answer_stays_true() {
+    let house = House::usual().await;
+    let browser = house.browser();
+    browser.enter().await;
+    let order = browser.order("k-1", &units(1)).await.expect(201).json();
+    let (id, path) = (order["order"].as_str().expect("an id"), order_path(&order));
+    let path = format!("{path}/payment");
+    let declined = json!({"payment_method": "pm_card_visa_chargeDeclined"});
+    browser.post(&path, &declined).await.expect(202);
+    browser.until_order(id, "declined").await;
+    let again = browser.post(&path, &declined).await.expect(202).json();
+    assert_eq!(
+        (&again["order"], &again["state"]),
+        (&order["order"], &json!("declined"))
+    );
+    let other = browser
+        .post(&path, &json!({"payment_method": "pm_card_visa"}))
+        .await;
+    let problem = other.problem(409, "order-has-moved-on");
+    assert_eq!(problem["state"], "declined", "{problem}");
+    assert_eq!(problem["reason"], again["reason"], "{problem}");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn an_order_exists_for_its_shopper_alone() {
     let house = House::usual().await;
     let (mine, other) = (house.browser(), house.browser());

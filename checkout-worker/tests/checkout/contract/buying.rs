@@ -178,6 +178,34 @@ pub(super) async fn acceptance_is_judged_by_the_ledgers_clock(house: House) {
     );
 }
 
+pub(super) async fn a_repeated_acceptance_is_known_to_the_end_and_splits_no_reason(house: House) {
+    let (ledger, clock) = opened(&house, 5).await;
+    for (shopper, card) in [(1, VISA), (2, DECLINED)] {
+        let id = placed(
+            &*ledger,
+            new_order(shopper.into(), shopper, vec![line("AUR-42", 1)]),
+        )
+        .await;
+        ledger.accept(id, method(card)).await.unwrap();
+        stepped(&*ledger, id, Event::Cancel(By::Operator), &*clock).await;
+        let known = ledger.load(id).await.unwrap().unwrap().order;
+        assert_eq!(
+            (known.state.name(), known.method),
+            (StateName::Released, Some(method(card)))
+        );
+    }
+    house.clock.advance(Span::from_mins(10));
+    let again = ledger.accept(OrderId(1), method(VISA)).await.unwrap();
+    assert!(matches!(again, Acceptance::Refused(refusal) if refusal.why == Why::Unchanged));
+    let other = ledger.accept(OrderId(1), method(DECLINED)).await.unwrap();
+    assert!(matches!(other, Acceptance::Refused(refusal) if refusal.why == Why::NotHere));
+    let reasons = ledger.sales(drop_id()).await.unwrap().reasons;
+    assert_eq!(
+        reasons,
+        [(StateName::Released, "cancelled_by_shop".to_owned(), 2)]
+    );
+}
+
 pub(super) async fn acceptance_and_its_message_are_one(house: House) {
     let (ledger, _clock) = opened(&house, 5).await;
     let order = NewOrder {

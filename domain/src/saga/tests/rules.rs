@@ -74,6 +74,47 @@ fn an_acceptance_after_the_deadline_is_too_late() {
 }
 
 #[test]
+fn an_acceptance_is_repeated_in_every_state_and_another_one_is_refused() {
+    let other = || PaymentMethod::new("pm_card_mastercard").unwrap();
+    for name in StateName::ALL
+        .into_iter()
+        .filter(|name| *name != StateName::Reserved)
+    {
+        let order = specimen(name);
+        assert_eq!(
+            step(&order, Event::Accept(method())),
+            Err(Why::Unchanged),
+            "{name}"
+        );
+        assert_eq!(step(&order, Event::Accept(other())), Err(Why::NotHere), "{name}");
+    }
+    let accepted = after(specimen(StateName::Reserved), Event::Accept(method()));
+    let released = after(accepted, Event::Cancel(By::Timer));
+    assert_eq!(
+        released.method,
+        Some(method()),
+        "kept beyond the state that uses it"
+    );
+    assert_eq!(
+        step(&released, Event::Accept(other())),
+        Err(Why::NotHere),
+        "not run out"
+    );
+}
+
+#[test]
+fn only_a_reservation_that_ran_out_is_too_late_to_accept() {
+    let released = |by| order(State::Released(Released { by }));
+    for (by, why) in [
+        (By::Timer, Why::TooLate),
+        (By::Shopper, Why::NotHere),
+        (By::Operator, Why::NotHere),
+    ] {
+        assert_eq!(step(&released(by), Event::Accept(method())), Err(why));
+    }
+}
+
+#[test]
 fn silence_repeats_the_same_key_and_parks_after_three_tries() {
     let mut order = specimen(StateName::Authorising);
     for tries in 1..=TRIES_MAX {

@@ -283,39 +283,39 @@ const PLAIN: &[(&str, &str)] = &[
     ),
     (
         "authorising",
-        "accept:NotHere expire:NotHere cancel:cancelling drive:authorising look:authorising refund:NotHere retry:NotHere",
+        "accept:Unchanged expire:NotHere cancel:cancelling drive:authorising look:authorising refund:NotHere retry:NotHere",
     ),
     (
         "action_required",
-        "accept:NotHere expire:NotHere cancel:cancelling drive:action_required look:action_required refund:NotHere retry:NotHere",
+        "accept:Unchanged expire:NotHere cancel:cancelling drive:action_required look:action_required refund:NotHere retry:NotHere",
     ),
     (
         "cancelling",
-        "accept:NotHere expire:NotHere cancel:Unchanged drive:cancelling look:cancelling refund:NotHere retry:NotHere",
+        "accept:Unchanged expire:NotHere cancel:Unchanged drive:cancelling look:cancelling refund:NotHere retry:NotHere",
     ),
     (
         "committed",
-        "accept:NotHere expire:NotHere cancel:TooLate drive:committed look:committed refund:NotHere retry:NotHere",
+        "accept:Unchanged expire:NotHere cancel:TooLate drive:committed look:committed refund:NotHere retry:NotHere",
     ),
     (
         "paid",
-        "accept:NotHere expire:NotHere cancel:TooLate drive:NotHere look:NotHere refund:paid retry:NotHere",
+        "accept:Unchanged expire:NotHere cancel:TooLate drive:NotHere look:NotHere refund:paid retry:NotHere",
     ),
     (
         "declined",
-        "accept:TooLate expire:TooLate cancel:Unchanged drive:NotHere look:NotHere refund:NotHere retry:NotHere",
+        "accept:Unchanged expire:TooLate cancel:Unchanged drive:NotHere look:NotHere refund:NotHere retry:NotHere",
     ),
     (
         "released",
-        "accept:TooLate expire:TooLate cancel:Unchanged drive:NotHere look:NotHere refund:NotHere retry:NotHere",
+        "accept:Unchanged expire:TooLate cancel:Unchanged drive:NotHere look:NotHere refund:NotHere retry:NotHere",
     ),
     (
         "unwound",
-        "accept:TooLate expire:TooLate cancel:Unchanged drive:NotHere look:NotHere refund:NotHere retry:NotHere",
+        "accept:Unchanged expire:TooLate cancel:Unchanged drive:NotHere look:NotHere refund:NotHere retry:NotHere",
     ),
     (
         "refunded",
-        "accept:TooLate expire:TooLate cancel:Unchanged drive:NotHere look:NotHere refund:NotHere retry:NotHere",
+        "accept:Unchanged expire:TooLate cancel:Unchanged drive:NotHere look:NotHere refund:NotHere retry:NotHere",
     ),
 ];
 
