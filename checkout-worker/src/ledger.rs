@@ -384,7 +384,8 @@ pub trait Ledger: Send + Sync {
     fn notices_due(&self, limit: u32, horizon: Span) -> LedgerReply<'_, Vec<DueNotice>>;
     /// Notes how tries ended. Where one ends a notice, the order's next one is due from now on.
     fn notices_told(&self, told: Vec<Told>) -> LedgerReply<'_, ()>;
-    /// Lets up to `limit` notices go that were never tried and are older than `horizon`; says how many.
+    /// Lets up to `limit` notices go that were never tried and are older than `horizon`; says how many. A notice that waits
+    /// behind an earlier one of its order stays: its time starts when that one ends.
     fn forget_notices(&self, horizon: Span, limit: u32) -> LedgerReply<'_, u32>;
     /// Notices that were not taken: pending ones as they come due, given-up ones as they were written.
     fn untold(&self, telling: Telling, limit: u32) -> LedgerReply<'_, Vec<Untold>>;

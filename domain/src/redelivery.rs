@@ -23,7 +23,7 @@ const WAITS: [Span; 9] = [
 pub const TRIES_MAX: u32 = 10;
 
 /// From the first try to the last, without spread and rounded up to whole hours: 75 h 35 min 5 s. What is older than this
-/// and was never tried is not news any more.
+/// and was never tried is not news any more. What waits behind an earlier notice of its order is as old as the end of that one.
 pub const HORIZON: Span = Span::from_mins(76 * 60);
 
 /// The longest wait that a receiver can ask for. A longer one would turn a slip of its operator into days of silence.

@@ -106,12 +106,15 @@ pub(super) async fn told(connection: &mut PgConnection, told: &[Told]) -> Result
     Ok(())
 }
 
-/// Lets old notices go that were never tried.
+/// Lets old notices go that were never tried. One that waits behind an earlier one of its order was not tried because it
+/// had no turn: it is not old before the earlier one has ended.
 pub(super) async fn forget(c: &mut PgConnection, horizon: Span, limit: u32) -> Result<u32, Trouble> {
     let gone = sqlx::query(
         "WITH clock AS MATERIALIZED (SELECT ledger_now() AS now), \
          old AS MATERIALIZED (SELECT b.id FROM outbox b, clock WHERE b.notice IS NOT NULL AND b.hook = 'open' \
              AND b.hook_due_at <= clock.now - $1 AND b.hook_tries = 0 \
+             AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.order_id = b.order_id AND e.notice IS NOT NULL \
+                 AND e.hook = 'open' AND e.version < b.version) \
              ORDER BY b.hook_due_at LIMIT $2 FOR UPDATE OF b SKIP LOCKED) \
          UPDATE outbox b SET hook = 'skipped', hook_outcome = 'too old' FROM old WHERE b.id = old.id",
     )

@@ -74,12 +74,15 @@ pub(super) fn told(store: &Store<'_>, told: &[Told]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Lets old notices go that were never tried.
+/// Lets old notices go that were never tried. One that waits behind an earlier one of its order was not tried because it
+/// had no turn: it is not old before the earlier one has ended.
 pub(super) fn forget(store: &Store<'_>, horizon: Span, limit: u32) -> Result<u32, StoreError> {
     let mut statement = store.connection.prepare_cached(
-        "UPDATE outbox SET hook = 'skipped', hook_outcome = 'too old' WHERE id IN (SELECT id FROM outbox \
-         WHERE notice IS NOT NULL AND hook = 'open' AND hook_due_at <= ?1 AND hook_tries = 0 \
-         ORDER BY hook_due_at LIMIT ?2)",
+        "UPDATE outbox SET hook = 'skipped', hook_outcome = 'too old' WHERE id IN (SELECT b.id FROM outbox b \
+         WHERE b.notice IS NOT NULL AND b.hook = 'open' AND b.hook_due_at <= ?1 AND b.hook_tries = 0 \
+         AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.order_id = b.order_id AND e.notice IS NOT NULL \
+             AND e.hook = 'open' AND e.version < b.version) \
+         ORDER BY b.hook_due_at LIMIT ?2)",
     )?;
     let gone = statement.execute(params![millis(store.now - horizon), limit])?;
     Ok(u32::try_from(gone).unwrap_or(u32::MAX))

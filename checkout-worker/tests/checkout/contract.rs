@@ -141,6 +141,7 @@ every_ledger_keeps!(
     telling::one_orders_notices_do_not_hold_up_anothers,
     telling::a_try_that_ends_late_counts_only_if_it_was_heard,
     telling::what_is_given_up_is_shown_and_lets_the_next_one_go,
+    telling::a_notice_that_waits_behind_an_earlier_one_does_not_grow_old,
     telling::old_news_that_was_never_tried_is_let_go_and_tried_news_is_not,
     telling::a_replay_tells_again_what_it_names_from_the_first_try_on,
     telling::what_is_owed_is_owed_after_a_restart,

@@ -156,6 +156,20 @@ pub(super) async fn what_is_given_up_is_shown_and_lets_the_next_one_go(house: Ho
     );
 }
 
+pub(super) async fn a_notice_that_waits_behind_an_earlier_one_does_not_grow_old(house: House) {
+    let (checkout, ledger) = (checkout(&house).await, house.ledger.clone());
+    let order = paid_and_refunded(&checkout, 1).await;
+    let first = due(&*ledger).await.remove(0);
+    end(&*ledger, &first, Next::Again(HORIZON)).await;
+    house.clock.advance(HORIZON + Span::from_mins(60));
+    assert_eq!(ledger.forget_notices(HORIZON, 10).await.unwrap(), 0);
+    let again = due(&*ledger).await;
+    assert_eq!(news(&again), [(order, Notice::Paid)]);
+    end(&*ledger, &again[0], Next::Taken).await;
+    assert_eq!(ledger.forget_notices(HORIZON, 10).await.unwrap(), 0);
+    assert_eq!(news(&due(&*ledger).await), [(order, Notice::Refunded)]);
+}
+
 pub(super) async fn old_news_that_was_never_tried_is_let_go_and_tried_news_is_not(house: House) {
     let (checkout, ledger) = (checkout(&house).await, house.ledger.clone());
     let (tried, old) = (paid(&checkout, 1).await, paid(&checkout, 2).await);
