@@ -136,6 +136,8 @@ struct AttemptRow {
 #[serde(deny_unknown_fields)]
 struct RefundRow {
     attempt: AttemptRow,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    part: Option<u64>,
     restock: bool,
 }
 
@@ -375,6 +377,7 @@ impl From<Refunding> for RefundRow {
     fn from(refund: Refunding) -> Self {
         Self {
             attempt: refund.attempt.into(),
+            part: refund.part,
             restock: refund.restock == Restock::Return,
         }
     }
@@ -389,6 +392,7 @@ impl From<RefundRow> for Refunding {
         };
         Self {
             attempt: row.attempt.into(),
+            part: row.part,
             restock,
         }
     }

@@ -118,6 +118,11 @@ impl MemoryProvider {
         })
     }
 
+    /// Somebody gives so much back in the provider's own dashboard. Says whether there was so much.
+    pub fn refund(&self, payment: &PaymentId, amount: u64) -> bool {
+        matches!(self.lock().refund(payment, amount), Answer::Refunded(_))
+    }
+
     fn change(&self, id: &PaymentId, change: impl FnOnce(&mut Payment) -> bool) -> bool {
         let mut state = self.lock();
         state

@@ -435,6 +435,23 @@ async fn a_refund_goes_back_once_and_restocks_as_told() {
 }
 
 #[tokio::test]
+async fn a_refund_after_a_partial_one_elsewhere_gives_back_the_rest() {
+    let shop = Shop::open(3).await;
+    let order = shop.buy(1, VISA).await;
+    shop.checkout.drive(order).await.unwrap();
+    let payment = shop.checkout.view(order).await.unwrap().unwrap().payment.unwrap();
+    assert!(shop.provider.refund(&payment, 2_900));
+    shop.checkout
+        .refund(order, Restock::Return, "test")
+        .await
+        .unwrap();
+    shop.recover().await;
+    assert_eq!(shop.state(order).await, StateName::Refunded);
+    assert_eq!(shop.provider.books().payments[0].refunded, 12_900);
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
 async fn terms_that_cannot_be_are_refused_while_running() {
     let shop = Shop::open(2).await;
     let order = shop.buy(1, VISA).await;

@@ -8,7 +8,8 @@ use super::next::{Context, Next, Transition, noted};
 use super::payment::{Payment, PaymentStatus};
 use super::state::{Committed, Paid, Refunded, Refunding, Restock, State, Unwound};
 use super::stray::{misanswered, stray};
-use super::{Frozen, Parked, StockMove};
+use super::{Flag, Frozen, Parked, StockMove};
+use crate::Money;
 
 /// Numbers that a capture or refund may reach before a person has to look. Each rise follows a read that shows the
 /// payment untouched; the provider itself refuses to capture or refund the same money twice.
@@ -38,6 +39,7 @@ pub(super) fn paid(data: Paid, event: Event, context: &Context) -> Transition {
         (Event::Refund(restock), None) => {
             let refund = Refunding {
                 attempt: Attempt::first(context.now),
+                part: None,
                 restock,
             };
             Ok(refund_call(data, refund, context))
@@ -47,16 +49,8 @@ pub(super) fn paid(data: Paid, event: Event, context: &Context) -> Transition {
             Ok(refund_call(data, refund, context))
         }
         (Event::Drive | Event::Look, Some(_)) => Ok(read_refund(data, context)),
-        (Event::Retry, Some(refund)) => {
-            let rejected = context.was_rejected();
-            let attempt = if rejected {
-                refund.attempt.next(context.now)
-            } else {
-                refund.attempt
-            };
-            let refund = Some(Refunding { attempt, ..refund });
-            Ok(Next::to(State::Paid(Paid { refund, ..data })).drive(context))
-        }
+        (Event::Retry, Some(refund)) if context.was_rejected() => Ok(refund_anew(data, refund, context)),
+        (Event::Retry, Some(_)) => Ok(Next::to(State::Paid(data)).drive(context)),
         (Event::Answered(asked, answer), Some(refund)) => refunded(data, refund, asked, answer, context),
         (Event::Seen(payment), _) => seen_paid(data, &payment, context),
         (Event::Answered(..), None) => Err(Why::Stale),
@@ -172,12 +166,28 @@ fn uncaptured(data: Committed, asked: Option<Asked>, context: &Context) -> Trans
     }
 }
 
+/// An operator lets a refused refund go on: under the next number, and for what the provider keeps by now.
+fn refund_anew(data: Paid, refund: Refunding, context: &Context) -> Next {
+    let refund = Refunding {
+        attempt: refund.attempt.next(context.now),
+        ..refund
+    };
+    let call = Call::Retrieve {
+        payment: data.payment.clone(),
+    };
+    let state = Paid {
+        refund: Some(refund),
+        ..data
+    };
+    Next::to(State::Paid(state)).call(call, context)
+}
+
 fn refund_call(data: Paid, refund: Refunding, context: &Context) -> Next {
     let (attempt, payment) = (refund.attempt, data.payment.clone());
     let call = Call::Refund {
         attempt,
         payment,
-        amount: context.total,
+        amount: Money::new(asked_back(refund, context), context.total.currency),
     };
     Next::stay(
         State::Paid(Paid {
@@ -187,6 +197,11 @@ fn refund_call(data: Paid, refund: Refunding, context: &Context) -> Next {
         context,
     )
     .call(call, context)
+}
+
+/// What a refund under way asks for.
+fn asked_back(refund: Refunding, context: &Context) -> u64 {
+    refund.part.unwrap_or(context.total.amount)
 }
 
 fn read_refund(data: Paid, context: &Context) -> Next {
@@ -206,21 +221,16 @@ fn refunded(data: Paid, refund: Refunding, asked: Asked, answer: Answer, context
         ..data.clone()
     };
     match answer {
-        Answer::Refunded(amount) if amount == context.total.amount => Ok(given_back(data, refund.restock)),
+        Answer::Refunded(amount) if amount == asked_back(refund, context) => {
+            Ok(given_back(data, refund.restock))
+        }
         Answer::Refunded(_) => Ok(Next::to(State::Paid(data)).freeze(Frozen::AmountMismatch, context)),
         Answer::Payment(payment) if payment.id != data.payment => {
             Ok(misanswered(State::Paid(data), &payment, context))
         }
         Answer::Payment(payment) if !payment.is_kept() => Ok(given_back(data, refund.restock)),
         Answer::Payment(_) if changed => Ok(Next::to(State::Paid(data)).stalled(Stall::Lost, context)),
-        Answer::Payment(_) => {
-            let (attempt, usable) = refund.attempt.renewed(context.now);
-            let next = Next::to(State::Paid(with(attempt))).unanswered(context);
-            if attempt.n > CHANGES_MAX && !usable {
-                return Ok(next.park(Parked::Rejected(word("refund_refused")), context));
-            }
-            Ok(next.drive(context))
-        }
+        Answer::Payment(payment) => Ok(still_kept(data, refund, &payment, context)),
         Answer::Declined(_) | Answer::Rejected(_) if changed => {
             Ok(read_refund(with(refund.attempt.spent()), context))
         }
@@ -238,6 +248,41 @@ fn refunded(data: Paid, refund: Refunding, asked: Asked, answer: Answer, context
         }
         Answer::Absent => Err(Why::Stale),
     }
+}
+
+/// A read shows that money is kept. What is to be given back is what is kept, not what was paid: some of it may have been
+/// given back elsewhere. Another amount goes under another number; should both arrive, the provider gives back no more
+/// than it has. A refund that was refused waits for a person, however often the reconciler looks: each look would else use
+/// up a number more.
+fn still_kept(data: Paid, refund: Refunding, payment: &Payment, context: &Context) -> Next {
+    if let Some(Flag::Parked(why @ Parked::Rejected(_))) = &context.flag {
+        return Next::to(State::Paid(data)).park(why.clone(), context);
+    }
+    let kept = payment.captured.saturating_sub(payment.refunded);
+    let (attempt, usable) = refund.attempt.renewed(context.now);
+    let refund = if kept == asked_back(refund, context) {
+        Refunding { attempt, ..refund }
+    } else {
+        let attempt = if usable {
+            attempt.next(context.now)
+        } else {
+            attempt
+        };
+        Refunding {
+            attempt,
+            part: Some(kept),
+            ..refund
+        }
+    };
+    let state = Paid {
+        refund: Some(refund),
+        ..data
+    };
+    let next = Next::to(State::Paid(state)).unanswered(context);
+    if attempt.n > CHANGES_MAX && !usable {
+        return next.park(Parked::Rejected(word("refund_refused")), context);
+    }
+    next.drive(context)
 }
 
 /// A refund made elsewhere (in the provider's own dashboard) counts too; nobody said that its units came back.

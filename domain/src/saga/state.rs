@@ -113,6 +113,9 @@ pub struct Paid {
 pub struct Refunding {
     /// The try at it.
     pub attempt: Attempt,
+    /// Minor units to give back, where some were given back elsewhere before; none means the order's total. Belongs to the
+    /// try: what is sent under its key never changes.
+    pub part: Option<u64>,
     /// What becomes of the units.
     pub restock: Restock,
 }

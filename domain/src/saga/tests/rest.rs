@@ -139,6 +139,7 @@ fn owing() -> Vec<Order> {
     })));
     let refund = Some(Refunding {
         attempt,
+        part: None,
         restock: Restock::Return,
     });
     orders.push(order(State::Paid(Paid {
@@ -286,6 +287,46 @@ fn captures_cancels_and_refunds_that_fail_for_ever_are_parked_for_no_answer() {
     // Money that was captured for a given-up order, and will not go back.
     let (_, parked) = calls_to_rest(specimen(StateName::Cancelling), &kept, &[]).unwrap();
     assert_eq!(parked.flag, Some(Flag::Parked(Parked::NoAnswer)));
+}
+
+#[test]
+fn a_refused_refund_stays_parked_and_uses_up_no_number_however_often_it_is_looked_at() {
+    let mut refusing = writes_fail();
+    refusing.refund = refusals()[1..2].to_vec();
+    refusing.retrieve = vec![Answer::Payment(payment(PaymentStatus::Succeeded))];
+    let (_, parked) = calls_to_rest(owing().pop().unwrap(), &refusing, &[]).unwrap();
+    assert_eq!(
+        parked.flag,
+        Some(Flag::Parked(Parked::Rejected(reason("refund_refused"))))
+    );
+    let mut order = parked.clone();
+    for _ in 0..20 {
+        let later = Moment::at(order.pace.due);
+        let looking = order.step(Event::Look, later).unwrap();
+        let asked = looking.call().unwrap().asked();
+        assert_eq!(asked, Asked::Retrieve);
+        let answer = refusing.retrieve[0].clone();
+        let seen = looking.order.step(Event::Answered(asked, answer), later).unwrap();
+        assert!(
+            seen.effects.is_empty(),
+            "nobody is told again: {:?}",
+            seen.effects
+        );
+        order = seen.order;
+        assert_eq!((&order.state, &order.flag), (&parked.state, &parked.flag));
+    }
+    // An operator lets it go on, and it comes back once.
+    let mut step = order.clone().step(Event::Retry, Moment::at(NOW)).unwrap();
+    while let Some(call) = step.call().cloned() {
+        let answer = refusing.answer(&call, 0);
+        step = step
+            .order
+            .step(Event::Answered(call.asked(), answer), Moment::at(NOW))
+            .unwrap();
+    }
+    assert!(step.order.flag.is_none());
+    let (calls, again) = calls_to_rest(step.order, &refusing, &[]).unwrap();
+    assert_eq!((calls, &again.flag), (2, &parked.flag), "the refund, and a read");
 }
 
 #[test]

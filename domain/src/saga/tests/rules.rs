@@ -454,6 +454,33 @@ fn a_refund_made_at_the_provider_is_believed_and_keeps_the_units_sold() {
 }
 
 #[test]
+fn what_was_given_back_elsewhere_is_not_given_back_again() {
+    let part = Payment {
+        refunded: 2_900,
+        ..payment(PaymentStatus::Succeeded)
+    };
+    let asked = step(&specimen(StateName::Paid), Event::Refund(Restock::Return)).unwrap();
+    let refused = answered(Operation::Refund, Answer::Rejected(reason("amount_too_large")));
+    let read = step(&asked.order, refused).unwrap();
+    assert!(matches!(read.call(), Some(Call::Retrieve { .. })));
+    let known = after(
+        read.order,
+        Event::Answered(Asked::Retrieve, Answer::Payment(part)),
+    );
+    let (order, call) = driven(known);
+    let rest = total().amount - 2_900;
+    assert!(matches!(&call, Call::Refund { attempt, amount, .. } if attempt.n == 2 && amount.amount == rest));
+    let (order, again) = driven(order);
+    assert_eq!(again, call, "a key is repeated with what it was sent with");
+    let answer = Answer::Refunded(rest);
+    let done = step(&order, Event::Answered(call.asked(), answer)).unwrap();
+    assert_eq!(
+        (done.order.state.name(), done.stock),
+        (StateName::Refunded, Some(StockMove::Unsell))
+    );
+}
+
+#[test]
 fn money_found_captured_is_committed_and_read_before_it_counts_as_paid() {
     let step = step(
         &specimen(StateName::Authorising),

@@ -155,7 +155,11 @@ fn orders() -> Vec<Order> {
             capture: attempt,
         })));
         for restock in [Restock::Return, Restock::Keep] {
-            let refund = Some(Refunding { attempt, restock });
+            let refund = Some(Refunding {
+                attempt,
+                part: None,
+                restock,
+            });
             orders.push(order(State::Paid(Paid {
                 payment: payment_id(),
                 refund,
