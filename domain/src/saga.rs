@@ -19,6 +19,7 @@ mod stray;
 
 pub use answer::{Answer, Class, Outcome, Repeat, Stall, classify};
 pub use attempt::{Attempt, IdempotencyKey, KEY_AGE_MAX, KeySpace, Operation, SAVED_ERRORS_MAX};
+pub use dead::REFUND_FAILED;
 pub use event::{Alarm, Asked, Call, Effect, Event, EventName, Notice, Why};
 pub use payment::{
     ClientSecret, InvalidProviderName, PROVIDER_NAME_BYTES_MAX, Payment, PaymentId, PaymentMethod,

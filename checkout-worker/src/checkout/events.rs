@@ -139,11 +139,11 @@ impl Checkout {
         };
         let in_hand = record.order.pace.leased_until > now;
         Ok(match record.order.state.name() {
-            StateName::Paid => event.kind.starts_with("payment_intent."),
+            // Refunds are told by other events, and so is one that fails days later.
+            StateName::Paid | StateName::Refunded => event.kind.starts_with("payment_intent."),
             StateName::Authorising | StateName::Committed => in_hand,
             StateName::Declined => event.kind == "payment_intent.payment_failed",
             StateName::Released | StateName::Unwound => event.kind == "payment_intent.canceled",
-            StateName::Refunded => true,
             StateName::Reserved | StateName::Accepted | StateName::ActionRequired | StateName::Cancelling => {
                 event.kind == "payment_intent.created"
             }

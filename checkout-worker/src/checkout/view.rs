@@ -1,6 +1,6 @@
 //! An order as a shopper or an operator sees it.
 
-use domain::saga::{By, ClientSecret, PaymentId, Stake, State, StateName, Stray};
+use domain::saga::{By, ClientSecret, Flag, Order, PaymentId, REFUND_FAILED, Stake, State, StateName, Stray};
 use domain::{DropId, Money, OrderId, ShopperKey, Timestamp};
 
 use crate::ledger::{Item, LedgerError, OrderRecord};
@@ -24,7 +24,7 @@ pub enum PublicState {
     Declined,
     /// Given up; nothing was charged.
     Released,
-    /// Paid and given back.
+    /// Paid and given back; with the reason `refund_failed` while giving back has failed and waits for a person.
     Refunded,
 }
 
@@ -170,6 +170,8 @@ impl From<OrderRecord> for OrderView {
         let order = record.order;
         let ledger_state = order.state.name();
         let reserved_until = (ledger_state == StateName::Reserved).then_some(record.reserved_until);
+        let reason = reason(&order.state).or_else(|| refund_failed(&order));
+        let late_payment = beside(&order).filter_map(LatePayment::of).max();
         Self {
             order: order.id,
             drop: order.drop,
@@ -178,17 +180,32 @@ impl From<OrderRecord> for OrderView {
             items: record.items,
             total: order.total,
             reserved_until,
-            reason: reason(&order.state),
+            reason,
             payment: order.state.payment().cloned(),
             action: action(&order.state),
-            late_payment: order.strays.iter().filter_map(LatePayment::of).max(),
+            late_payment,
             version: order.version,
             ledger_state,
-            flag: order.flag.as_ref().map(domain::saga::Flag::as_str),
+            flag: order.flag.as_ref().map(Flag::as_str),
             created_at: record.created_at,
             changed_at: record.changed_at,
         }
     }
+}
+
+/// The payments that an order has had beside its own.
+fn beside(order: &Order) -> impl Iterator<Item = &Stray> {
+    let own = order.state.payment();
+    order
+        .strays
+        .iter()
+        .filter(move |stray| own != Some(&stray.payment))
+}
+
+/// A refunded order whose refund came back has its money with the merchant: its shopper is told that it failed.
+fn refund_failed(order: &Order) -> Option<String> {
+    let failed = order.state.name() == StateName::Refunded && order.flag.is_some();
+    failed.then(|| REFUND_FAILED.to_owned())
 }
 
 fn action(state: &State) -> Option<ClientSecret> {

@@ -123,6 +123,11 @@ impl MemoryProvider {
         matches!(self.lock().refund(payment, amount), Answer::Refunded(_))
     }
 
+    /// Lets all refunds of a payment fail, as banks do days later.
+    pub fn fail_refunds(&self, payment: &PaymentId) -> bool {
+        self.change(payment, |payment| std::mem::take(&mut payment.refunded) > 0)
+    }
+
     fn change(&self, id: &PaymentId, change: impl FnOnce(&mut Payment) -> bool) -> bool {
         let mut state = self.lock();
         state

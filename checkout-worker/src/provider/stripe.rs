@@ -167,12 +167,13 @@ impl Stripe {
         }
     }
 
-    /// Adds what was given back. The charge carries it only where the API expands it; asking for the refunds is sure.
+    /// Adds what was given back. The charge carries it only where the API expands it, and need not take a refund off again that
+    /// fails later; asking for the refunds is sure.
     async fn with_refunds(&self, answer: Answer) -> Answer {
         let Answer::Payment(mut payment) = answer else {
             return answer;
         };
-        if payment.captured == 0 || payment.refunded > 0 {
+        if payment.captured == 0 {
             return Answer::Payment(payment);
         }
         match self

@@ -1,11 +1,12 @@
 //! Webhooks from the signed bytes to the order: first, late, twice, never believed for more than a name.
 
+use checkout_worker::PublicState;
 use checkout_worker::checkout::{WebhookDone, WebhookFailure};
 use checkout_worker::ledger::OrderFilter;
 use checkout_worker::provider::memory::Fault;
 use checkout_worker::webhook::WebhookError;
 use domain::OrderId;
-use domain::saga::{PaymentId, StateName};
+use domain::saga::{PaymentId, Restock, StateName};
 
 use super::support::{SECURE, Shop, VISA, signed_with};
 
@@ -70,6 +71,47 @@ async fn a_webhook_that_lies_is_checked_against_the_provider() {
         .unwrap();
     assert_eq!(lie, WebhookDone::Ignored);
     assert_eq!(shop.state(order).await, StateName::ActionRequired);
+}
+
+#[tokio::test]
+async fn a_refund_that_fails_days_later_is_parked_told_and_made_again() {
+    let shop = Shop::open(1).await;
+    let order = shop.buy(1, VISA).await;
+    shop.checkout.drive(order).await.unwrap();
+    shop.checkout.refund(order, Restock::Keep, "test").await.unwrap();
+    let view = async || shop.checkout.view(order).await.unwrap().unwrap();
+    let payment = view().await.payment.unwrap();
+    let succeeded = shop.tell(GOOD, "evt_1", "charge.refund.updated", &payment).await;
+    assert_eq!(succeeded.unwrap(), WebhookDone::Ignored);
+    assert_eq!((view().await.reason, view().await.flag), (None, None));
+
+    assert!(shop.provider.fail_refunds(&payment));
+    let failed = shop.tell(GOOD, "evt_2", "refund.failed", &payment).await;
+    assert_eq!(failed.unwrap(), WebhookDone::Applied);
+    let parked = view().await;
+    assert_eq!(
+        (
+            parked.state,
+            parked.flag,
+            parked.reason.as_deref(),
+            parked.late_payment
+        ),
+        (
+            PublicState::Refunded,
+            Some("rejected"),
+            Some("refund_failed"),
+            None
+        )
+    );
+    assert_eq!(shop.checkout.parked(10).await.unwrap(), [parked]);
+    shop.recover().await;
+    assert_eq!(shop.provider.books().payments[0].refunded, 0, "a person decides");
+
+    let retried = shop.checkout.retry(order, "test").await.unwrap();
+    assert_eq!((retried.flag, retried.reason), (None, None));
+    assert_eq!(shop.provider.books().payments[0].refunded, 12_900);
+    shop.recover().await;
+    assert!(shop.checkout.audit().await.unwrap().is_clean());
 }
 
 #[tokio::test]

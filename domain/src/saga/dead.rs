@@ -1,17 +1,27 @@
 //! The ends: DECLINED, RELEASED, UNWOUND, REFUNDED. Nothing moves any more, except that a payment which turns up for such
-//! an order is got rid of: its units may belong to somebody else by now.
+//! an order is got rid of: its units may belong to somebody else by now. A refund that fails days later leaves the merchant
+//! with money of a refunded order: a person is told, and has it given back once more.
 
-use super::event::{Event, Why};
-use super::next::{Context, Transition};
-use super::state::{By, State};
-use super::stray::stray;
+use super::Parked;
+use super::answer::Answer;
+use super::attempt::Operation;
+use super::authorise::word;
+use super::event::{Asked, Call, Effect, Event, Why};
+use super::next::{Context, Next, Transition};
+use super::payment::Payment;
+use super::state::{By, Refunded, State};
+use super::stray::{self, Stray, stray};
+
+/// Why a refunded order is parked: its money came back.
+pub const REFUND_FAILED: &str = "refund_failed";
 
 pub(super) fn dead(state: State, event: &Event, context: &Context) -> Transition {
+    if let State::Refunded(data) = &state
+        && let Some(transition) = refunded(data, event, context)
+    {
+        return transition;
+    }
     match event {
-        // Its own captured payment is what a refunded order is made of.
-        Event::Seen(payment) if matches!(&state, State::Refunded(data) if data.payment == payment.id) => {
-            Err(Why::Unchanged)
-        }
         Event::Seen(payment) => stray(state, payment, context),
         Event::Answered(..) => Err(Why::Stale),
         Event::Cancel(_) => Err(Why::Unchanged),
@@ -21,5 +31,86 @@ pub(super) fn dead(state: State, event: &Event, context: &Context) -> Transition
             Err(Why::TooLate)
         }
         Event::Accept(_) | Event::Drive | Event::Look | Event::Refund(_) | Event::Retry => Err(Why::NotHere),
+    }
+}
+
+/// What happens to a refunded order because of its own payment; nothing where the event is none of it.
+fn refunded(data: &Refunded, event: &Event, context: &Context) -> Option<Transition> {
+    let own = |payment: &Payment| data.payment == payment.id;
+    match event {
+        Event::Seen(payment) if own(payment) => Some(seen(data, payment, context)),
+        // The flag stays until the money has gone: whoever dies meanwhile leaves the order where a person sees it.
+        Event::Retry => Some(Ok(read(data, context))),
+        Event::Answered(Asked::Retrieve, Answer::Payment(payment)) if own(payment) => {
+            Some(reread(data, payment, context))
+        }
+        // A read for a retry that came to nothing: the order waits as before.
+        Event::Answered(Asked::Retrieve, _) => Some(Err(Why::Unchanged)),
+        Event::Answered(Asked::Change(Operation::RefundStray, n), answer) => {
+            let is_asked = |stray: &&Stray| stray.attempt.n == *n && stray.payment == data.payment;
+            let stray = context.strays.iter().find(is_asked)?;
+            Some(refunded_anew(data, stray, answer, context))
+        }
+        Event::Accept(_)
+        | Event::Expire
+        | Event::Cancel(_)
+        | Event::Drive
+        | Event::Look
+        | Event::Answered(..)
+        | Event::Seen(_)
+        | Event::Refund(_) => None,
+    }
+}
+
+/// A sighting may be older than the refund. One that shows money is believed when it was read anew.
+fn seen(data: &Refunded, payment: &Payment, context: &Context) -> Transition {
+    if !payment.is_kept() {
+        return settled(data, context);
+    }
+    if context.flag.is_some() {
+        return Err(Why::Unchanged);
+    }
+    Ok(read(data, context))
+}
+
+fn read(data: &Refunded, context: &Context) -> Next {
+    let payment = data.payment.clone();
+    Next::stay(State::Refunded(data.clone()), context).effect(Effect::Call(Call::Retrieve { payment }))
+}
+
+fn reread(data: &Refunded, payment: &Payment, context: &Context) -> Transition {
+    if !payment.is_kept() {
+        return settled(data, context);
+    }
+    let state = State::Refunded(data.clone());
+    if context.flag.is_none() {
+        return Ok(Next::to(state).park(Parked::Rejected(word(REFUND_FAILED)), context));
+    }
+    // Under a flag only a retry reads. It goes under a key of its own, as for any payment that nobody wants: the keys of
+    // the refund that failed have said all they will ever say.
+    let stray = Stray::of(payment, context);
+    let call = stray.refund(payment);
+    Ok(Next::stay(state, context).stray(stray).effect(Effect::Call(call)))
+}
+
+/// Nothing is left of the payment, as it should be.
+fn settled(data: &Refunded, context: &Context) -> Transition {
+    if context.flag.is_none() {
+        return Err(Why::Unchanged);
+    }
+    Ok(Next::to(State::Refunded(data.clone())))
+}
+
+fn refunded_anew(data: &Refunded, stray: &Stray, answer: &Answer, context: &Context) -> Transition {
+    let state = State::Refunded(data.clone());
+    match answer {
+        // As with every refund: it is on its way, and should it fail, that is told as this was.
+        Answer::Refunded(_) => Ok(Next::to(state).stray(stray.after(answer))),
+        Answer::Payment(_)
+        | Answer::Absent
+        | Answer::Declined(_)
+        | Answer::Rejected(_)
+        | Answer::KeyMismatch
+        | Answer::Stalled(_) => stray::answered(state, stray, answer, context),
     }
 }

@@ -158,8 +158,8 @@ pub(super) fn misanswered(state: State, payment: &Payment, context: &Context) ->
     next.stalled(Stall::Lost, context)
 }
 
-/// The stray that an answer is about, if it is about one, and the answer. A given-up order's own payment is no stray to
-/// it: it waits for the end of that one.
+/// The stray that an answer is about, if it is about one, and the answer. A given-up or refunded order's own payment is no
+/// stray to it: it waits for the end of that one.
 pub(super) fn asked_about<'a>(
     state: &State,
     event: &'a Event,
@@ -170,7 +170,8 @@ pub(super) fn asked_about<'a>(
         return None;
     };
     let stray = strays.iter().find(|stray| stray.attempt.n == *n)?;
-    let own = matches!(state, State::Cancelling(data) if data.payment.as_ref() == Some(&stray.payment));
+    let waits = matches!(state, State::Cancelling(_) | State::Refunded(_));
+    let own = waits && state.payment() == Some(&stray.payment);
     (!own).then(|| (stray.clone(), answer))
 }
 
