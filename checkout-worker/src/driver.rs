@@ -165,6 +165,7 @@ impl Driver {
             now: self.clock.now(),
             jitter: self.jitter(),
             action_time: self.drain.action_time(drop),
+            space: self.keys.space(),
         }
     }
 
@@ -184,6 +185,7 @@ impl Driver {
         ProviderCall {
             drop: record.order.drop.clone(),
             order: record.order.id,
+            space,
             key,
             email: record.email.clone(),
             call: call.clone(),

@@ -6,7 +6,7 @@
 pub mod memory;
 pub mod stripe;
 
-use domain::saga::{Answer, Call, IdempotencyKey, Payment, PaymentId, Stall};
+use domain::saga::{Answer, Call, IdempotencyKey, KeySpace, Payment, PaymentId, Stall};
 use domain::{DropId, Money, OrderId, Timestamp};
 use sha2::{Digest, Sha256};
 
@@ -19,6 +19,8 @@ pub struct ProviderCall {
     pub drop: DropId,
     /// The order, for the payment's metadata.
     pub order: OrderId,
+    /// The space that keys are drawn from, for the payment's metadata.
+    pub space: KeySpace,
     /// The key, for calls that change something.
     pub key: Option<IdempotencyKey>,
     /// Where the provider may send a receipt.
@@ -58,8 +60,8 @@ pub trait Provider: Send + Sync {
 }
 
 /// SHA-256 over everything that a call sends under its key. Recorded with the attempt, so that a bug which changes a
-/// parameter is caught here and not by the provider. The key itself is no part of it: a restored ledger sends the same
-/// attempt under a key of another space.
+/// parameter is caught here and not by the provider. The key itself and its space are no part of it: a restored
+/// ledger sends the same attempt under a key of another space.
 pub fn fingerprint(call: &ProviderCall) -> [u8; 32] {
     let mut hash = Sha256::new();
     let mut field = |text: &str| {

@@ -9,8 +9,8 @@ mod telling;
 
 use domain::saga::{
     Accepted, ActionRequired, Attempt, Authorising, By, Cancelling, ClientSecret, Committed, Declined, Flag,
-    Frozen, InvalidProviderName, Order, Paid, Parked, PaymentId, PaymentMethod, Reason, Refunded, Refunding,
-    Released, Reserved, Restock, Stake, State, Stray, Unwound,
+    Frozen, InvalidProviderName, KeySpace, Order, Paid, Parked, PaymentId, PaymentMethod, Reason, Refunded,
+    Refunding, Released, Reserved, Restock, Stake, State, Stray, Unwound,
 };
 use domain::{OrderId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -130,6 +130,9 @@ struct AttemptRow {
     n: u32,
     first_sent: u64,
     errors: u32,
+    /// Not written for the first space: rows of ledgers that were never restored stay as they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    space: Option<u32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -256,6 +259,7 @@ impl From<Attempt> for AttemptRow {
             n: attempt.n,
             first_sent: attempt.first_sent.as_millis(),
             errors: attempt.errors,
+            space: (attempt.space != KeySpace::FIRST).then_some(attempt.space.0),
         }
     }
 }
@@ -266,6 +270,7 @@ impl From<AttemptRow> for Attempt {
             n: row.n,
             first_sent: Timestamp::from_millis(row.first_sent),
             errors: row.errors,
+            space: row.space.map_or(KeySpace::FIRST, KeySpace),
         }
     }
 }

@@ -118,15 +118,18 @@ pub struct Moment {
     pub jitter: Jitter,
     /// How long a shopper may take to confirm with their bank.
     pub action_time: Span,
+    /// The space that keys are drawn from.
+    pub space: KeySpace,
 }
 
 impl Moment {
-    /// The instant `now` with no jitter and the usual [`ACTION_TIME`].
+    /// The instant `now` with no jitter, the usual [`ACTION_TIME`], and a ledger that was never restored.
     pub const fn at(now: Timestamp) -> Self {
         Self {
             now,
             jitter: Jitter::NONE,
             action_time: ACTION_TIME,
+            space: KeySpace::FIRST,
         }
     }
 }

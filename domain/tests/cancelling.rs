@@ -1,8 +1,8 @@
 //! Giving up an order whose payment the provider is still working on: through the public API, as a worker sees it.
 
 use domain::saga::{
-    Answer, Asked, Call, Event, Moment, Operation, Order, Payment, PaymentId, PaymentMethod, PaymentStatus,
-    Reason, StateName, Step,
+    Answer, Asked, Call, Event, KeySpace, Moment, Operation, Order, Payment, PaymentId, PaymentMethod,
+    PaymentStatus, Reason, StateName, Step,
 };
 use domain::saga::{By, StockMove};
 use domain::{Currency, DropId, Money, OrderId, ShopperKey, Span, Timestamp};
@@ -19,6 +19,7 @@ fn payment(order: &Order, status: PaymentStatus) -> Payment {
         id: PaymentId::new("pi_1").expect("a short id"),
         drop: order.drop.clone(),
         order: order.id,
+        space: KeySpace::FIRST,
         n: 1,
         status,
         amount: order.total,

@@ -101,6 +101,7 @@ impl Jobs {
         let call = ProviderCall {
             drop: payment.drop.clone(),
             order,
+            space: self.driver.keys.space(),
             key: Some(key.clone()),
             email: None,
             call,

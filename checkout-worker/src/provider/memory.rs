@@ -232,7 +232,7 @@ impl State {
                     .payments
                     .iter()
                     .filter(|payment| payment.order == call.order);
-                let found = ours.max_by_key(|payment| payment.n);
+                let found = ours.max_by_key(|payment| (payment.space, payment.n));
                 found.map_or(Answer::Absent, |payment| Answer::Payment(payment.clone()))
             }
         }
@@ -253,6 +253,7 @@ impl State {
             id,
             drop: call.drop.clone(),
             order: call.order,
+            space: call.space,
             n: attempt.n,
             status: PaymentStatus::RequiresCapture,
             amount: *amount,

@@ -216,7 +216,10 @@ impl Stripe {
                 Err(answer) => return answer,
             };
             let ours = page.payments.into_iter().filter(|payment| payment.order == order);
-            found = found.into_iter().chain(ours).max_by_key(|payment| payment.n);
+            found = found
+                .into_iter()
+                .chain(ours)
+                .max_by_key(|payment| (payment.space, payment.n));
             match page.next {
                 Some(next) => window.after = Some(next),
                 None => return found.map_or(Answer::Absent, Answer::Payment),

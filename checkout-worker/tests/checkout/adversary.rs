@@ -388,6 +388,7 @@ fn refund() -> ProviderCall {
         },
         drop,
         order,
+        space,
         email: None,
     }
 }

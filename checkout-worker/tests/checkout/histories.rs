@@ -10,8 +10,8 @@ use checkout_worker::ledger::{
 };
 use domain::pool::{Line, Pool, PoolError, Slice};
 use domain::saga::{
-    Answer, Asked, Event, Moment, Operation, Payment, PaymentId, PaymentMethod, PaymentStatus, Reason,
-    StateName,
+    Answer, Asked, Event, KeySpace, Moment, Operation, Payment, PaymentId, PaymentMethod, PaymentStatus,
+    Reason, StateName,
 };
 use domain::{AdmissionId, Clock, OrderId, ShopperKey, Span};
 use proptest::prelude::*;
@@ -125,6 +125,7 @@ impl Pair {
             id: PaymentId::new(&format!("pi_{id}")).unwrap(),
             drop: drop_id(),
             order: OrderId(id),
+            space: KeySpace::FIRST,
             n: 1,
             status,
             amount: total,

@@ -135,6 +135,30 @@ async fn drill(house: House) {
     assert_eq!(twice.key_space.to_string(), "dl3");
 }
 
+#[tokio::test]
+async fn a_dead_payment_of_the_lost_time_is_not_the_one_of_the_order_that_starts_over() {
+    let house = House::sqlite();
+    let provider = MemoryProvider::new(house.clock.clone());
+    let (story, copy) = tell(&house, &provider).await;
+    let checkout = open(&copy, &provider).await;
+    checkout.restore(copy_time(&copy), "test").await.unwrap();
+    assert_eq!(kept(&provider)[&story.accepted], (0, 0));
+    // Its new key is of no use, so that the provider is asked whether there is a payment: there is an old one.
+    provider.plan([Fault::SavedError, Fault::SavedError]);
+    checkout.drive(story.accepted).await.unwrap();
+    recover(&checkout, &copy.clock).await;
+    assert_eq!(state(&checkout, story.accepted).await, StateName::Paid);
+    assert_eq!(kept(&provider)[&story.accepted].0, PRICE);
+    let spaces: Vec<String> = provider
+        .books()
+        .payments
+        .iter()
+        .filter(|payment| payment.order == story.accepted)
+        .map(|payment| payment.space.to_string())
+        .collect();
+    assert_eq!(spaces, ["dl1", "dl2"]);
+}
+
 fn copy_time(house: &House) -> domain::Timestamp {
     use domain::Clock as _;
     house.clock.now() - Span::from_mins(10)

@@ -54,6 +54,7 @@ fn call(order: u128, call: Call) -> ProviderCall {
     });
     ProviderCall {
         drop: drop_id(),
+        space: KeySpace::FIRST,
         order: OrderId(order),
         key,
         email: None,

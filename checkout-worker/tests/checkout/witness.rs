@@ -57,6 +57,7 @@ impl Witness {
         let attempt = Attempt::numbered(n, Timestamp::EPOCH);
         let call = ProviderCall {
             drop: drop_id(),
+            space: KeySpace::FIRST,
             order,
             key: Some(elsewhere(order, n)),
             email: None,
@@ -76,6 +77,7 @@ impl Witness {
     pub(crate) async fn take(&self, payment: &Payment) {
         let call = ProviderCall {
             drop: drop_id(),
+            space: KeySpace::FIRST,
             order: payment.order,
             key: None,
             email: None,

@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
+use super::payment::Payment;
 use crate::{DropId, OrderId, Span, Timestamp};
 
 /// How long a key may be used. The provider keeps keys for at least 24 h; four hours of margin cover clocks that differ
@@ -43,6 +44,9 @@ pub struct Attempt {
     pub first_sent: Timestamp,
     /// Server errors answered in a row under this key.
     pub errors: u32,
+    /// The space that its key was drawn from when the ledger first committed to sending it. It counts for authorisations: a
+    /// payment of an older space was made in a time that the ledger has lost, by an attempt that it knows nothing of.
+    pub space: KeySpace,
 }
 
 /// The key under which the provider takes a request at most once: `dl1.<drop>.<order>.<op>.<n>`, at most 122 characters.
@@ -87,12 +91,30 @@ impl Attempt {
             n,
             first_sent: now,
             errors: 0,
+            space: KeySpace::FIRST,
         }
+    }
+
+    /// The same attempt, its key drawn from `space`.
+    #[must_use]
+    pub const fn of(self, space: KeySpace) -> Self {
+        Self { space, ..self }
+    }
+
+    /// Whether `payment` can be what this attempt has made. A newer space is no hindrance: what was begun before a restore
+    /// is repeated under a key of the next space.
+    pub(super) fn has_made(self, payment: &Payment) -> bool {
+        payment.n == self.n && payment.space >= self.space
+    }
+
+    /// Whether `payment` was made by an attempt before this one.
+    pub(super) fn is_after(self, payment: &Payment) -> bool {
+        (payment.space, payment.n) < (self.space, self.n)
     }
 
     /// The attempt after this one. Only for callers that hold a definite answer or a proof of absence.
     pub(super) const fn next(self, now: Timestamp) -> Self {
-        Self::numbered(self.n.saturating_add(1), now)
+        Self::numbered(self.n.saturating_add(1), now).of(self.space)
     }
 
     /// This attempt, or the one after it where this one's key can teach nothing more; and whether it was still good. Only
@@ -157,6 +179,12 @@ impl IdempotencyKey {
 impl KeySpace {
     /// The space of a ledger that was never restored.
     pub const FIRST: Self = Self(1);
+
+    /// The space of this name, if it is one.
+    pub fn parse(name: &str) -> Option<Self> {
+        let number = name.strip_prefix("dl")?.parse().ok()?;
+        (number > 0).then_some(Self(number))
+    }
 
     /// The space after this one.
     #[must_use]

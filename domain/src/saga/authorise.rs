@@ -143,7 +143,9 @@ fn is_current(data: &Authorising, asked: Asked) -> bool {
 /// mere silence the same key goes on: a request may still be under way, and only its own key would find it.
 fn retried(data: Authorising, context: &Context) -> Next {
     let attempt = match &context.flag {
-        Some(Flag::Parked(Parked::Rejected(_))) if data.payment.is_none() => data.attempt.next(context.now),
+        Some(Flag::Parked(Parked::Rejected(_))) if data.payment.is_none() => {
+            data.attempt.next(context.now).of(context.space)
+        }
         Some(Flag::Frozen(_)) => data.attempt.spent(),
         Some(Flag::Parked(_)) | None => data.attempt,
     };
@@ -188,7 +190,7 @@ fn decided(data: Authorising, asked: Asked, answer: Answer, context: &Context) -
 fn absent(data: Authorising, over: Option<u32>, context: &Context) -> Next {
     let proven = over == Some(data.attempt.n);
     let attempt = if proven {
-        data.attempt.next(context.now)
+        data.attempt.next(context.now).of(context.space)
     } else {
         data.attempt
     };
@@ -200,7 +202,7 @@ fn absent(data: Authorising, over: Option<u32>, context: &Context) -> Next {
 /// Whether what was found belongs to an earlier attempt and is over. What is found is the payment of the highest number
 /// there is, so this says that the current attempt has none.
 pub(super) fn is_buried(payment: &Payment, current: Attempt) -> bool {
-    payment.n < current.n && !payment.is_open() && !payment.is_kept()
+    current.is_after(payment) && !payment.is_open() && !payment.is_kept()
 }
 
 fn waiting(data: Authorising, asked: Asked, stall: Stall, context: &Context) -> Next {
@@ -238,7 +240,7 @@ impl From<ActionRequired> for Payer {
 /// Decides by what the payment is now.
 fn judge(payer: Payer, payment: &Payment, source: Source, context: &Context) -> Transition {
     let another = payer.state.payment().is_some_and(|known| *known != payment.id);
-    if another || payment.n != payer.attempt.n {
+    if another || !payer.attempt.has_made(payment) {
         return match source {
             Source::Told => stray(payer.state, payment, context),
             Source::Asked => Ok(misanswered(payer.state, payment, context)),
@@ -250,6 +252,11 @@ fn judge(payer: Payer, payment: &Payment, source: Source, context: &Context) -> 
     match payment.status {
         PaymentStatus::RequiresCapture if payment.capturable == context.total.amount => {
             Ok(commit(payment, context))
+        }
+        // Paid and given back in a time that the ledger has lost: there is nothing to commit stock for, and nothing to ask
+        // the shopper for once more.
+        PaymentStatus::Succeeded if payment.captured > 0 && !payment.is_kept() => {
+            Ok(Next::declined(word("refunded")))
         }
         PaymentStatus::Succeeded if payment.captured == context.total.amount => {
             Ok(commit_captured(payment, context))

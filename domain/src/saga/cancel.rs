@@ -187,7 +187,7 @@ fn stalled(data: Cancelling, stall: Stall, context: &Context) -> Next {
 /// Decides by what the payment is now: gone, to be cancelled, or (it should not be) captured and to be given back.
 fn undo(data: Cancelling, payment: &Payment, source: Source, context: &Context) -> Transition {
     let another = data.payment.as_ref().is_some_and(|known| *known != payment.id);
-    if another || payment.n != data.authorise.n {
+    if another || !data.authorise.has_made(payment) {
         let state = State::Cancelling(data);
         return match source {
             Source::Told => stray(state, payment, context),

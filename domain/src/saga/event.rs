@@ -114,7 +114,7 @@ pub enum Call {
         payment: PaymentId,
     },
     /// Read whether the provider has a payment of this order, among those created since an instant; of several, that of
-    /// the highest number.
+    /// the highest number in the newest key space.
     Find {
         /// When the order's first attempt was committed.
         since: Timestamp,

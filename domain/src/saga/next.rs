@@ -6,7 +6,7 @@ use crate::backoff::{self, Jitter};
 use crate::{DropId, Money, OrderId, ShopperKey, Span, Timestamp};
 
 use super::answer::{Repeat, Stall};
-use super::attempt::Attempt;
+use super::attempt::{Attempt, KeySpace};
 use super::event::{Alarm, Call, Effect, Event, Notice, Why};
 use super::payment::{Payment, PaymentMethod, Reason};
 use super::state::{By, Declined, Released, State, StateName, Units};
@@ -23,6 +23,7 @@ pub(super) struct Context {
     pub(super) pace: Pace,
     pub(super) flag: Option<Flag>,
     pub(super) action_time: Span,
+    pub(super) space: KeySpace,
     pub(super) strays: Vec<Stray>,
     jitter: Jitter,
 }
@@ -59,6 +60,7 @@ impl Context {
             now,
             jitter,
             action_time,
+            space,
         } = moment;
         Self {
             id: order.id,
@@ -68,6 +70,7 @@ impl Context {
             pace,
             flag,
             action_time,
+            space,
             strays: order.strays.clone(),
             jitter,
         }

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::fmt;
 
+use super::attempt::KeySpace;
 use crate::{DropId, Money, OrderId};
 
 /// Longest name the provider may give to anything, in bytes (its documented limit for object ids).
@@ -86,6 +87,8 @@ pub struct Payment {
     pub drop: DropId,
     /// The order in its metadata.
     pub order: OrderId,
+    /// The key space in its metadata; the first where it names none.
+    pub space: KeySpace,
     /// The authorisation attempt in its metadata.
     pub n: u32,
     /// How far it has come.

@@ -22,7 +22,7 @@ pub(super) fn reserved(data: Reserved, event: Event, context: &Context) -> Trans
 pub(super) fn accepted(data: Accepted, event: Event, context: &Context) -> Transition {
     match event {
         Event::Drive => {
-            let attempt = Attempt::first(context.now);
+            let attempt = Attempt::first(context.now).of(context.space);
             let method = data.method.clone();
             let call = Call::Authorise {
                 attempt,

@@ -6,6 +6,7 @@ mod mutations;
 mod readings;
 mod rest;
 mod rules;
+mod spaces;
 mod strays;
 mod table;
 mod world;
@@ -61,6 +62,7 @@ fn payment(status: PaymentStatus) -> Payment {
         id: payment_id(),
         drop: DropId::new("aurora").unwrap(),
         order: OrderId(7),
+        space: KeySpace::FIRST,
         n: 1,
         status,
         amount: total(),

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use domain::saga::{Answer, Call, IdempotencyKey, Payment, PaymentId, PaymentStatus, Reason, Repeat, Stall};
+use domain::saga::{
+    Answer, Call, IdempotencyKey, KeySpace, Payment, PaymentId, PaymentStatus, Reason, Repeat, Stall,
+};
 use domain::{Money, OrderId};
 
 use super::scene::Card;
@@ -195,6 +197,7 @@ impl Provider {
             id,
             drop: drop_id(),
             order,
+            space: KeySpace::FIRST,
             n,
             status: PaymentStatus::Processing,
             amount: total(),

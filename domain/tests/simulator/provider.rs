@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use domain::saga::{Answer, Call, ClientSecret, Payment, PaymentId, PaymentStatus, Reason, Repeat, Stall};
+use domain::saga::{
+    Answer, Call, ClientSecret, KeySpace, Payment, PaymentId, PaymentStatus, Reason, Repeat, Stall,
+};
 use domain::{DropId, Money, OrderId};
 
 use super::driver::Request;
@@ -172,6 +174,7 @@ impl Provider {
             id: id.clone(),
             drop: self.drop.clone(),
             order,
+            space: KeySpace::FIRST,
             n,
             status: PaymentStatus::RequiresConfirmation,
             amount,

@@ -54,6 +54,7 @@ impl Bench {
         let key = operation.map(derive);
         let call = ProviderCall {
             drop: self.drop.clone(),
+            space: KeySpace::FIRST,
             order,
             key,
             email: None,

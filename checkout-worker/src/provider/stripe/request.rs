@@ -1,6 +1,6 @@
 //! Requests as the API wants them: form-encoded, every parameter from ledger rows.
 
-use domain::saga::{Call, PaymentId};
+use domain::saga::{Call, KeySpace, PaymentId};
 use reqwest::{Client, ClientBuilder, RequestBuilder};
 
 use crate::provider::{ProviderCall, Window};
@@ -140,13 +140,17 @@ fn cancel(client: &Client, url: &str, call: &ProviderCall, payment: &PaymentId, 
     )
 }
 
-/// What ties an object at the provider to the ledger, whatever is lost on our side.
-fn metadata(call: &ProviderCall, n: u32) -> [(&'static str, String); 3] {
+/// What ties an object at the provider to the ledger, whatever is lost on our side. The first key space goes without saying:
+/// a request that was sent before spaces were said is repeated under its key with the same parameters.
+fn metadata(call: &ProviderCall, n: u32) -> impl Iterator<Item = (&'static str, String)> {
+    let space = (call.space != KeySpace::FIRST).then(|| ("metadata[space]", call.space.to_string()));
     [
         ("metadata[drop]", call.drop.to_string()),
         ("metadata[order]", call.order.to_string()),
         ("metadata[n]", n.to_string()),
     ]
+    .into_iter()
+    .chain(space)
 }
 
 fn post(client: &Client, url: &str, call: &ProviderCall, form: &[(&str, String)]) -> RequestBuilder {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::saga::{Answer, ClientSecret, Payment, PaymentId, PaymentStatus, Reason, Stall};
+use domain::saga::{Answer, ClientSecret, KeySpace, Payment, PaymentId, PaymentStatus, Reason, Stall};
 use domain::{Currency, DropId, Money, OrderId};
 use serde::Deserialize;
 
@@ -139,6 +139,7 @@ fn converted(intent: Intent) -> Option<Payment> {
     let drop = DropId::new(intent.metadata.get("drop")?).ok()?;
     let order = OrderId(u128::from_str_radix(intent.metadata.get("order")?, 16).ok()?);
     let n = intent.metadata.get("n")?.parse().ok()?;
+    let space = intent.metadata.get("space").map(|name| KeySpace::parse(name));
     let refunded = match intent.latest_charge {
         Some(Charge::Expanded { amount_refunded }) => amount_refunded,
         Some(Charge::Id(_)) | None => 0,
@@ -150,6 +151,7 @@ fn converted(intent: Intent) -> Option<Payment> {
         id: PaymentId::new(&intent.id).ok()?,
         drop,
         order,
+        space: space.unwrap_or(Some(KeySpace::FIRST))?,
         n,
         status: status(&intent.status)?,
         amount: Money::new(intent.amount, Currency::new(&intent.currency).ok()?),

@@ -42,6 +42,7 @@ impl Scene {
         let key = IdempotencyKey::derive(KeySpace::FIRST, &drop_id(), order, Operation::Authorise, n);
         let call = ProviderCall {
             drop: drop_id(),
+            space: KeySpace::FIRST,
             order,
             key: Some(key),
             email: None,
