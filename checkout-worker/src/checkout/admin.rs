@@ -181,6 +181,22 @@ impl Checkout {
         self.driver().ledger.stock(drop.clone()).await
     }
 
+    /// The stock of a drop as far as it is for sale. Nobody can buy the free units of a SKU that the drop does not name any
+    /// more: they are left out, or it would never be sold out. What orders hold and have of it stays, here as in the books.
+    pub async fn stock_for_sale(&self, drop: &DropId) -> Result<Vec<(Sku, Level)>, LedgerError> {
+        let terms = self.terms(drop);
+        let names = |sku: &Sku| {
+            let items = terms.iter().flat_map(|terms| &terms.items);
+            items.into_iter().any(|item| item.sku == *sku)
+        };
+        let for_sale = |(sku, level): (Sku, Level)| {
+            let taken = level.held.saturating_add(level.sold);
+            let total = if names(&sku) { level.total } else { taken };
+            (sku, Level { total, ..level })
+        };
+        Ok(self.stock(drop).await?.into_iter().map(for_sale).collect())
+    }
+
     /// Adds or withdraws units, over restarts: the change stands until another stock is configured.
     pub async fn change_stock(
         &self,

@@ -6,12 +6,15 @@ use checkout_worker::audit::BOOKS;
 use checkout_worker::checkout::MendError;
 use checkout_worker::ledger::{Channel, FORGOTTEN_NAMED, Ledger, OrderFilter};
 use checkout_worker::sqlite::FILE_NAME;
+use checkout_worker::{DropTerms, Purchase};
 use domain::saga::{Restock, StateName};
 use domain::{OrderId, Span};
 use rusqlite::Connection;
 
 use super::drains::all;
-use super::support::{DECLINED, SECURE, VISA, config, place, purchase};
+use super::support::{
+    DECLINED, SECURE, Shop, VISA, config, drop_id, item, line, place, purchase, terms,
+};
 use super::witness::Watched;
 
 /// One order each that is paid, refunded, declined, reserved, and at its shopper's bank.
@@ -236,5 +239,29 @@ async fn a_forgotten_order_that_was_only_accepted_is_not_retried_and_can_be_give
     assert!(matches!(retried, Err(MendError::Refused(_))), "{retried:?}");
     shop.checkout.cancel_by_operator(order, "test").await.unwrap();
     assert_eq!(shop.state(order).await, StateName::Released);
+    assert!(shop.checkout.audit().await.unwrap().is_clean());
+}
+
+#[tokio::test]
+async fn free_units_of_a_sku_that_is_not_named_any_more_are_not_for_sale() {
+    let shop = Shop::open(2).await;
+    let other = Purchase {
+        lines: vec![line("AUR-43", 1)],
+        ..purchase(1, Some(VISA))
+    };
+    place(&shop.checkout, other).await;
+    let renamed = DropTerms {
+        items: vec![item("AUR-42", 2), item("AUR-43-EU", 1)],
+        ..terms(2)
+    };
+    shop.checkout.reconfigure(vec![renamed]).await.unwrap();
+    let for_sale = shop.checkout.stock_for_sale(&drop_id()).await.unwrap();
+    let told: Vec<_> = for_sale
+        .iter()
+        .map(|(sku, level)| (sku.as_str(), level.available(), level.held))
+        .collect();
+    assert_eq!(told, [("AUR-42", 2, 0), ("AUR-43", 0, 1), ("AUR-43-EU", 1, 0)]);
+    let books = shop.checkout.stock(&drop_id()).await.unwrap();
+    assert_eq!(books[1].1.available(), 1, "the books know it as before");
     assert!(shop.checkout.audit().await.unwrap().is_clean());
 }

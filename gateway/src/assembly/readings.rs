@@ -35,7 +35,7 @@ const LATENCY_TARGET: Span = Span::from_secs(2);
 /// second. They pace the outflow and fill the metrics, and neither is looked at more often.
 const REFRESHES_PER_INTERVAL: u32 = 4;
 
-/// Units of every item of every drop.
+/// Units of every item of every drop, and of items that it does not name any more: of those only what orders have.
 type Levels = Vec<(DropId, Sku, Level)>;
 
 /// The latest readings of all drops.

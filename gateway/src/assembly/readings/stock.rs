@@ -24,7 +24,7 @@ pub struct Shared {
 }
 
 impl House {
-    /// Reads the stock of each drop that no other gateway has read just now. A ledger that fails leaves
+    /// Reads the stock for sale of each drop that no other gateway has read just now. A ledger that fails leaves
     /// the last levels standing: they pace the outflow, and what they may get wrong the ledger itself refuses.
     pub async fn read_stock(&self, checkout: &Checkout) {
         for drop in self.drops.load_full().iter() {
@@ -33,7 +33,7 @@ impl House {
                 self.note(drop, &theirs);
                 continue;
             }
-            match checkout.stock(drop).await {
+            match checkout.stock_for_sale(drop).await {
                 Ok(levels) => {
                     self.ledger_answered();
                     self.share(drop, levels, read_at).await;
