@@ -154,6 +154,8 @@ pub struct Jobs {
     timing: Timing,
     /// Orders at the provider at once, over workers and jobs.
     hands: Arc<Semaphore>,
+    /// How many of these hands may hold an order that is merely read about.
+    readers: Semaphore,
     part: Part,
     /// Tells the relay that there may be something to carry.
     news: Notify,
@@ -179,6 +181,7 @@ impl Jobs {
         part: Part,
     ) -> Self {
         let hands = Arc::new(Semaphore::new(concurrency.max(1)));
+        let readers = Semaphore::new((concurrency / 2).max(1));
         Self {
             driver,
             broker,
@@ -186,6 +189,7 @@ impl Jobs {
             detour: Arc::new(EmbeddedBroker::new(DETOUR_ROOM)),
             timing,
             hands,
+            readers,
             part,
             news: Notify::new(),
             untold: Notify::new(),

@@ -42,7 +42,6 @@ impl Jobs {
         let changed_before = Some(self.driver.clock.now() - stale);
         let states = vec![
             StateName::Authorising,
-            StateName::ActionRequired,
             StateName::Cancelling,
             StateName::Committed,
         ];
@@ -53,6 +52,16 @@ impl Jobs {
             ..OrderFilter::default()
         };
         let mut orders = self.driver.ledger.list(filter).await?;
+        // Shoppers at their bank are read about at times of their own, ever more rarely. Stood still have those alone whose
+        // time has come; the others would fill the batch.
+        let filter = OrderFilter {
+            states: vec![StateName::ActionRequired],
+            changed_before,
+            due_by: changed_before,
+            limit: BATCH,
+            ..OrderFilter::default()
+        };
+        orders.extend(self.driver.ledger.list(filter).await?);
         // A refund that is parked sits in PAID, where nothing else would look.
         let filter = OrderFilter {
             flagged: true,

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::saga::{Event, StateName, Why};
+use domain::saga::{Call, Event, Order, StateName, Why};
 use domain::{DropId, OrderId};
+use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -59,7 +60,15 @@ impl Jobs {
         if self.is_paused_alone(drop) {
             return Ok(Turn::Postponed);
         }
-        self.driver.drain.turn(drop).await?;
+        let reader = if self.merely_reads(&record.order) {
+            match self.readers.try_acquire() {
+                Ok(reader) => Some(reader),
+                Err(_) => return Ok(Turn::Postponed),
+            }
+        } else {
+            self.driver.drain.turn(drop).await?;
+            None
+        };
         let its_turn = Instant::now();
         let Ok(hand) = self.hands.acquire().await else {
             return Ok(Turn::Nothing);
@@ -69,10 +78,22 @@ impl Jobs {
             return Ok(Turn::Postponed);
         }
         self.driver.breaker.ready().await;
-        if its_turn.elapsed() > TURN_LASTS {
+        if reader.is_none() && its_turn.elapsed() > TURN_LASTS {
             self.driver.drain.turn(drop).await?;
         }
-        Ok(Turn::Go(hand))
+        Ok(Turn::Go(Held {
+            _hand: hand,
+            _reader: reader,
+        }))
+    }
+
+    /// Whether driving the order reads what the provider has, and no more. A turn at the drain rate is for an order that is
+    /// taken to payment: shoppers at their bank would use them up. The provider's own pace bounds reads, and
+    /// [`Jobs::readers`] how many hands wait for it; who finds none free comes again in a second.
+    fn merely_reads(&self, order: &Order) -> bool {
+        let moment = self.driver.moment(&order.drop);
+        let driven = order.clone().step(Event::Drive, moment);
+        driven.is_ok_and(|step| matches!(step.call(), Some(Call::Retrieve { .. } | Call::Find { .. })))
     }
 
     /// Whether this drop's payments are paused and those of others are not.
@@ -84,7 +105,7 @@ impl Jobs {
     async fn drive(&self, delivery: Delivery, turn: Result<Turn<'_>, LedgerError>) {
         let order = delivery.order;
         let driven = match turn {
-            Ok(Turn::Go(_hand)) => {
+            Ok(Turn::Go(_held)) => {
                 let driven = self.driver.feed(order, Event::Drive).await;
                 self.driver.breaker.unused();
                 self.wake();
@@ -128,13 +149,19 @@ const fn is_early(why: Why) -> bool {
     }
 }
 
+/// What an order occupies while it is driven.
+struct Held<'a> {
+    _hand: SemaphorePermit<'a>,
+    _reader: Option<SemaphorePermit<'a>>,
+}
+
 /// What a message came to when its turn was there.
 enum Turn<'a> {
-    /// Drive it; the permit is held meanwhile.
-    Go(tokio::sync::SemaphorePermit<'a>),
+    /// Drive it; the permits are held meanwhile.
+    Go(Held<'a>),
     /// The order needs no driving.
     Nothing,
-    /// Its drop's payments are paused: the message goes, and re-driving writes another once they are not.
+    /// It has to wait, and may not wait here: the message goes, and re-driving writes another when the order may go on.
     Postponed,
     /// There is no such order.
     Unknown,

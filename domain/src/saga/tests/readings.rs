@@ -1,5 +1,7 @@
 //! When the payment is read before anything is sent, and what a reading proves.
 
+use alloc::vec::Vec;
+
 use super::rules::{after, answered, driven, failed};
 use super::*;
 
@@ -105,5 +107,29 @@ fn absence_without_a_spent_key_repeats_the_key() {
     assert!(
         matches!(call, Call::Authorise { attempt, .. } if attempt.n == 1),
         "a lost request may still arrive"
+    );
+}
+
+#[test]
+fn a_shopper_at_the_bank_is_read_about_ever_more_rarely_and_when_the_time_is_over() {
+    let waits = || Answer::Payment(payment(PaymentStatus::RequiresAction));
+    let mut order = after(
+        specimen(StateName::Authorising),
+        answered(Operation::Authorise, waits()),
+    );
+    let mut read_after = Vec::new();
+    while order.state.name() == StateName::ActionRequired {
+        let now = order.pace.due;
+        read_after.push(now.since(NOW).as_millis() / 1_000);
+        let reading = order.step(Event::Drive, Moment::at(now)).unwrap();
+        assert!(matches!(reading.call(), Some(Call::Retrieve { .. })));
+        let read = Event::Answered(Asked::Retrieve, waits());
+        order = reading.order.step(read, Moment::at(now)).unwrap().order;
+    }
+    assert_eq!(read_after, [15, 45, 105, 225, 345, 465, 585, 600]);
+    assert_eq!(
+        order.state.name(),
+        StateName::Cancelling,
+        "the time is over to the second"
     );
 }
