@@ -1,6 +1,7 @@
 //! The workers and the recovery jobs. Each is idempotent and safe to run twice at once: they all end in a
 //! compare-and-set on the order, and in calls under derived keys.
 
+mod crowd;
 mod disown;
 mod news;
 mod reconcile;
@@ -141,7 +142,7 @@ pub enum JobError {
 
 /// Messages in the hands of this process's own workers while the broker is away. More would only wait here instead of in
 /// the outbox.
-const DETOUR_ROOM: usize = 64;
+const DETOUR_ROOM: usize = crowd::ROOM;
 
 /// Workers and recovery jobs over one driver.
 pub struct Jobs {
@@ -156,6 +157,8 @@ pub struct Jobs {
     hands: Arc<Semaphore>,
     /// How many of these hands may hold an order that is merely read about.
     readers: Semaphore,
+    /// Who waits for the turns of which drop.
+    crowd: crowd::Crowd,
     part: Part,
     /// Tells the relay that there may be something to carry.
     news: Notify,
@@ -190,6 +193,7 @@ impl Jobs {
             timing,
             hands,
             readers,
+            crowd: crowd::Crowd::default(),
             part,
             news: Notify::new(),
             untold: Notify::new(),

@@ -364,8 +364,12 @@ pub trait Ledger: Send + Sync {
     /// Writes a drive message for up to `limit` orders that are due, not leased, not flagged and have none; says how many.
     /// An order that has not changed since its message was [published](Self::published) is left out for `patience`
     /// after that, by the ledger's own clock: its message waits for its turn. No patience leaves nothing out.
-    /// Orders of the drops in `paused` are left out: nobody may take them to payment.
+    /// Orders of the drops in `paused` are left out: nobody may take them to payment. Where there are more than `limit`, each
+    /// drop has its turn, and within a drop shoppers at their bank apart from the rest; of each the longest due first.
     fn redrive(&self, limit: u32, patience: Span, paused: Vec<DropId>) -> LedgerReply<'_, u32>;
+    /// The drops with orders that are due, not leased and not flagged. It looks at each such order: ask once a second at
+    /// most.
+    fn due_drops(&self) -> LedgerReply<'_, Vec<DropId>>;
     /// Lists orders.
     fn list(&self, filter: OrderFilter) -> LedgerReply<'_, Vec<OrderRecord>>;
     /// The oldest messages of one channel that are not delivered, at most `limit`.

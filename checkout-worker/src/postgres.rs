@@ -297,6 +297,12 @@ impl Ledger for PostgresLedger {
         })
     }
 
+    fn due_drops(&self) -> LedgerReply<'_, Vec<DropId>> {
+        self.call(Kind::Read, "looking for due drops", |c| {
+            Box::pin(outbox::due_drops(c))
+        })
+    }
+
     fn list(&self, filter: OrderFilter) -> LedgerReply<'_, Vec<OrderRecord>> {
         self.call(Kind::Read, "listing orders", |c| {
             Box::pin(async move { orders::list(c, &filter).await })

@@ -258,6 +258,11 @@ impl Ledger for SqliteLedger {
         })
     }
 
+    fn due_drops(&self) -> LedgerReply<'_, Vec<DropId>> {
+        self.threads
+            .read(Lane::Slow, "looking for due drops", outbox::due_drops)
+    }
+
     fn list(&self, filter: OrderFilter) -> LedgerReply<'_, Vec<OrderRecord>> {
         self.threads.read(Lane::Slow, "listing orders", move |store| {
             orders::list(store, &filter)

@@ -34,6 +34,9 @@ use wire::Dialler;
 
 /// Longest name of a queue: AMQP allows 255 bytes, and `.dead` is added to it.
 const NAME_BYTES_MAX: usize = 200;
+/// Messages in hand at once, unless configured otherwise: as many as may wait for turns while several drops share the room
+/// of those who wait. Fewer, and a slow drop's could fill it.
+const PREFETCH: u16 = 128;
 /// Seconds between heartbeats, unless the URL says otherwise: a broker that died without a word is given up after
 /// two of them.
 const HEARTBEAT: u16 = 10;
@@ -50,7 +53,7 @@ pub struct RabbitMqConfig {
     /// Messages that the queue holds at most; then publishing fails and the outbox keeps them. A queue that exists keeps
     /// the length that it was declared with: to change it, let it run empty, delete it, and let it be declared anew.
     pub length_max: u32,
-    /// Messages in the hands of this process's workers at most: their concurrency. 0 counts as 1.
+    /// Messages in the hands of this process's workers at most, those that wait for their turn included. 0 counts as 1.
     pub prefetch: u16,
     /// How long a confirmation may take. A broker that blocks its publishers never confirms.
     pub confirm_within: Duration,
@@ -115,7 +118,8 @@ impl RabbitMqConfig {
             queue: "doorline.checkout".to_owned(),
             // Ten times the biggest drop that we have heard of, at some 300 bytes each on disk.
             length_max: 500_000,
-            prefetch: 16,
+            // Most of them wait for their drop's turn, and how many may do so is the worker's to say.
+            prefetch: PREFETCH,
             confirm_within: Duration::from_secs(5),
             connect_within: Duration::from_secs(10),
             observer: Arc::new(Silent),

@@ -26,7 +26,11 @@ impl Jobs {
     /// how many.
     pub async fn redrive(&self) -> Result<u32, LedgerError> {
         let paused = self.driver.valve.paused_drops();
-        let redriven = self.driver.ledger.redrive(BATCH, self.patience(), paused);
+        let due = self.driver.ledger.due_drops().await?;
+        self.crowd
+            .divide(due.iter().filter(|drop| !paused.contains(drop)).count());
+        let limit = self.crowd.room_for(BATCH);
+        let redriven = self.driver.ledger.redrive(limit, self.patience(), paused);
         let written = redriven.await?;
         if written > 0 {
             self.wake();

@@ -66,7 +66,13 @@ impl Jobs {
                 Err(_) => return Ok(Turn::Postponed),
             }
         } else {
-            self.driver.drain.turn(drop).await?;
+            let Some(mut place) = self.crowd.enter(drop) else {
+                return Ok(Turn::Postponed);
+            };
+            tokio::select! {
+                turn = self.driver.drain.turn(drop) => turn?,
+                () = place.crowded_out() => return Ok(Turn::Postponed),
+            }
             None
         };
         let its_turn = Instant::now();

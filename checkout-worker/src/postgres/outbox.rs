@@ -118,15 +118,20 @@ pub(super) async fn redrive(
     let now: i64 = sqlx::query_scalar("SELECT ledger_now()")
         .fetch_one(&mut *c)
         .await?;
-    // Orders that have a message already are left out before the limit counts, else a long backlog would hide others.
+    // Orders that have a message already are left out before the limit counts, else a long backlog would hide others. What
+    // can change until a row is locked is looked at again, on the row that is locked.
     let written = sqlx::query(
         "INSERT INTO outbox (channel, order_id, version, at) SELECT 'workers', due.id, due.version, $1 FROM ( \
-         SELECT id, version FROM orders \
-         WHERE due_at <= $1 AND due_at < 9223372036854775807 AND leased_until <= $1 AND flag IS NULL \
-         AND NOT (published_version = version AND published_at > $1 - $3) \
-         AND drop_id <> ALL ($4) \
-         AND NOT EXISTS (SELECT 1 FROM outbox WHERE order_id = orders.id AND channel = 'workers') \
-         ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED) AS due ON CONFLICT DO NOTHING",
+         SELECT o.id, o.version FROM orders o JOIN (SELECT id, due_at, \
+             row_number() OVER (PARTITION BY drop_id, state = 'action_required' ORDER BY due_at) AS place FROM orders \
+             WHERE due_at <= $1 AND due_at < 9223372036854775807 AND leased_until <= $1 AND flag IS NULL \
+             AND NOT (published_version = version AND published_at > $1 - $3) \
+             AND drop_id <> ALL ($4) \
+             AND NOT EXISTS (SELECT 1 FROM outbox WHERE order_id = orders.id AND channel = 'workers')) AS found \
+         ON found.id = o.id AND found.place <= $2 \
+         WHERE o.due_at <= $1 AND o.leased_until <= $1 AND o.flag IS NULL \
+         AND NOT (o.published_version = o.version AND o.published_at > $1 - $3) \
+         ORDER BY found.place, found.due_at LIMIT $2 FOR UPDATE OF o SKIP LOCKED) AS due ON CONFLICT DO NOTHING",
     )
     .bind(now)
     .bind(i64::from(limit))
@@ -136,6 +141,18 @@ pub(super) async fn redrive(
     .await?
     .rows_affected();
     Ok(u32::try_from(written).unwrap_or(u32::MAX))
+}
+
+/// The drops with orders that are due and that nobody has in hand.
+pub(super) async fn due_drops(c: &mut PgConnection) -> Result<Vec<DropId>, Trouble> {
+    let names: Vec<String> = sqlx::query_scalar(
+        "WITH clock AS MATERIALIZED (SELECT ledger_now() AS now) SELECT DISTINCT o.drop_id FROM orders o, clock \
+         WHERE o.due_at <= clock.now AND o.due_at < 9223372036854775807 AND o.leased_until <= clock.now \
+         AND o.flag IS NULL",
+    )
+    .fetch_all(c)
+    .await?;
+    Ok(names.iter().filter_map(|name| DropId::new(name).ok()).collect())
 }
 
 /// Notes that no broker holds a message of this order any more. Its row goes as well: a relay whose message was taken

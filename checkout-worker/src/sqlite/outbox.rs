@@ -62,18 +62,30 @@ pub(super) fn redrive(
     // A published message speaks for the version it was written for: an order that has moved on since has seen it.
     let mut statement = store.connection.prepare_cached(
         "INSERT INTO outbox (channel, order_id, version, at) \
-         SELECT 'workers', id, version, ?1 FROM orders \
-         WHERE due_at <= ?1 AND due_at < 9223372036854775807 AND leased_until <= ?1 AND flag IS NULL \
-         AND NOT (published_version = version AND published_at > ?3) \
-         AND drop_id NOT IN (SELECT value FROM json_each(?4)) \
-         AND NOT EXISTS (SELECT 1 FROM outbox WHERE order_id = orders.id AND channel = 'workers') \
-         ORDER BY due_at LIMIT ?2 ON CONFLICT DO NOTHING",
+         SELECT 'workers', id, version, ?1 FROM (SELECT id, version, due_at, \
+             row_number() OVER (PARTITION BY drop_id, state = 'action_required' ORDER BY due_at) AS place FROM orders \
+             WHERE due_at <= ?1 AND due_at < 9223372036854775807 AND leased_until <= ?1 AND flag IS NULL \
+             AND NOT (published_version = version AND published_at > ?3) \
+             AND drop_id NOT IN (SELECT value FROM json_each(?4)) \
+             AND NOT EXISTS (SELECT 1 FROM outbox WHERE order_id = orders.id AND channel = 'workers')) \
+         WHERE place <= ?2 ORDER BY place, due_at LIMIT ?2 ON CONFLICT DO NOTHING",
     )?;
     let taken_for_lost = millis(store.now - patience);
     let names = paused.iter().map(DropId::as_str).collect::<Vec<_>>();
     let paused = serde_json::to_string(&names).expect("a list of names serializes");
     let written = statement.execute(params![millis(store.now), limit, taken_for_lost, paused])?;
     Ok(u32::try_from(written).unwrap_or(u32::MAX))
+}
+
+/// The drops with orders that are due and that nobody has in hand.
+pub(super) fn due_drops(store: &Store<'_>) -> Result<Vec<DropId>, StoreError> {
+    let mut statement = store.connection.prepare_cached(
+        "SELECT DISTINCT drop_id FROM orders WHERE due_at <= ?1 AND due_at < 9223372036854775807 \
+         AND leased_until <= ?1 AND flag IS NULL",
+    )?;
+    let names = statement.query_map(params![millis(store.now)], |row| row.get::<_, String>(0))?;
+    let names: Vec<String> = names.collect::<Result<_, _>>()?;
+    Ok(names.iter().filter_map(|name| DropId::new(name).ok()).collect())
 }
 
 /// The oldest undelivered messages of a channel.

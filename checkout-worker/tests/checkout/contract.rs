@@ -125,6 +125,7 @@ every_ledger_keeps!(
     buying::a_repeated_acceptance_is_known_to_the_end_and_splits_no_reason,
     buying::acceptance_and_its_message_are_one,
     buying::a_postponed_order_is_driven_again_once_its_drop_is_not_paused,
+    buying::each_drop_has_its_turn_when_messages_are_written_anew,
     buying::expired_reservations_return_their_units_and_tell_the_house,
     buying::a_step_decided_on_an_old_version_is_not_stored,
     upkeep::stock_follows_configuration_but_never_below_what_is_taken,

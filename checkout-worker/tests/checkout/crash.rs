@@ -107,6 +107,7 @@ impl Ledger for Mortal<Arc<dyn Ledger>> {
     plain_reads! {
         load(order: OrderId) -> Option<OrderRecord>;
         newer(known: Vec<(OrderId, u64)>) -> Vec<(OrderId, u64)>;
+        due_drops() -> Vec<DropId>;
         list(filter: OrderFilter) -> Vec<OrderRecord>;
         pending(channel: Channel, limit: u32) -> Vec<Pending>;
         untold(telling: Telling, limit: u32) -> Vec<Untold>;

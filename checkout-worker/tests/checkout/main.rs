@@ -8,6 +8,7 @@ mod audits;
 mod broker;
 mod contract;
 mod crash;
+mod crowds;
 mod distrust;
 mod drains;
 mod histories;

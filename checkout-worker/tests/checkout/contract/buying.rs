@@ -260,6 +260,61 @@ pub(super) async fn a_postponed_order_is_driven_again_once_its_drop_is_not_pause
     assert_eq!(redrive(vec![]).await, 1, "nobody holds a message of it");
 }
 
+pub(super) async fn each_drop_has_its_turn_when_messages_are_written_anew(house: House) {
+    let (ledger, _clock) = opened(&house, 9).await;
+    let other = DropId::new("borealis").unwrap();
+    let plan = DropPlan {
+        drop: other.clone(),
+        items: vec![item("BOR-1", 9)],
+    };
+    ledger.open_drop(plan).await.unwrap();
+    assert_eq!(ledger.due_drops().await.unwrap(), []);
+    for shopper in 1..=8 {
+        let order = new_order(shopper.into(), shopper, vec![line("AUR-42", 1)]);
+        let order = NewOrder {
+            method: Some(method(VISA)),
+            ..order
+        };
+        placed(&*ledger, order).await;
+    }
+    assert_eq!(ledger.due_drops().await.unwrap(), [drop_id()]);
+    house.clock.advance(Span::from_secs(1));
+    for shopper in 9..=11 {
+        let order = NewOrder {
+            drop: other.clone(),
+            method: Some(method(VISA)),
+            ..new_order(shopper.into(), shopper, vec![line("BOR-1", 1)])
+        };
+        placed(&*ledger, order).await;
+    }
+    let mut due = ledger.due_drops().await.unwrap();
+    due.sort_unstable();
+    assert_eq!(due, [drop_id(), other]);
+    for message in ledger.pending(Channel::Workers, 100).await.unwrap() {
+        ledger.postponed(message.order).await.unwrap();
+    }
+    let redriven = ledger.redrive(4, Span::from_mins(10), Vec::new()).await.unwrap();
+    assert_eq!(redriven, 4);
+    let mut orders: Vec<u128> = ledger
+        .pending(Channel::Workers, 100)
+        .await
+        .unwrap()
+        .iter()
+        .map(|message| message.order.0)
+        .collect();
+    orders.sort_unstable();
+    assert_eq!(orders.len(), 4);
+    assert_eq!(orders.iter().filter(|order| **order > 8).count(), 2, "{orders:?}");
+    assert_eq!(
+        ledger
+            .redrive(100, Span::from_mins(10), Vec::new())
+            .await
+            .unwrap(),
+        7,
+        "and then the rest"
+    );
+}
+
 pub(super) async fn expired_reservations_return_their_units_and_tell_the_house(house: House) {
     let (ledger, _clock) = opened(&house, 5).await;
     let id = placed(&*ledger, new_order(1, 1, vec![line("AUR-42", 2)])).await;
