@@ -4,6 +4,7 @@
 mod answers;
 mod mutations;
 mod readings;
+mod refunds;
 mod rest;
 mod rules;
 mod spaces;
