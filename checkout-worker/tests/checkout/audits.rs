@@ -12,9 +12,7 @@ use domain::{OrderId, Span};
 use rusqlite::Connection;
 
 use super::drains::all;
-use super::support::{
-    DECLINED, SECURE, Shop, VISA, config, drop_id, item, line, place, purchase, terms,
-};
+use super::support::{DECLINED, SECURE, Shop, VISA, config, drop_id, item, line, place, purchase, terms};
 use super::witness::Watched;
 
 /// One order each that is paid, refunded, declined, reserved, and at its shopper's bank.
