@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::saga::{Call, Event, Order, StateName, Why};
+use domain::saga::{Call, Event, StateName, Step, Why};
 use domain::{DropId, OrderId};
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
@@ -60,7 +60,13 @@ impl Jobs {
         if self.is_paused_alone(drop) {
             return Ok(Turn::Postponed);
         }
-        let reader = if self.merely_reads(&record.order) {
+        let driven = record.order.clone().step(Event::Drive, self.driver.moment(drop));
+        let step = match driven {
+            Ok(step) => step,
+            Err(refusal) if is_early(refusal.why) => return Ok(Turn::Postponed),
+            Err(_) => return Ok(Turn::Nothing),
+        };
+        let reader = if merely_reads(&step) {
             match self.readers.try_acquire() {
                 Ok(reader) => Some(reader),
                 Err(_) => return Ok(Turn::Postponed),
@@ -91,15 +97,6 @@ impl Jobs {
             _hand: hand,
             _reader: reader,
         }))
-    }
-
-    /// Whether driving the order reads what the provider has, and no more. A turn at the drain rate is for an order that is
-    /// taken to payment: shoppers at their bank would use them up. The provider's own pace bounds reads, and
-    /// [`Jobs::readers`] how many hands wait for it; who finds none free comes again in a second.
-    fn merely_reads(&self, order: &Order) -> bool {
-        let moment = self.driver.moment(&order.drop);
-        let driven = order.clone().step(Event::Drive, moment);
-        driven.is_ok_and(|step| matches!(step.call(), Some(Call::Retrieve { .. } | Call::Find { .. })))
     }
 
     /// Whether this drop's payments are paused and those of others are not.
@@ -144,6 +141,13 @@ impl Jobs {
         let noted = self.driver.ledger.postponed(order).await;
         noted.map_err(|cause| DriveError::Ledger { order, cause })
     }
+}
+
+/// Whether a step reads what the provider has, and no more. A turn at the drain rate is for an order that is taken to
+/// payment: shoppers at their bank would use them up. The provider's own pace bounds reads, and [`Jobs::readers`] how many
+/// hands wait for it; who finds none free comes again in a second.
+fn merely_reads(step: &Step) -> bool {
+    matches!(step.call(), Some(Call::Retrieve { .. } | Call::Find { .. }))
 }
 
 /// Whether a drive only came too early: the clock of this machine is behind the ledger's, or the lease of a worker that
