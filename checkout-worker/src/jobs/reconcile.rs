@@ -16,6 +16,8 @@ use super::{JobError, Jobs};
 
 /// Orders asked about per round. At the usual request rate a round of them takes a few seconds.
 const BATCH: u32 = 128;
+/// No payment that waits for its shopper goes longer than this without being read.
+const BANK_PAUSE_MAX: Span = Span::from_mins(3);
 /// Pages of 100 payments that one round looks at.
 const PAGES_MAX: u32 = 1_000;
 /// How far windows reach beyond what they are about, on both sides. A payment's creation is stamped by the provider's
@@ -52,12 +54,11 @@ impl Jobs {
             ..OrderFilter::default()
         };
         let mut orders = self.driver.ledger.list(filter).await?;
-        // Shoppers at their bank are read about at times of their own, ever more rarely. Stood still have those alone whose
-        // time has come; the others would fill the batch.
+        // Shoppers at their bank are read about at times of their own, ever more rarely. Stood still have those alone that
+        // no time was kept for; the others would fill the batch.
         let filter = OrderFilter {
             states: vec![StateName::ActionRequired],
-            changed_before,
-            due_by: changed_before,
+            changed_before: changed_before.map(|at| at - BANK_PAUSE_MAX),
             limit: BATCH,
             ..OrderFilter::default()
         };

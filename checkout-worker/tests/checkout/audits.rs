@@ -219,7 +219,7 @@ async fn a_forgotten_order_that_the_provider_may_know_is_asked_about_and_goes_on
     let shop = lived().await;
     by_hand(&shop, &format!("{FORGET} 'action_required'"));
     assert!(!shop.checkout.audit().await.unwrap().is_clean());
-    shop.clock.advance(Span::from_mins(2));
+    shop.clock.advance(Span::from_mins(5));
     shop.checkout.jobs().reconcile_orders().await.unwrap();
     assert!(shop.checkout.audit().await.unwrap().is_clean());
 }

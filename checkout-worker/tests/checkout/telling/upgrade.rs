@@ -7,6 +7,7 @@ use crate::support::open_ledger;
 
 /// Takes back what the fourth migration and those after it added, so that the file is as the version before left it.
 const DOWNGRADE: &str = "
+    ALTER TABLE orders DROP COLUMN accepted_at;
     DROP TABLE configured;
     ALTER TABLE audit DROP COLUMN before;
     ALTER TABLE audit DROP COLUMN after;
