@@ -14,13 +14,14 @@ use checkout_worker::turns::{Leased, MemoryTurns, Turns};
 use checkout_worker::{Checkout, CheckoutConfig, DropTerms, Ports, Purchase};
 use domain::saga::StateName;
 use domain::turns::{Ask, Micros};
-use domain::{AdmissionId, Clock, DropId, OrderId, ShopperKey, Timestamp};
+use domain::{AdmissionId, Clock, DropId, OrderId, ShopperKey, Span, Timestamp};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::drains::all;
 use super::support::{
-    RunningClock, SECURE, VISA, config, drop_id, item, line, place, ports, purchase, terms,
+    RunningClock, SECURE, StandingClock, VISA, config, drop_id, item, line, open_ledger, place, ports,
+    purchase, terms,
 };
 
 /// Orders of the slow drop: at one per second they keep a worker busy for five minutes.
@@ -176,15 +177,17 @@ impl Turns for Counted {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn shoppers_at_their_bank_take_no_turns_of_the_drain() {
-    let dir = tempfile::tempdir().unwrap();
-    let clock: Arc<dyn Clock> = RunningClock::from(Timestamp::from_millis(1_700_000_000_000));
-    let ledger = Arc::new(SqliteLedger::open(dir.path(), &clock).unwrap());
+    let (dir, clock) = (tempfile::tempdir().unwrap(), StandingClock::new());
     let (provider, turns) = (MemoryProvider::new(clock.clone()), Arc::new(Counted::default()));
     let ports = Ports {
         turns: turns.clone(),
-        ..ports(ledger, Arc::new(provider.clone()), clock)
+        ..ports(
+            open_ledger(dir.path(), &clock),
+            Arc::new(provider.clone()),
+            clock.clone(),
+        )
     };
     let checkout = Checkout::open(config(20), ports).await.unwrap();
     for shopper in 1..=10 {
@@ -192,10 +195,11 @@ async fn shoppers_at_their_bank_take_no_turns_of_the_drain() {
         checkout.drive(order).await.unwrap();
     }
     let asked = provider.books().requests;
+    clock.advance(Span::from_secs(15));
     let stop = CancellationToken::new();
     let life = async {
         while provider.books().requests < asked + 10 {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         stop.cancel();
     };

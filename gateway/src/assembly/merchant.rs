@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use checkout_worker::merchant::webhook::{StandardWebhook, WebhookConfig};
 use checkout_worker::merchant::{Merchant, SigningKey, TIMEOUT};
 
 use super::{Ground, Role};
-use crate::config::Config;
+use crate::config::{Config, SecretError};
 
 /// Secrets at once: the one in use, and those that a receiver changes from or to.
 const SECRETS_MAX: usize = 4;
@@ -29,7 +28,10 @@ pub(super) fn open(
     let keys = secret.expose().split_whitespace().map(SigningKey::parse);
     let keys = keys
         .collect::<Result<Vec<_>, _>>()
-        .context("the secret of the webhooks cannot be used")?;
+        .map_err(|why| SecretError::Unusable {
+            what: "the secret of the webhooks",
+            why: why.into(),
+        })?;
     anyhow::ensure!(
         keys.len() <= SECRETS_MAX,
         "the webhooks have {} secrets; {SECRETS_MAX} are the most",

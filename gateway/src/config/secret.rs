@@ -69,6 +69,15 @@ pub enum SecretError {
         /// The least that is accepted.
         min: usize,
     },
+    /// Not of the form that it must have.
+    #[error("{what} cannot be used")]
+    Unusable {
+        /// What it is for.
+        what: &'static str,
+        /// Why; never the secret itself.
+        #[source]
+        why: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The file could not be read or written.
     #[error("cannot {action} secret file {}", path.display())]
     File {

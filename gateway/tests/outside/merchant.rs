@@ -388,7 +388,7 @@ async fn a_secret_that_is_none_keeps_the_program_from_starting() {
         let mut serving = crate::program::doorline(folder.path(), &arguments);
         serving.envs(secret.map(|secret| ("TEST_MERCHANT_SECRET", secret)));
         let output = crate::program::run(serving).await;
-        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(output.status.code(), Some(2));
         let words = stderr(&output);
         assert!(words.contains(said) && !words.contains("hunter2"), "{words}");
     }
