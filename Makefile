@@ -6,12 +6,13 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 K6 := $(TARGET)/k6/bin/k6
-NEWER := $(abspath $(TARGET))/newer-engines
 APT_PACKAGES := nginx-light haproxy chromium curl prometheus
 ENGINES := redis-server rabbitmq-server postgresql
 # The suites of the ports, over whichever engines come first on the PATH.
 ON_ENGINES := (package(admission) & test(redis)) | (package(checkout-worker) & (test(rabbitmq) | test(postgres)) - test(crash))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+# Root's Postgres runs as another user, who may not be let into the folder of a clone.
+NEWER := $(if $(SUDO),$(abspath $(TARGET)),/var/cache/doorline)/newer-engines
 
 .PHONY: help setup setup-cc setup-engines setup-newer-engines setup-judges setup-browser setup-dashboards setup-k6 demo demo-distributed test test-newer-engines test-browser test-dashboards pictures drill k6 breakpoint chaos bench lint
 
@@ -31,7 +32,7 @@ setup-engines:
 	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends \
 	    $(ENGINES) >/dev/null; fi
 
-# RabbitMQ 4, Redis 8 and Postgres 17 beside the installed ones, under $(TARGET).
+# RabbitMQ 4, Redis 8 and Postgres 17 beside the installed ones, in a folder of their own.
 setup-newer-engines: setup-engines
 	@command -v patchelf >/dev/null || { $(SUDO) apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends patchelf >/dev/null; }
