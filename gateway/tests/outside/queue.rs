@@ -10,6 +10,16 @@ fn ticket() -> String {
     format!("{DROP}/ticket")
 }
 
+/// A drop that may be joined and starts in an hour.
+async fn announced() -> House {
+    House::open(Terms {
+        starts_in_seconds: 3_600,
+        prequeue: true,
+        ..Terms::default()
+    })
+    .await
+}
+
 #[tokio::test]
 async fn joining_takes_a_cookie_first_and_gives_one_place_for_ever() {
     let house = House::usual().await;
@@ -241,12 +251,7 @@ async fn leaving_gives_the_place_up_for_good() {
 
 #[tokio::test]
 async fn before_the_start_nobody_is_let_in() {
-    let house = House::open(Terms {
-        starts_in_seconds: 3_600,
-        prequeue: true,
-        ..Terms::default()
-    })
-    .await;
+    let house = announced().await;
     let browser = house.browser();
     assert_eq!(browser.join().await["state"], "prequeue");
     browser.claim().await.problem(409, "not-called");
@@ -299,12 +304,7 @@ async fn a_stream_tells_the_place_and_each_change_of_it() {
 
 #[tokio::test]
 async fn who_leaves_before_the_start_has_left_and_may_join_anew() {
-    let house = House::open(Terms {
-        starts_in_seconds: 3_600,
-        prequeue: true,
-        ..Terms::default()
-    })
-    .await;
+    let house = announced().await;
     let browser = house.browser();
     browser.join().await;
     browser.ask("DELETE", &ticket(), &[], None).await.expect(204);
@@ -345,12 +345,7 @@ async fn who_is_inside_is_told_so_after_a_restart_and_who_was_put_out_is_told_th
 
 #[tokio::test]
 async fn a_silent_stream_still_says_that_it_lives() {
-    let house = House::open(Terms {
-        starts_in_seconds: 3_600,
-        prequeue: true,
-        ..Terms::default()
-    })
-    .await;
+    let house = announced().await;
     let browser = house.browser();
     browser.join().await;
     let mut stream = Stream::open(&browser, &format!("{}/events", ticket())).await;

@@ -16,6 +16,17 @@ async fn house(rules: &DropRules) -> (Redis, Arc<Faulty>, Subject) {
 
 const SECOND: u64 = 1_000;
 
+/// One place a minute, two who are called, and a first claim that was granted but never answered.
+async fn house_with_a_lost_answer() -> (Redis, Subject) {
+    let (redis, marks, subject) = house(&contract::rules(10, 1)).await;
+    subject.join(&[1, 2]).await;
+    subject.call(2).await.unwrap();
+    marks.set_mute(true);
+    assert!(try_claim(&subject, 1).await.is_err());
+    marks.set_mute(false);
+    (redis, subject)
+}
+
 #[tokio::test]
 async fn what_is_answered_late_counts_from_then() {
     let (redis, marks, mut subject) = house(&contract::rules(10, 2)).await;
@@ -59,12 +70,7 @@ async fn what_is_answered_at_once_counts_from_when_it_was_asked_for() {
 
 #[tokio::test]
 async fn a_claim_whose_answer_was_lost_counts_from_the_repeated_one() {
-    let (_redis, marks, mut subject) = house(&contract::rules(10, 1)).await;
-    subject.join(&[1, 2]).await;
-    subject.call(2).await.unwrap();
-    marks.set_mute(true);
-    assert!(try_claim(&subject, 1).await.is_err());
-    marks.set_mute(false);
+    let (_redis, mut subject) = house_with_a_lost_answer().await;
     subject.now += 30 * SECOND;
     let again = subject.claim(1, 1).await;
     assert!(
@@ -79,12 +85,7 @@ async fn a_claim_whose_answer_was_lost_counts_from_the_repeated_one() {
 
 #[tokio::test]
 async fn a_claim_whose_answer_was_lost_for_longer_than_a_minute_needs_room_again() {
-    let (_redis, marks, mut subject) = house(&contract::rules(10, 1)).await;
-    subject.join(&[1, 2]).await;
-    subject.call(2).await.unwrap();
-    marks.set_mute(true);
-    assert!(try_claim(&subject, 1).await.is_err());
-    marks.set_mute(false);
+    let (_redis, mut subject) = house_with_a_lost_answer().await;
     subject.now += 61 * SECOND;
     assert!(admission(&subject.claim(2, 2).await).is_some());
     assert!(matches!(subject.claim(1, 1).await, Claim::RoomFull { .. }));
