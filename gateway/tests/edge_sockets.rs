@@ -9,8 +9,12 @@ mod support;
 
 #[path = "edge_sockets/connections.rs"]
 mod connections;
+#[path = "edge_sockets/cores.rs"]
+mod cores;
 #[path = "edge_sockets/framing.rs"]
 mod framing;
+#[path = "edge_sockets/holding.rs"]
+mod holding;
 #[path = "edge_sockets/multiplexed.rs"]
 mod multiplexed;
 #[path = "edge_sockets/pooling.rs"]

@@ -157,20 +157,24 @@ impl House {
 
     /// Notes how one exchange with the upstream went.
     pub fn upstream(&self, outcome: UpstreamOutcome, took: Duration) {
-        let failed = match outcome {
-            UpstreamOutcome::Answered => false,
+        let took_long = took > LATENCY_TARGET.as_duration();
+        let (failed, slow) = match outcome {
+            UpstreamOutcome::Answered => (false, took_long),
             UpstreamOutcome::ServerError
             | UpstreamOutcome::ConnectFailed
             | UpstreamOutcome::TimedOut
-            | UpstreamOutcome::Broken => true,
-            UpstreamOutcome::Saturated | UpstreamOutcome::ClientFailed => return,
+            | UpstreamOutcome::Broken => (true, took_long),
+            // It has not even been asked, however long or short the wait was: half of its connections
+            // at least are busy with answers, not with clients, and they do not suffice.
+            UpstreamOutcome::Saturated => (false, true),
+            UpstreamOutcome::ClientFailed => return,
         };
         let seen = self.upstream.mine();
         seen.requests.fetch_add(1, Ordering::Relaxed);
         if failed {
             seen.errors.fetch_add(1, Ordering::Relaxed);
         }
-        if took > LATENCY_TARGET.as_duration() {
+        if slow {
             seen.slow.fetch_add(1, Ordering::Relaxed);
         }
     }

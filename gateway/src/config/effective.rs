@@ -100,7 +100,8 @@ pub struct UpstreamConfig {
     pub idle_timeout: Span,
     /// Longest pause while its answer is being sent.
     pub body_timeout: Span,
-    /// Connections to it at once; further requests wait for one of them.
+    /// Connections to it at once; further requests wait for one of them. Uploads under way and open
+    /// tunnels have half of them at most.
     pub max_connections: u32,
     /// Whether `Upgrade` (WebSocket) is passed through.
     pub allow_upgrade: bool,

@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::connection::InFlight;
 use super::proxy::UpstreamBody;
 
+mod ahead;
 mod pieces;
 mod request;
 

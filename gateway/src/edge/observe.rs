@@ -128,9 +128,11 @@ labels! {
         TimedOut = "timed_out",
         /// The connection broke, or what came was not HTTP.
         Broken = "broken",
-        /// Our own cap on connections was reached: says nothing about the upstream.
+        /// Our own cap on connections was reached, and none of them became free in time: the upstream
+        /// is slow, or the cap is low.
         Saturated = "saturated",
-        /// The client's own body failed or the client left: says nothing about the upstream.
+        /// The client's own body failed, the client left, or too many other clients let connections
+        /// wait for their bodies: says nothing about the upstream.
         ClientFailed = "client_failed",
     }
 }
@@ -159,8 +161,9 @@ pub trait Observer: Send + Sync {
     }
     /// The task of a connection or request panicked; the process lives on.
     fn panicked(&self) {}
-    /// One exchange with the upstream ended; `took` runs from the last byte of the request to the
-    /// response head or the failure. What the client takes for its body is no part of it.
+    /// One exchange with the upstream ended; `took` runs from the last byte of the request, or from the
+    /// wait for a connection where there is no body, to the response head or the failure. What clients
+    /// take for their bodies is no part of it.
     fn upstream(&self, outcome: UpstreamOutcome, took: Duration) {
         let _ = (outcome, took);
     }

@@ -20,7 +20,7 @@ pub struct PerCore<T>(Box<[Alone<T>]>);
 /// Two cache lines of its own, because processors fetch them in pairs.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Alone<T>(T);
+pub(super) struct Alone<T>(pub(super) T);
 
 impl<T> PerCore<T> {
     /// Makes one value for each core.

@@ -3,7 +3,8 @@
 //! A request drives its upstream connection within its own task: no task and no channel between
 //! tasks per connection, so that a proxied request wakes once when the upstream answers. Requests
 //! without a body are written and small answers read right on the socket; hyper does the rest. Idle
-//! connections lie in a last-in-first-out pool; whoever takes one looks first whether it still lives.
+//! connections lie in a last-in-first-out pool of their runtime; whoever takes one looks first whether
+//! it still lives. How many may be open is a matter of all runtimes together.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,17 +21,21 @@ use super::observe::{Observer, UpstreamOutcome};
 mod answer;
 mod connect;
 mod error;
+mod holds;
 mod link;
 mod pool;
 mod target;
 mod tunnel;
 mod turn;
+mod upstream;
 
 pub use answer::{UpstreamBody, UpstreamBodyError};
 pub use connect::upstream_tls;
 pub use error::{BodyFault, ProxyError};
+pub(in crate::edge) use holds::Hold;
 pub use target::{InvalidTarget, Target};
 pub use tunnel::{requested_upgrade, set_upgrade};
+pub use upstream::Upstream;
 
 use answer::Returning;
 use error::Failure;
@@ -47,11 +52,13 @@ pub struct ProxyConfig {
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// Which `Host` the upstream sees.
     pub host: HostPolicy,
-    /// Connections open at once, per runtime.
+    /// Connections open at once, by all runtimes together. Half of them at most wait for clients, for
+    /// bodies that are not wholly there or at the end of tunnels.
     pub connections_max: usize,
     /// Requests waiting for a connection at once, per runtime.
     pub waiting_max: usize,
-    /// How long a request waits for a connection.
+    /// How long a request waits for a connection; and, before that, one whose body is not there, or
+    /// one for a tunnel, for the right to let a connection wait.
     pub wait: Duration,
     /// How long connecting may take, TLS included.
     pub connect: Duration,
@@ -115,9 +122,9 @@ impl ProxyConfig {
 
 impl Proxy {
     /// Makes a proxy for the runtime it will be used on. Nothing is connected yet.
-    pub fn new(config: ProxyConfig, observer: Arc<dyn Observer>) -> Self {
+    pub fn new(upstream: Arc<Upstream>, observer: Arc<dyn Observer>) -> Self {
         Self {
-            pool: Arc::new(Pool::new(config)),
+            pool: Pool::new(upstream),
             observer: Reporter(observer),
             tunnels: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -165,18 +172,22 @@ impl Proxy {
         self.pool.prune();
     }
 
-    /// Connections open right now, idle ones included.
+    /// Connections open right now, idle ones included, of all runtimes together.
     pub fn open_connections(&self) -> usize {
-        self.pool.open()
+        self.pool.upstream().open()
     }
 
     async fn exchange(
         &self,
         parts: Box<Parts>,
-        body: RequestBody,
+        mut body: RequestBody,
         turn: &mut Turn,
     ) -> Result<Response<EdgeBody>, ProxyError> {
-        let deadline = self.pool.config().response_head;
+        let config = self.pool.config();
+        let (deadline, wait) = (config.response_head, config.wait);
+        // Before a connection is taken: what waits for a client holds one that others could use.
+        let holds = self.pool.upstream().holds();
+        holds.admit(&mut body, wait, turn).await?;
         let mut link = self.pool.take(turn).await?;
         let request = Request::from_parts(*parts, body);
         let failure = match link.exchange(request, deadline, turn).await {
@@ -233,13 +244,13 @@ impl Proxy {
         body: RequestBody,
         turn: &mut Turn,
     ) -> Result<Response<EdgeBody>, ProxyError> {
-        let (response, link, client) = tunnel::open(&self.pool, parts, body, turn).await?;
-        let Some(client) = client else {
+        let (response, link, tunnel) = tunnel::open(&self.pool, parts, body, turn).await?;
+        let Some(tunnel) = tunnel else {
             return self.answer(response, link);
         };
         let stop = self.stop.clone();
         self.tunnels.spawn(async move {
-            let _ = stop.run_until_cancelled(tunnel::carry(client, link)).await;
+            let _ = stop.run_until_cancelled(tunnel::carry(tunnel, link)).await;
         });
         Ok(response.map(|_| EdgeBody::empty()))
     }

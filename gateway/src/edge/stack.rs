@@ -126,7 +126,7 @@ impl Stack {
         self.rules.load()
     }
 
-    /// Connections to the upstream that this stack holds open, idle ones included.
+    /// Connections to the upstream that this stack and those that share it hold open, idle ones included.
     pub fn upstream_connections(&self) -> usize {
         self.proxy.open_connections()
     }

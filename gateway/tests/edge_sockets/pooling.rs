@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
 use crate::support::client::Raw;
 use crate::support::upstream::{Reply, Upstream, ok};
 use crate::support::{Setup, eventually};
@@ -148,21 +146,7 @@ async fn a_second_try_is_the_last() {
 
 #[tokio::test]
 async fn the_cap_holds_and_waiting_requests_get_their_turn() {
-    let upstream = Upstream::start(|_| {
-        Reply::Take(Box::new(|mut stream| {
-            Box::pin(async move {
-                let mut buffer = [0; 4_096];
-                loop {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                    stream.write_all(&ok(b"turn")).await.unwrap();
-                    if stream.read(&mut buffer).await.unwrap_or(0) == 0 {
-                        return;
-                    }
-                }
-            })
-        }))
-    })
-    .await;
+    let upstream = Upstream::unhurried(Duration::from_millis(5)).await;
     let mut setup = Setup::before(upstream.addr);
     setup.proxy.connections_max = 2;
     let gateway = setup.start();
@@ -205,6 +189,23 @@ async fn a_request_that_waits_too_long_is_told_to_come_back() {
     eventually("slot free", || gateway.counts.of("request open abandoned") == 1).await;
     assert_eq!(Raw::connect(gateway.addr).await.get("/", "").await.status, 200);
     assert_eq!(gateway.counts.of("upstream saturated"), 1);
+}
+
+#[tokio::test]
+async fn a_wait_for_a_connection_that_an_answer_needs_is_the_upstreams_time() {
+    const PAUSE: Duration = Duration::from_millis(400);
+    let upstream = Upstream::unhurried(PAUSE).await;
+    let mut setup = Setup::before(upstream.addr);
+    setup.proxy.connections_max = 1;
+    let gateway = setup.start();
+    let mut first = Raw::connect(gateway.addr).await;
+    let mut second = Raw::connect(gateway.addr).await;
+    let (first, second) = tokio::join!(first.get("/", ""), second.get("/", ""));
+    assert_eq!((first.status, second.status), (200, 200));
+    let took = gateway.counts.upstream_took();
+    // Not quite twice as long: the second one came a little after the first.
+    let longest = took.iter().max().unwrap();
+    assert!(*longest > PAUSE + PAUSE / 4, "{took:?}");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use gateway::edge::headers::{Command, Proof};
 use gateway::edge::listener::{ConnectionCaps, Deadlines, Listener, ListenerConfig};
 use gateway::edge::path::PathTable;
 use gateway::edge::problem::{Form, Pages, Problem, explain_rejection};
-use gateway::edge::proxy::{Proxy, ProxyConfig, Upgrades};
+use gateway::edge::proxy::{Proxy, ProxyConfig, Upgrades, Upstream};
 use gateway::edge::shed::Shedder;
 use gateway::edge::stack::{Rules, Stack, StackParts};
 use gateway::edge::visit::Visit;
@@ -166,6 +166,13 @@ impl Setup {
     }
 
     pub(crate) fn start(self) -> Gateway {
+        let [gateway] = self.start_cores();
+        gateway
+    }
+
+    /// Starts a gateway of several cores, each of which listens by itself, so that a test can choose
+    /// the one that it asks.
+    pub(crate) fn start_cores<const N: usize>(self) -> [Gateway; N] {
         let counts = Arc::new(Counts::default());
         let parts = Arc::new(StackParts {
             rules: ArcSwap::from_pointee(self.rules),
@@ -175,25 +182,30 @@ impl Setup {
             observer: counts.clone(),
             shedder: Shedder::new(self.in_flight_max),
         });
-        let stack = Arc::new(Stack::new(parts, Proxy::new(self.proxy, counts.clone())));
-        let listener = Listener::bind(self.listener).unwrap();
-        let addr = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(listener.run(
-            Arc::clone(&stack),
-            Arc::new(self.caps),
-            counts.clone(),
-            Arc::new(Fixed),
-            stop.clone(),
-        ));
-        Gateway {
-            addr,
-            counts,
-            stop,
-            stack,
-            tasks,
-        }
+        let upstream = Upstream::new(self.proxy);
+        let caps = Arc::new(self.caps);
+        std::array::from_fn(|_| {
+            let proxy = Proxy::new(Arc::clone(&upstream), counts.clone());
+            let stack = Arc::new(Stack::new(Arc::clone(&parts), proxy));
+            let listener = Listener::bind(self.listener.clone()).unwrap();
+            let addr = listener.local_addr().unwrap();
+            let stop = CancellationToken::new();
+            let mut tasks = JoinSet::new();
+            tasks.spawn(listener.run(
+                Arc::clone(&stack),
+                Arc::clone(&caps),
+                counts.clone(),
+                Arc::new(Fixed),
+                stop.clone(),
+            ));
+            Gateway {
+                addr,
+                counts: counts.clone(),
+                stop,
+                stack,
+                tasks,
+            }
+        })
     }
 }
 

@@ -7,7 +7,8 @@ use crate::support::Setup;
 use crate::support::client::Raw;
 use crate::support::upstream::{Reply, Upstream, ok};
 
-const ASK: &str =
+/// Asks for a WebSocket.
+pub(crate) const ASK: &str =
     "GET /socket HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
 /// Changes to a protocol that says everything twice.

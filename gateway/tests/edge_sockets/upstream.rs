@@ -4,6 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -106,6 +107,25 @@ impl Upstream {
     /// Answers every request with 200 and its own body.
     pub(crate) async fn echo() -> Self {
         Self::start(|seen| Reply::Say(ok(&seen.body))).await
+    }
+
+    /// Answers every request with 200 after `pause`.
+    pub(crate) async fn unhurried(pause: Duration) -> Self {
+        Self::start(move |_| {
+            Reply::Take(Box::new(move |mut stream| {
+                Box::pin(async move {
+                    let mut buffer = [0; 4_096];
+                    loop {
+                        tokio::time::sleep(pause).await;
+                        stream.write_all(&ok(b"turn")).await.unwrap();
+                        if stream.read(&mut buffer).await.unwrap_or(0) == 0 {
+                            return;
+                        }
+                    }
+                })
+            }))
+        })
+        .await
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {

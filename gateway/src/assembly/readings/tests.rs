@@ -79,10 +79,27 @@ fn one_slow_answer_in_twenty_is_borne_and_more_are_not() {
 }
 
 #[test]
+fn a_request_that_found_no_connection_free_is_a_slow_one() {
+    for (refused, borne) in [(1, true), (2, false)] {
+        let (_, house) = house();
+        for n in 0..20 {
+            let outcome = if n < refused {
+                UpstreamOutcome::Saturated
+            } else {
+                UpstreamOutcome::Answered
+            };
+            // Where the line itself is full, the refusal comes at once.
+            house.upstream(outcome, QUICK);
+        }
+        house.close_interval();
+        assert_eq!(health(&house) == 1_000, borne, "{refused} of 20");
+    }
+}
+
+#[test]
 fn what_is_not_the_shops_doing_is_not_held_against_it() {
     let (_, house) = house();
     for _ in 0..100 {
-        house.upstream(UpstreamOutcome::Saturated, SLOW);
         house.upstream(UpstreamOutcome::ClientFailed, SLOW);
     }
     house.close_interval();

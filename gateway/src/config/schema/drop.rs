@@ -41,7 +41,9 @@ pub(super) static DROP: Section = Section {
             List(&PathPattern),
             "[\"/drops/aurora\", \"/products/aurora/*\"]",
             "The pages of your shop that only admitted shoppers reach: each with everything below it, so\n\
-             \"/x\" and \"/x/*\" mean the same. All other pages stay open to everybody.",
+             \"/x\" and \"/x/*\" mean the same. The same page under another ending is covered as well\n\
+             (\"/x.json\"; also .jsonld, .js, .xml, .html, .htm, .xhtml, .php, .asp, .aspx, .atom, .rss, .txt\n\
+             and .oembed); pictures and styles beside it, and all other pages, stay open to everybody.",
         ),
         Key::optional(
             "prequeue_start_time",

@@ -184,7 +184,8 @@ pub(super) static UPSTREAM: Section = Section {
             "max_connections",
             Count(1, 100_000),
             "256",
-            "Connections to it at once; further requests wait for one of them.",
+            "Connections to it at once; further requests wait for one of them. Uploads under way and\n\
+             open WebSockets have half of them at most, so that they never keep out everybody else.",
         ),
         Key::preset(
             "allow_upgrade",

@@ -12,6 +12,11 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use super::super::headers;
+use super::super::proxy::Hold;
+use super::ahead::Ahead;
+
+/// Bytes from which on no more of a body is read before it goes on its way: any form of a shop has fewer.
+const AHEAD_BYTES_MAX: usize = 16 * 1_024;
 
 /// What a request's body may cost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,10 +60,13 @@ struct Limited {
     incoming: Incoming,
     limits: BodyLimits,
     bytes_left: u64,
+    ahead: Ahead,
     /// Made only once the client lets us wait: most bodies arrive with their head.
     waiting: Option<Waiting>,
     /// Made only for a body that goes upstream.
     awaited: Option<Awaited>,
+    /// Made only for a body that was not there when it went upstream. Given back with its last byte.
+    hold: Option<Hold>,
 }
 
 #[derive(Debug)]
@@ -84,8 +92,10 @@ impl RequestBody {
             incoming,
             limits,
             bytes_left,
+            ahead: Ahead::default(),
             waiting: None,
             awaited: None,
+            hold: None,
         })))
     }
 
@@ -98,6 +108,22 @@ impl RequestBody {
     pub(in crate::edge) fn awaited(&mut self) -> Option<Awaited> {
         let limited = self.0.as_mut()?;
         Some(limited.awaited.get_or_insert_default().clone())
+    }
+
+    /// Reads what has come of it and says whether that is all. More than a short body is not read,
+    /// and is not waited for either.
+    pub(in crate::edge) fn poll_there(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        match &mut self.0 {
+            None => Poll::Ready(Ok(())),
+            Some(limited) => limited.poll_there(cx),
+        }
+    }
+
+    /// Keeps `hold` until the last byte is handed over, or nobody wants it any more.
+    pub(in crate::edge) fn set_hold(&mut self, hold: Hold) {
+        if let Some(limited) = &mut self.0 {
+            limited.hold = Some(hold);
+        }
     }
 
     /// The limits replaced, for a route that takes more or less than the rest.
@@ -134,6 +160,31 @@ impl Awaited {
 
 impl Limited {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(frame) = self.ahead.pop() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        if self.ahead.has_ended() {
+            return Poll::Ready(None);
+        }
+        self.poll_incoming(cx)
+    }
+
+    fn poll_there(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        while !self.is_there() {
+            if self.ahead.bytes() >= AHEAD_BYTES_MAX {
+                return Poll::Pending;
+            }
+            let frame = ready!(self.poll_incoming(cx)).transpose()?;
+            self.ahead.push(frame);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn is_there(&self) -> bool {
+        self.ahead.has_ended() || self.incoming.is_end_stream()
+    }
+
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         if let Some(awaited) = &self.awaited {
             awaited.set(polled.is_pending());
@@ -208,12 +259,17 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         self.0
             .as_ref()
-            .is_none_or(|limited| limited.incoming.is_end_stream())
+            .is_none_or(|limited| limited.ahead.is_empty() && limited.is_there())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), |limited| limited.incoming.size_hint())
+        let Some(limited) = &self.0 else {
+            return SizeHint::with_exact(0);
+        };
+        let hint = limited.incoming.size_hint();
+        match (hint.exact(), limited.ahead.bytes() as u64) {
+            (Some(bytes), ahead @ 1..) => SizeHint::with_exact(bytes + ahead),
+            (Some(_), 0) | (None, _) => hint,
+        }
     }
 }

@@ -1,20 +1,33 @@
 //! Keeps what the admitted see out of shared caches: served from there, it would reach those who
 //! were never let in.
 
-use http::header::{CACHE_CONTROL, VARY};
+use http::header::{CACHE_CONTROL, Entry, OccupiedEntry, VARY};
 use http::{HeaderMap, HeaderValue};
 
 /// Lets only the shopper's own browser keep an answer (RFC 9111, section 5.2.2.7), whatever the
 /// upstream says to shared caches.
 pub fn keep_private(headers: &mut HeaderMap) {
     super::strip(headers, speaks_to_shared_caches);
-    let private = match headers.get(CACHE_CONTROL) {
-        None => HeaderValue::from_static("private"),
-        Some(_) => made_private(headers),
-    };
-    headers.insert(CACHE_CONTROL, private);
-    if !varies_by_cookie(headers) {
-        headers.append(VARY, HeaderValue::from_static("cookie"));
+    match headers.entry(CACHE_CONTROL) {
+        Entry::Vacant(none) => {
+            none.insert(HeaderValue::from_static("private"));
+        }
+        Entry::Occupied(mut lines) => {
+            if !are_private(&lines) {
+                let private = made_private(&lines);
+                lines.insert(private);
+            }
+        }
+    }
+    match headers.entry(VARY) {
+        Entry::Vacant(none) => {
+            none.insert(HeaderValue::from_static("cookie"));
+        }
+        Entry::Occupied(mut lines) => {
+            if !lines.iter().any(names_cookie) {
+                lines.append(HeaderValue::from_static("cookie"));
+            }
+        }
     }
 }
 
@@ -34,15 +47,23 @@ fn speaks_to_shared_caches(name: &str) -> bool {
     }
 }
 
+/// Whether `Cache-Control` is one line that may stay as it is, as it does in answers of most shops.
+fn are_private(lines: &OccupiedEntry<'_, HeaderValue>) -> bool {
+    let mut lines = lines.iter();
+    let only = lines.next().filter(|_| lines.next().is_none());
+    only.and_then(readable).is_some_and(|line| {
+        !directives(line).any(|directive| allows_sharing(&directive))
+            && directives(line).any(|directive| forbids_sharing(&directive))
+    })
+}
+
 /// What `Cache-Control` says, without what lets shared caches keep the answer.
-fn made_private(headers: &HeaderMap) -> HeaderValue {
+fn made_private(lines: &OccupiedEntry<'_, HeaderValue>) -> HeaderValue {
     let mut kept: Vec<&str> = Vec::new();
-    for line in headers.get_all(CACHE_CONTROL) {
-        let Some(line) = readable(line) else { continue };
+    for line in lines.iter().filter_map(readable) {
         kept.extend(directives(line).filter(|directive| !allows_sharing(directive)));
     }
-    let is = |name: &'static str| move |directive: &&str| directive.eq_ignore_ascii_case(name);
-    if !kept.iter().any(is("private")) && !kept.iter().any(is("no-store")) {
+    if !kept.iter().any(forbids_sharing) {
         kept.push("private");
     }
     HeaderValue::try_from(kept.join(", ")).unwrap_or_else(|_| HeaderValue::from_static("private"))
@@ -74,10 +95,14 @@ fn allows_sharing(directive: &&str) -> bool {
     is("public") || is("s-maxage") || (is("private") && argument.is_some())
 }
 
-fn varies_by_cookie(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(VARY).iter();
-    lines
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+fn forbids_sharing(directive: &&str) -> bool {
+    directive.eq_ignore_ascii_case("private") || directive.eq_ignore_ascii_case("no-store")
+}
+
+/// Whether a line of `Vary` says that a cookie makes another answer.
+fn names_cookie(line: &HeaderValue) -> bool {
+    let names = line.as_bytes().split(|byte| *byte == b',');
+    names
         .map(<[u8]>::trim_ascii)
         .any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
 }
@@ -107,6 +132,7 @@ mod tests {
             ("", "private"),
             ("private", "private"),
             ("Private, max-age=5", "Private, max-age=5"),
+            ("private,no-cache,", "private,no-cache,"),
             ("no-store", "no-store"),
             ("public, no-store", "no-store"),
             ("private=\"set-cookie, x-a\", max-age=5", "max-age=5, private"),

@@ -18,6 +18,10 @@ pub enum ProxyError {
     /// All connections are in use, and the queue for them is full or too slow.
     #[error("no connection to the upstream became free")]
     Saturated,
+    /// As many connections as may wait for clients do: for uploads, and at the end of tunnels. This
+    /// request would have been one more.
+    #[error("too many uploads and tunnels hold a connection to the upstream")]
+    HeldByClients,
     /// No connection could be opened.
     #[error("cannot connect to the upstream")]
     Connect(#[source] io::Error),
@@ -32,7 +36,7 @@ pub enum ProxyError {
     Broken(#[source] Option<hyper::Error>),
     /// The client's own body failed on the way.
     #[error("the request body failed")]
-    Body(#[source] hyper::Error, BodyFault),
+    Body(#[source] Option<hyper::Error>, BodyFault),
 }
 
 /// Which limit the client's body broke.
@@ -70,6 +74,18 @@ impl From<Failure> for ProxyError {
     }
 }
 
+/// A body that failed before any of it went upstream.
+impl From<BodyError> for ProxyError {
+    fn from(error: BodyError) -> Self {
+        let fault = BodyFault::from(&error);
+        let cause = match error {
+            BodyError::Broken(cause) => Some(cause),
+            BodyError::TooLarge { .. } | BodyError::TimedOut => None,
+        };
+        Self::Body(cause, fault)
+    }
+}
+
 impl ProxyError {
     /// What the observer is told.
     pub const fn outcome(&self) -> UpstreamOutcome {
@@ -78,14 +94,14 @@ impl ProxyError {
             Self::Connect(_) => UpstreamOutcome::ConnectFailed,
             Self::ConnectTimedOut | Self::AnswerTimedOut => UpstreamOutcome::TimedOut,
             Self::Broken(_) => UpstreamOutcome::Broken,
-            Self::Body(..) => UpstreamOutcome::ClientFailed,
+            Self::HeldByClients | Self::Body(..) => UpstreamOutcome::ClientFailed,
         }
     }
 
     /// What the client is told.
     pub fn problem(&self) -> Problem {
         match self {
-            Self::Saturated => Problem::upstream_saturated(SATURATED_RETRY),
+            Self::Saturated | Self::HeldByClients => Problem::upstream_saturated(SATURATED_RETRY),
             Self::Connect(_) => Problem::upstream_unreachable("No connection to the shop could be opened."),
             Self::ConnectTimedOut => Problem::upstream_timed_out("Connecting to the shop took too long."),
             Self::AnswerTimedOut => Problem::upstream_timed_out("The shop took too long to answer."),

@@ -19,8 +19,8 @@ use super::super::body::{Awaited, RequestBody};
 use super::super::headers::Added;
 use super::connect::Socket;
 use super::error::{Failure, ProxyError, body_fault};
-use super::pool::Slot;
 use super::turn::Turn;
+use super::upstream::Slot;
 
 mod codec;
 mod long;
@@ -272,7 +272,7 @@ impl Upload<'_> {
 /// broke in the middle of an answer.
 fn failure(long: &Long, error: hyper::Error) -> Failure {
     if let Some(fault) = body_fault(&error) {
-        return Failure::Final(ProxyError::Body(error, fault));
+        return Failure::Final(ProxyError::Body(Some(error), fault));
     }
     if long.has_heard() {
         return Failure::Final(ProxyError::Broken(Some(error)));

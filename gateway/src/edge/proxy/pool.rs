@@ -1,10 +1,8 @@
-//! Connections to the upstream: the warmest idle one first, never more than the cap, and a
-//! bounded, timed wait where the cap is reached.
+//! The connections of one runtime: the warmest idle one first, and where there is none, a new one or a
+//! bounded, timed wait for whichever comes first, one of our own or the right to open another.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::ProxyConfig;
@@ -12,91 +10,59 @@ use super::connect::{Socket, connect};
 use super::error::ProxyError;
 use super::link::Link;
 use super::turn::Turn;
+use super::upstream::{Asked, Grant, Slot, Upstream};
 
 /// The connections of one runtime to one upstream.
 #[derive(Debug)]
 pub(super) struct Pool {
-    config: ProxyConfig,
-    state: Mutex<State>,
-}
-
-#[derive(Default, Debug)]
-struct State {
+    upstream: Arc<Upstream>,
+    /// Which of the upstream's pools this is.
+    number: usize,
     /// Oldest first; taken from the end.
-    idle: Vec<Link>,
-    /// Slots given out, to idle connections too.
-    open: usize,
-    waiting: VecDeque<oneshot::Sender<Grant>>,
-}
-
-/// What a waiting request is given.
-#[derive(Debug)]
-enum Grant {
-    Link(Box<Link>),
-    Slot(Slot),
-}
-
-/// The right to one open connection. Dropped, it goes to the next in the queue.
-pub(super) struct Slot {
-    /// `None` once the right has passed to another slot.
-    pool: Option<Arc<Pool>>,
+    idle: Mutex<Vec<Link>>,
 }
 
 impl Pool {
-    pub(super) fn new(config: ProxyConfig) -> Self {
-        Self {
-            config,
-            state: Mutex::default(),
-        }
+    pub(super) fn new(upstream: Arc<Upstream>) -> Arc<Self> {
+        Arc::new_cyclic(|pool| Self {
+            number: upstream.enter(Weak::clone(pool)),
+            upstream,
+            idle: Mutex::default(),
+        })
     }
 
-    pub(super) const fn config(&self) -> &ProxyConfig {
-        &self.config
+    pub(super) fn upstream(&self) -> &Upstream {
+        &self.upstream
     }
 
-    pub(super) fn open(&self) -> usize {
-        self.state().open
+    pub(super) fn config(&self) -> &ProxyConfig {
+        self.upstream.config()
     }
 
     /// A connection ready for an exchange: idle, or new, or the first that becomes free.
-    pub(super) async fn take(self: &Arc<Self>, turn: &mut Turn) -> Result<Link, ProxyError> {
+    pub(super) async fn take(&self, turn: &mut Turn) -> Result<Link, ProxyError> {
         while let Some(mut link) = self.take_idle() {
             if link.is_ready() {
                 link.begin_exchange();
                 return Ok(link);
             }
         }
-        match self.slot_or_queue()? {
-            Ok(slot) => self.connect(slot).await,
-            Err(wait) => match self.granted(wait, turn).await? {
-                Grant::Link(link) => {
-                    let mut link = *link;
-                    link.begin_exchange();
-                    Ok(link)
-                }
-                Grant::Slot(slot) => self.connect(slot).await,
-            },
+        match self.granted(turn).await? {
+            Grant::Link(link) => {
+                let mut link = *link;
+                link.begin_exchange();
+                Ok(link)
+            }
+            Grant::Slot(slot) => self.connect(slot).await,
         }
     }
 
-    /// A connection that nobody has used, for a second try.
-    pub(super) async fn open_fresh(self: &Arc<Self>, turn: &mut Turn) -> Result<Link, ProxyError> {
-        let evicted = {
-            let mut state = self.state();
-            // At the cap, an idle connection makes way; it is as suspect as the one that died.
-            if state.open >= self.config.connections_max {
-                state.idle.pop()
-            } else {
-                None
-            }
-        };
-        drop(evicted);
-        match self.slot_or_queue()? {
-            Ok(slot) => self.connect(slot).await,
-            Err(wait) => match self.granted(wait, turn).await? {
-                Grant::Slot(slot) => self.connect(slot).await,
-                Grant::Link(link) => self.connect(link.into_slot()).await,
-            },
+    /// A connection that nobody has used, for a second try. At the cap, an idle connection makes way;
+    /// it is as suspect as the one that died.
+    pub(super) async fn open_fresh(&self, turn: &mut Turn) -> Result<Link, ProxyError> {
+        match self.granted(turn).await? {
+            Grant::Slot(slot) => self.connect(slot).await,
+            Grant::Link(link) => self.connect(link.into_slot()).await,
         }
     }
 
@@ -107,17 +73,17 @@ impl Pool {
         }
         link.begin_idle();
         loop {
-            let next = {
-                let mut state = self.state();
-                let Some(next) = state.waiting.pop_front() else {
-                    state.idle.push(link);
-                    return;
-                };
-                next
-            };
-            match next.send(Grant::Link(Box::new(link))) {
-                Err(Grant::Link(refused)) => link = *refused, // it has stopped waiting
-                Ok(()) | Err(Grant::Slot(_)) => return,
+            let mut idle = self.idle();
+            // Asked under the lock that whoever waits takes after standing in line: either it sees
+            // what is put down here, or here it is seen.
+            if !self.upstream.is_wanted() {
+                idle.push(link);
+                return;
+            }
+            drop(idle);
+            match self.upstream.hand_over(self.number, link) {
+                Some(unwanted) => link = unwanted,
+                None => return,
             }
         }
     }
@@ -126,18 +92,22 @@ impl Pool {
     pub(super) fn prune(&self) {
         let now = Instant::now();
         let expired: Vec<Link> = {
-            let mut state = self.state();
-            let fresh = state
-                .idle
-                .partition_point(|link| now - link.idle_since() >= self.config.keep_alive);
-            state.idle.drain(..fresh).collect()
+            let mut idle = self.idle();
+            let fresh = idle.partition_point(|link| now - link.idle_since() >= self.config().keep_alive);
+            idle.drain(..fresh).collect()
         };
-        drop(expired); // outside the lock: their slots take it again
+        drop(expired); // outside the lock: their slots may be handed on
+    }
+
+    /// The connection that has been idle for longest, for another runtime to open one in its place.
+    pub(super) fn take_coldest(&self) -> Option<Link> {
+        let mut idle = self.idle();
+        (!idle.is_empty()).then(|| idle.remove(0))
     }
 
     fn take_idle(&self) -> Option<Link> {
-        let link = self.state().idle.pop()?;
-        if link.idle_since().elapsed() < self.config.keep_alive {
+        let link = self.idle().pop()?;
+        if link.idle_since().elapsed() < self.config().keep_alive {
             return Some(link);
         }
         // The warmest one is too old, so all of them are.
@@ -146,40 +116,31 @@ impl Pool {
         None
     }
 
-    fn slot_or_queue(self: &Arc<Self>) -> Result<Result<Slot, oneshot::Receiver<Grant>>, ProxyError> {
-        let mut state = self.state();
-        if state.open < self.config.connections_max {
-            state.open += 1;
-            return Ok(Ok(Slot {
-                pool: Some(Arc::clone(self)),
-            }));
-        }
-        if state.waiting.len() >= self.config.waiting_max {
-            state.waiting.retain(|turn| !turn.is_closed());
-            if state.waiting.len() >= self.config.waiting_max {
-                return Err(ProxyError::Saturated);
+    /// A slot, or whatever comes first of a slot and a connection of ours, if it comes in time.
+    async fn granted(&self, turn: &mut Turn) -> Result<Grant, ProxyError> {
+        let mut wait = match self.upstream.ask(self.number)? {
+            Asked::Slot(slot) => return Ok(Grant::Slot(slot)),
+            Asked::Wait(wait) => wait,
+        };
+        // What lies idle, here or with another runtime, makes way. It may do so for somebody who has
+        // waited longer, and then there may be more of it.
+        while self.upstream.close_idle(self.number) {
+            if let Ok(grant) = wait.grant.try_recv() {
+                return Ok(grant);
             }
         }
-        let (turn, wait) = oneshot::channel();
-        state.waiting.push_back(turn);
-        Ok(Err(wait))
-    }
-
-    /// Waits in the queue.
-    async fn granted(&self, wait: oneshot::Receiver<Grant>, turn: &mut Turn) -> Result<Grant, ProxyError> {
-        match timeout(self.config.wait, wait).await {
-            Ok(Ok(grant)) => {
-                // Other requests held the connections, slow uploads maybe: the upstream's time
-                // begins only now.
-                *turn = Turn::upstream();
-                Ok(grant)
-            }
-            Ok(Err(_)) | Err(_) => Err(ProxyError::Saturated),
+        let is_for_clients = wait.is_for_clients;
+        let Ok(Ok(grant)) = timeout(self.config().wait, wait.grant).await else {
+            return Err(ProxyError::Saturated);
+        };
+        if is_for_clients {
+            *turn = Turn::upstream();
         }
+        Ok(grant)
     }
 
     async fn connect(&self, slot: Slot) -> Result<Link, ProxyError> {
-        let socket: Socket = timeout(self.config.connect, connect(&self.config))
+        let socket: Socket = timeout(self.config().connect, connect(self.config()))
             .await
             .map_err(|_| ProxyError::ConnectTimedOut)?
             .map_err(ProxyError::Connect)?;
@@ -188,38 +149,7 @@ impl Pool {
         Ok(link)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let Some(pool) = self.pool.take() else { return };
-        loop {
-            let next = {
-                let mut state = pool.state();
-                let next = state.waiting.pop_front();
-                if next.is_none() {
-                    state.open -= 1;
-                }
-                next
-            };
-            let Some(next) = next else { return };
-            match next.send(Grant::Slot(Self {
-                pool: Some(Arc::clone(&pool)),
-            })) {
-                // It has stopped waiting: the right is still ours to pass on, so what comes back
-                // must not pass it on as well.
-                Err(Grant::Slot(mut refused)) => refused.pool = None,
-                Ok(()) | Err(Grant::Link(_)) => return,
-            }
-        }
-    }
-}
-
-impl std::fmt::Debug for Slot {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Slot")
+    fn idle(&self) -> MutexGuard<'_, Vec<Link>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectiona
 
 use super::super::body::RequestBody;
 use super::error::{Failure, ProxyError};
+use super::holds::Hold;
 use super::link::Link;
 use super::pool::Pool;
 use super::turn::Turn;
@@ -26,6 +27,12 @@ use super::turn::Turn;
 const WEBSOCKET: &str = "websocket";
 /// A tunnel through which nothing moves for this long is closed.
 const IDLE: Duration = Duration::from_mins(5);
+
+/// A tunnel that the upstream has agreed to.
+pub(super) struct Tunnel {
+    client: OnUpgrade,
+    hold: Hold,
+}
 
 /// The protocol a request asks to change to, if it properly asks for the one that passes. Whatever
 /// else it asks for, it is a request like any other.
@@ -58,15 +65,17 @@ pub fn set_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(UPGRADE, protocol);
 }
 
-/// Sends a request that asks for an upgrade on a connection of its own. On 101 the second value
-/// carries the bytes until either side closes; the caller spawns it.
+/// Sends a request that asks for an upgrade on a connection of its own. After a 101 the last value is
+/// there, and [`carry`] carries the bytes until either side closes; the caller spawns it.
 pub(super) async fn open(
-    pool: &Arc<Pool>,
+    pool: &Pool,
     mut parts: Box<Parts>,
     body: RequestBody,
     turn: &mut Turn,
-) -> Result<(Response<Incoming>, Link, Option<OnUpgrade>), ProxyError> {
+) -> Result<(Response<Incoming>, Link, Option<Tunnel>), ProxyError> {
     let client = parts.extensions.remove::<OnUpgrade>();
+    // Before a connection is taken: most of the time a tunnel does nothing but hold it.
+    let hold = pool.upstream().holds().take(pool.config().wait, turn).await?;
     let mut link = pool.open_fresh(turn).await?;
     let request = Request::from_parts(*parts, body);
     let response = link
@@ -78,12 +87,15 @@ pub(super) async fn open(
         return Err(ProxyError::Broken(None)); // a tunnel that nobody asked for
     }
     let client = client.filter(|_| switches);
-    Ok((response, link, client))
+    let tunnel = client.map(|client| Tunnel { client, hold });
+    Ok((response, link, tunnel))
 }
 
-/// Carries bytes both ways until one side closes, or nothing moves for too long. The slot of
-/// the connection is held meanwhile, so that tunnels count against the cap.
-pub(super) async fn carry(client: OnUpgrade, link: Link) {
+/// Carries bytes both ways until one side closes, or nothing moves for too long. The slot of the
+/// connection is held meanwhile, so that tunnels count against the cap, and so is its hold, so that
+/// they leave room for other requests.
+pub(super) async fn carry(tunnel: Tunnel, link: Link) {
+    let Tunnel { client, hold } = tunnel;
     let Some((socket, early, slot)) = link.into_socket() else {
         return;
     };
@@ -108,7 +120,7 @@ pub(super) async fn carry(client: OnUpgrade, link: Link) {
     if let Err(error) = ended {
         tracing::debug!(%error, "a tunnel broke");
     }
-    drop(slot);
+    drop((slot, hold));
 }
 
 /// Returns once nothing has moved for [`IDLE`].

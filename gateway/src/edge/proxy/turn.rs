@@ -1,5 +1,6 @@
 //! Whose time it is that passes while a request is on its way. Only the upstream's counts against
-//! the upstream: neither the wait for a slow upload nor the wait for somebody else's connection is its doing.
+//! the upstream: a slow upload is not its doing, nor is a wait for a connection that only clients keep from
+//! others. Any other wait for a connection is: with quicker answers there would be none.
 
 use std::time::Duration;
 
@@ -8,11 +9,11 @@ use tokio::time::Instant;
 /// Who is waited for.
 #[derive(Debug)]
 pub(super) enum Turn {
-    /// The client, for more of its body.
+    /// A client: this one, for more of its body, or others that hold what it needs.
     Client,
     /// The upstream: to take the request, then to begin its answer.
     Upstream {
-        /// When it last took a byte of the request.
+        /// When it last took a byte of the request, or could first have been asked.
         since: Instant,
     },
 }

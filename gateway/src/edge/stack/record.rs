@@ -58,7 +58,7 @@ impl Record {
     pub(super) fn upstream_failed(&mut self, error: &ProxyError) {
         self.outcome = Some(match error {
             ProxyError::Body(..) => Outcome::ClientError,
-            ProxyError::Saturated => Outcome::Shed,
+            ProxyError::Saturated | ProxyError::HeldByClients => Outcome::Shed,
             ProxyError::Connect(_)
             | ProxyError::ConnectTimedOut
             | ProxyError::AnswerTimedOut
