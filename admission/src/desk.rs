@@ -35,7 +35,7 @@ use crate::steady::SteadyClock;
 use crate::store::{QueueStore, Unavailable};
 use crate::ticket::Ticket;
 use crate::token::{Admitted, TokenDesk, TokenError};
-use crate::visitor::Visitor;
+use crate::visitor::{Seen, Visitor};
 use clerk::Errand;
 pub(crate) use door::Door;
 
@@ -256,6 +256,11 @@ impl Admission {
     /// to set where the old one was signed with a key about to retire.
     pub fn visitor(&self, cookie: &str) -> Option<(Visitor, Option<String>)> {
         Visitor::check(cookie, &self.inner.keys)
+    }
+
+    /// The same; and where the cookie names nobody here, whether another gateway could tell whom.
+    pub fn seen(&self, cookie: &str) -> Seen {
+        Visitor::seen(cookie, &self.inner.keys)
     }
 
     /// The name of `visitor` within `drop`: what orders are kept under.

@@ -23,13 +23,13 @@ use crate::visitor::Visitor;
 pub use files::KeyFileError;
 use files::KeyFiles;
 pub(crate) use ring::{MAC_BYTES, Ring, Seal, Signer, same};
-use shared::{Generation, SharedKeys};
+use shared::{Generation, Lookout, SharedKeys};
 
 /// The keys of the house. Reading them costs no lock; rotation replaces them whole.
 pub struct Keys {
     source: Source,
     identity: Identity,
-    ring: ArcSwap<Ring>,
+    ring: Arc<ArcSwap<Ring>>,
 }
 
 /// Where the keys are kept.
@@ -37,7 +37,7 @@ enum Source {
     /// In files of this process.
     Files(KeyFiles),
     /// In a place that all gateways share.
-    Shared(Arc<dyn SharedKeys>),
+    Shared(Lookout),
 }
 
 /// Keys could not be read, made or written.
@@ -75,7 +75,7 @@ impl Keys {
         if files.newest()?.is_none() {
             files.make(1, entropy)?;
         }
-        let ring = ArcSwap::from_pointee(files.ring()?);
+        let ring = Arc::new(ArcSwap::from_pointee(files.ring()?));
         Ok(Self {
             source: Source::Files(files),
             identity,
@@ -84,17 +84,17 @@ impl Keys {
     }
 
     /// Reads the keys that all gateways share, making those that are missing. Of several gateways
-    /// that make them at once, all take those of the first.
+    /// that make them at once, all take those of the first. To be called on the runtime that the keys will be used on.
     pub async fn shared(source: Arc<dyn SharedKeys>, entropy: &dyn Entropy) -> Result<Self, KeyError> {
         let identity = Identity::of(&source.identity(secret(entropy)).await?);
         if source.generations().await?.is_empty() {
             source.add(Generation::fresh(1, entropy)).await?;
         }
-        let ring = shared::ring(&source.generations().await?)?;
+        let (lookout, ring) = Lookout::over(source).await?;
         Ok(Self {
-            source: Source::Shared(source),
+            source: Source::Shared(lookout),
             identity,
-            ring: ArcSwap::from_pointee(ring),
+            ring,
         })
     }
 
@@ -110,7 +110,8 @@ impl Keys {
                 files.remove_below(newest)?;
                 Ok(())
             }
-            Source::Shared(source) => {
+            Source::Shared(lookout) => {
+                let source = &lookout.known.source;
                 // One that does not sign yet is a rotation still under way; another on top of it
                 // would push out the one that signs.
                 let newest = source.generations().await?.into_iter().next();
@@ -127,13 +128,9 @@ impl Keys {
     /// Takes over what other gateways changed. To be called every [`shared::REFRESH_EVERY`].
     pub async fn refresh(&self) -> Result<(), KeyError> {
         match &self.source {
-            Source::Files(_) => {}
-            Source::Shared(source) => {
-                let ring = shared::ring(&source.generations().await?)?;
-                self.ring.store(Arc::new(ring));
-            }
+            Source::Files(_) => Ok(()),
+            Source::Shared(lookout) => lookout.known.look().await,
         }
-        Ok(())
     }
 
     /// The public keys that verify admission tokens (RFC 7517, RFC 8037).
@@ -165,6 +162,15 @@ impl Keys {
             .update(&epoch.to_be_bytes());
         hasher.update(drop.as_str().as_bytes());
         AdmissionId(first_half(&hasher.finalize()))
+    }
+
+    /// Whether a seal of that name may be in use at other gateways although it is not known here; then it is looked for
+    /// at once. Never so where no others share the keys.
+    pub(crate) fn may_have_missed(&self, kid: u8) -> bool {
+        match &self.source {
+            Source::Files(_) => false,
+            Source::Shared(lookout) => lookout.known.may_have_missed(kid),
+        }
     }
 
     /// The seals and signers at this moment.

@@ -31,4 +31,4 @@ pub use store::redis::marks::postgres::{MarksOpenError, PostgresMarks};
 pub use store::redis::{RedisConfig, RedisOpenError, RedisStore};
 pub use store::{Going, JoinRequest, QueueStore, StoreOpenError, Unavailable, Went};
 pub use token::{Admitted, TokenError};
-pub use visitor::Visitor;
+pub use visitor::{Seen, Visitor};

@@ -18,6 +18,18 @@ const COOKIE_CHARS: usize = (COOKIE_BYTES * 8).div_ceil(6);
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Visitor(pub(crate) [u8; 16]);
 
+/// What a visitor cookie says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Seen {
+    /// A visitor of ours. With it a fresh value, where the cookie's seal will not outlive the next rotation.
+    Visitor(Visitor, Option<String>),
+    /// Perhaps a visitor of ours: the seal may be one that other gateways have and this one is about to read. Whoever
+    /// shows it must keep it, and ask again in a moment: with another cookie the place would be lost.
+    NotYet,
+    /// Nobody.
+    Nobody,
+}
+
 impl Visitor {
     /// Names a new visitor.
     pub(crate) fn fresh(entropy: &dyn Entropy) -> Self {
@@ -34,19 +46,35 @@ impl Visitor {
     /// The visitor a cookie names; none unless we sealed it. With it a fresh value, where the
     /// cookie's seal will not outlive the next rotation.
     pub(crate) fn check(cookie: &str, keys: &Keys) -> Option<(Self, Option<String>)> {
-        let bytes = decode(cookie)?;
+        match Self::seen(cookie, keys) {
+            Seen::Visitor(visitor, fresh) => Some((visitor, fresh)),
+            Seen::NotYet | Seen::Nobody => None,
+        }
+    }
+
+    /// Whom a cookie names; and where that cannot be told, whether another gateway could tell.
+    pub fn seen(cookie: &str, keys: &Keys) -> Seen {
+        let Some(bytes) = decode(cookie).filter(|bytes| bytes[0] == VERSION) else {
+            return Seen::Nobody;
+        };
         let ring: &Ring = &keys.ring();
-        let seal = ring.seal(bytes[1]).filter(|_| bytes[0] == VERSION)?;
+        let Some(seal) = ring.seal(bytes[1]) else {
+            return if keys.may_have_missed(bytes[1]) {
+                Seen::NotYet
+            } else {
+                Seen::Nobody
+            };
+        };
         let (payload, mac) = bytes.split_at(PAYLOAD_BYTES);
         if !crate::keys::same(mac, &seal.visitor_mac(payload)) {
-            return None;
+            return Seen::Nobody;
         }
         let mut name = [0; 16];
         name.copy_from_slice(&payload[2..]);
         let visitor = Self(name);
         let newest = ring.newest_seal();
         let fresh = (seal.kid != newest.kid).then(|| URL_SAFE_NO_PAD.encode(visitor.sealed(newest)));
-        Some((visitor, fresh))
+        Seen::Visitor(visitor, fresh)
     }
 
     fn sealed(&self, seal: &Seal) -> [u8; COOKIE_BYTES] {
@@ -106,6 +134,19 @@ mod tests {
         at_once(keys.rotate(&Repeating::from(30))).unwrap();
         assert_eq!(Visitor::check(&old, &keys), None);
         assert!(Visitor::check(&fresh.unwrap(), &keys).is_some());
+    }
+
+    #[test]
+    fn where_nobody_shares_the_keys_a_newer_one_is_nobodys() {
+        let (dir, keys) = keys();
+        let older = Keys::open(dir.path(), &Repeating::from(1)).unwrap();
+        at_once(keys.rotate(&Repeating::from(20))).unwrap();
+        let cookie = Visitor([7; 16]).seal(&keys);
+        assert_eq!(
+            Visitor::seen(&cookie, &keys),
+            Seen::Visitor(Visitor([7; 16]), None)
+        );
+        assert_eq!(Visitor::seen(&cookie, &older), Seen::Nobody);
     }
 
     #[test]

@@ -6,6 +6,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{DecodingKey, EncodingKey};
 
+/// How many rotations a gateway can have missed whose cookies are still about: of seals the two newest check.
+const MISSED_MAX: u8 = 2;
+
 /// Bytes of a keyed hash that go with a cookie or ticket: 128 bits, beyond any guessing.
 pub(crate) const MAC_BYTES: usize = 16;
 
@@ -105,6 +108,24 @@ impl Ring {
     /// The seal of that name, if it still counts.
     pub(crate) fn seal(&self, kid: u8) -> Option<&Seal> {
         self.seals.iter().find(|seal| seal.kid == kid)
+    }
+
+    /// Whether a seal of that name comes after all that are known here, and soon. Names count generations and begin anew
+    /// after 256 of them.
+    pub(crate) fn may_follow(&self, kid: u8) -> bool {
+        let newer = |one: u8, other: u8| {
+            let is_newer = other.wrapping_sub(one) <= u8::MAX / 2;
+            if is_newer { other } else { one }
+        };
+        let newest = self.seals.iter().map(|seal| seal.kid).reduce(newer);
+        newest.is_some_and(|newest| (1..=MISSED_MAX).contains(&kid.wrapping_sub(newest)))
+    }
+
+    /// Whether `other` holds the same keys in the same order.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        self.signers()
+            .map(|signer| &signer.kid)
+            .eq(other.signers().map(|signer| &signer.kid))
     }
 
     /// The signer that signs.

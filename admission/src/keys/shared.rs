@@ -5,9 +5,14 @@
 //! another gateway does not know yet. Until then the one before signs; from then on the one
 //! before that no longer counts.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use domain::{Entropy, Span};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::{KeyError, Ring, Seal, Signer, secret};
 use crate::store::Answer;
@@ -19,8 +24,28 @@ pub const REFRESH_EVERY: Duration = Duration::from_secs(10);
 /// displaces stops to count within a look of that, in all under a minute after the rotation.
 pub const SEASONED_AFTER: Span = Span::from_secs(30);
 
+/// How long it is waited at least between two looks that were asked for by who showed a cookie: anybody can.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
+
 /// Of generations that sign or have signed as many check.
 const KEPT: usize = 2;
+
+/// The keys that all gateways share, as this one knows them.
+pub(super) struct Known {
+    pub(super) source: Arc<dyn SharedKeys>,
+    ring: Arc<ArcSwap<Ring>>,
+    /// When the last look began that was answered.
+    looked_at: Mutex<Instant>,
+    /// Wakes who looks.
+    wanted: Notify,
+}
+
+/// The known keys, and who looks for newer ones when they are shown here before they are known.
+pub(super) struct Lookout {
+    pub(super) known: Arc<Known>,
+    /// Ends with the keys.
+    _task: JoinSet<()>,
+}
 
 /// One generation of seal and signer.
 #[derive(Clone, PartialEq, Eq)]
@@ -57,6 +82,64 @@ impl Generation {
             signer: secret(entropy),
             seasoned: false,
         }
+    }
+}
+
+impl Lookout {
+    /// Reads the keys, and looks out from here on. Gives the ring that is kept up to date.
+    pub(super) async fn over(source: Arc<dyn SharedKeys>) -> Result<(Self, Arc<ArcSwap<Ring>>), KeyError> {
+        let looked_at = Mutex::new(Instant::now());
+        let first = ring(&source.generations().await?)?;
+        let ring = Arc::new(ArcSwap::from_pointee(first));
+        let known = Arc::new(Known {
+            source,
+            ring: ring.clone(),
+            looked_at,
+            wanted: Notify::new(),
+        });
+        let mut task = JoinSet::new();
+        task.spawn(look_out(known.clone()));
+        let lookout = Self { known, _task: task };
+        Ok((lookout, ring))
+    }
+}
+
+impl Known {
+    /// Takes over what others changed. Keys that are the same stay where they are: what was checked with them counts on.
+    pub(super) async fn look(&self) -> Result<(), KeyError> {
+        let begun = Instant::now();
+        let fresh = ring(&self.source.generations().await?)?;
+        if !self.ring.load().is_as(&fresh) {
+            self.ring.store(Arc::new(fresh));
+        }
+        *self.looked_at() = begun;
+        Ok(())
+    }
+
+    /// Whether other gateways may seal with that seal although it is not known here. Then it is looked for at once. A
+    /// generation does not seal before it is [`SEASONED_AFTER`] old, so whoever has looked since then knows better.
+    pub(super) fn may_have_missed(&self, kid: u8) -> bool {
+        let unseen_for = self.looked_at().elapsed();
+        let missed = unseen_for >= Duration::from_millis(SEASONED_AFTER.as_millis())
+            && self.ring.load().may_follow(kid);
+        if missed {
+            self.wanted.notify_one();
+        }
+        missed
+    }
+
+    fn looked_at(&self) -> MutexGuard<'_, Instant> {
+        self.looked_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn look_out(known: Arc<Known>) {
+    loop {
+        known.wanted.notified().await;
+        if let Err(error) = known.look().await {
+            tracing::warn!(%error, "a cookie is of a key that is not known here, and the keys could not be read again");
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
     }
 }
 

@@ -215,6 +215,41 @@ pub(crate) async fn a_claim_is_repeated_alike(store: Arc<dyn QueueStore>) {
     );
 }
 
+/// Giving up, a place or a session, is done once however often it is asked for, and by whichever word.
+pub(crate) async fn what_is_given_up_again_is_given_up_once(store: Arc<dyn QueueStore>) {
+    let mut subject = Subject::open(store, &rules(10, 10)).await;
+    subject.join(&[1, 2, 3]).await;
+    subject.call(2).await.unwrap();
+    let (first, second) = (subject.admit(1).await, subject.admit(2).await);
+    let (store, drop) = (subject.store.clone(), subject.drop.clone());
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        for reason in [EndReason::Revoked, EndReason::Completed, EndReason::Left] {
+            let ended = store.end_session(&drop, first, reason, subject.at().now);
+            ended.await.unwrap();
+        }
+        store.note_decided(&drop, first, subject.at().now).await.unwrap();
+        for name in [2, 3] {
+            let leaver = claimant(name, Number(name));
+            store.leave(&drop, leaver, subject.at()).await.unwrap();
+        }
+        let view = subject.view().await;
+        seen.push((view.room, view.tally, view.revoked));
+    }
+    assert_eq!((&seen[0], &seen[0]), (&seen[1], &seen[2]));
+    let (room, tally, revoked) = &seen[0];
+    assert_eq!((room.active, room.waiting, tally.left), (0, 0, 2));
+    assert_eq!(revoked.len(), 2);
+    assert!(revoked.contains(&first) && revoked.contains(&second));
+    assert_eq!(subject.claim(1, 1).await, Claim::Finished);
+    for name in [2, 3] {
+        assert_eq!(subject.claim(name, name).await, Claim::Left);
+    }
+    // When their tokens have died by themselves nobody speaks of them any more.
+    subject.now += 611_000;
+    assert!(subject.view().await.revoked.is_empty());
+}
+
 /// Renewal answers each admission of the batch; sessions that are over answer nothing.
 pub(crate) async fn a_batch_of_renewals_is_answered_one_by_one(store: Arc<dyn QueueStore>) {
     let mut subject = Subject::open(store, &rules(10, 10)).await;

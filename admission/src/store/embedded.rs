@@ -130,7 +130,8 @@ impl QueueStore for EmbeddedStore {
             let claim = self
                 .apply(drop, move |shelf, journal| shelf.claim(&claimant, at, journal))
                 .await?;
-            Ok(self.queue_of(drop)?.answer(claim, asked.moment().now))
+            let shelf = self.queue_of(drop)?;
+            Ok(shelf.answer(claim, asked.moment().now, &self.journal))
         })
     }
 

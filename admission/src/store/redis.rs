@@ -193,7 +193,7 @@ impl RedisStore {
         match reply.text()?.as_str() {
             "OK" => {
                 shelf.note_beat(known.era, reply.number()?);
-                note_passing(shelf, &mut reply)?;
+                note_passing(shelf, known.era, &mut reply)?;
                 Ok(Attempt::Done(Done { era, known, reply }))
             }
             "ORDER" => {
@@ -246,7 +246,7 @@ fn heading(known: &Known, era: Era, at: Moment) -> Words {
 }
 
 /// What time did to the queue along the way follows into the durable record.
-fn note_passing(shelf: &Shelf, reply: &mut Reply) -> Result<(), Unavailable> {
+fn note_passing(shelf: &Shelf, era: Option<Era>, reply: &mut Reply) -> Result<(), Unavailable> {
     let (mut gone, mut ended) = (reply.list()?, reply.list()?);
     let mut rows = Vec::new();
     while gone.len() > 0 {
@@ -255,7 +255,7 @@ fn note_passing(shelf: &Shelf, reply: &mut Reply) -> Result<(), Unavailable> {
     while ended.len() > 0 {
         rows.push(Row::Over(AdmissionId(ended.id()?), None));
     }
-    shelf.write_later(rows);
+    shelf.note_passing(era, rows);
     Ok(())
 }
 

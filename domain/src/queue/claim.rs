@@ -17,8 +17,10 @@ pub const RETRY_MIN: Span = Span::from_secs(1);
 /// See [`RETRY_MIN`].
 pub const RETRY_MAX: Span = Span::from_secs(2);
 
-/// How much later than told a shopper may come back without losing the turn: a slow round trip
-/// and a browser's timer in a background tab (one second at worst).
+/// How much later than told a shopper may come back without losing the turn. The worst adds up to 2.3 s: a second because
+/// `Retry-After` is told in whole seconds, 0.3 s by which pages spread these claims (and not more, as they do elsewhere), a
+/// second of a browser's timer in a background tab. That leaves 0.7 s for the way there and back, and 1.7 s to a page that
+/// is looked at. Longer would keep the slot of everybody who gave up empty for longer.
 pub const RETURN_SLACK: Span = Span::from_secs(3);
 
 /// Who claims: what the signed ticket says, and the admission id derived from it.
@@ -215,17 +217,23 @@ impl Queue {
 
     /// Counts an admission from `now` on, because its answer leaves only now: the rolling minute is about when
     /// somebody is told to be in. False if it had to be counted anew and there is no room; then it must not be
-    /// answered, and may be asked for again.
+    /// answered; it may be asked for again, and keeps its turn until then.
     #[must_use]
     pub fn stamp_again(&mut self, admission: AdmissionId, now: Timestamp) -> bool {
         let counts = self.rules.method != QueueingMethod::Passthrough;
         let Some(session) = self.sessions.get(&admission).copied().filter(|_| counts) else {
             return true;
         };
-        let limit = self.rules.limits.new_users_per_minute;
+        let drawn = self.members.get(&session.shopper).and_then(|member| member.drawn);
+        let rank = self.rank_of(session.number, drawn);
+        // What is kept for those who are expected back before is not free.
+        let ahead = u32::try_from(self.returning.ahead_of(rank)).unwrap_or(u32::MAX);
+        let limit = self.rules.limits.new_users_per_minute.saturating_sub(ahead);
         if !self.window.restamp(session.claimed_at, now, limit) {
+            self.returning.expect(rank, now + RETRY_MAX + RETURN_SLACK);
             return false;
         }
+        self.returning.remove(rank);
         let claimed_at = session.claimed_at.max(now);
         self.sessions.put(
             admission,

@@ -181,7 +181,7 @@ impl Shelf {
 
     /// The answer to a claim leaves at `now`, when all of it is on disk. Of an admission the rolling minute counts
     /// that instant: where it lies well after the claim, it is counted from here on.
-    pub(super) fn answer(&self, claim: Claim, now: Timestamp) -> Claim {
+    pub(super) fn answer(&self, claim: Claim, now: Timestamp, journal: &Journal) -> Claim {
         let Claim::Admitted { admission, .. } = claim else {
             return claim;
         };
@@ -195,10 +195,16 @@ impl Shelf {
         let is_late = session.claimed_at + ANSWERED_WITHIN < now;
         // Who may well have been answered is not turned away for a minute that is long over.
         let counts = owed == Owed::Surely || session.claimed_at + HELD > now;
-        if is_late && counts && !state.queue.stamp_again(admission, now) {
-            return Claim::RoomFull {
-                retry_after: RETRY_MAX,
-            };
+        if is_late && counts {
+            if !state.queue.stamp_again(admission, now) {
+                return Claim::RoomFull {
+                    retry_after: RETRY_MAX,
+                };
+            }
+            // On its way to the disk, but not waited for: it would be late again. Under the latest instant, which `now`
+            // is no part of.
+            let latest = state.latest;
+            drop(self.hand_over(&mut state, latest, journal));
         }
         state.owed.remove(&admission);
         claim

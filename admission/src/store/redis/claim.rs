@@ -8,7 +8,7 @@ use domain::queue::{Claim, Claimant, MemberState, Moment, RETRY_MAX, RETRY_MIN, 
 use domain::returning::RETURNING_MAX;
 use domain::sessions::Session;
 use domain::window::{ANSWERED_WITHIN, HELD};
-use domain::{AdmissionId, DropId, Span};
+use domain::{AdmissionId, DropId, Span, Timestamp};
 
 use super::marks::{Era, Row};
 use super::reply::nonsense;
@@ -114,17 +114,10 @@ impl RedisStore {
         // The record may know it from an era that is over; the keys just said that it runs.
         if !self.marks.knows(&shelf.drop, admission).await? {
             let at = asked.moment();
-            let words = |_: &Known| Words::default().number(HELD.as_millis());
-            let mut done = self.run(shelf, &self.scripts.stamp, at, words).await?;
-            if done.era != granted.era {
-                return Err(lost());
+            if !self.stamp_again(shelf, granted, at).await? {
+                return Ok(room_full());
             }
-            let claimed_at = &mut granted.session.claimed_at;
-            match done.reply.text()?.as_str() {
-                "stamped" => *claimed_at = at.now.max(*claimed_at),
-                "full" => return Ok(room_full()),
-                _ => return Err(nonsense()),
-            }
+            granted.session.claimed_at = granted.session.claimed_at.max(at.now);
             self.admit(shelf, granted, claimant).await?;
             // The first commit may have come through after all, with the first stamp.
             shelf.write_later([Row::Stamped(admission, granted.session.claimed_at)]);
@@ -153,30 +146,53 @@ impl RedisStore {
             stamped = at.now;
             shelf.write_later([Row::Stamped(granted.admission, stamped)]);
         }
-        Err(unavailable(
-            "the queue store is too slow to say when somebody was let in",
-        ))
+        Err(unavailable("Redis is too slow to say when somebody was let in"))
     }
 
-    /// Counts an admission from `at` on, in the keys. Whether there was room for it.
+    /// Counts an admission from `at` on, in the keys. Whether there was room for it; if not, its turn is kept.
     async fn stamp_again(&self, shelf: &Shelf, granted: Granted, at: Moment) -> Result<bool, Unavailable> {
-        let words = |_: &Known| {
-            let words = Words::default().bytes(&granted.admission.0);
-            words.number(HELD.as_millis())
-        };
+        let words = |_: &Known| restamp_words().bytes(&granted.admission.0).text("");
         let mut done = self.run(shelf, &self.scripts.restamp, at, words).await?;
         if done.era != granted.era {
             return Err(lost());
         }
-        match done.reply.text()?.as_str() {
+        match done.reply.list()?.text()?.as_str() {
             "stamped" => Ok(true),
             "full" => Ok(false),
             _ => Err(nonsense()),
         }
     }
+
+    /// Counts admissions from when they were answered, in keys that were written by somebody who could not know it:
+    /// that they are counted later than they were asked for is still to be written down here.
+    pub(super) async fn count_answered(
+        &self,
+        shelf: &Shelf,
+        answered: &[(AdmissionId, Timestamp)],
+        at: Moment,
+    ) -> Result<(), Unavailable> {
+        let words = |_: &Known| {
+            let answered = answered.iter();
+            answered.fold(restamp_words(), |words, (admission, answered_at)| {
+                words.bytes(&admission.0).number(answered_at.as_millis())
+            })
+        };
+        self.run(shelf, &self.scripts.restamp, at, words)
+            .await
+            .map(|_| ())
+    }
 }
 
-/// Asked for again it may be let in, and counts from then.
+/// What counting anew is told besides the admissions: see `scripts/restamp.lua`.
+fn restamp_words() -> Words {
+    Words::default()
+        .number(HELD.as_millis())
+        .number((RETRY_MAX + RETURN_SLACK).as_millis())
+        .number(RETURNING_MAX as u64)
+}
+
+/// Asked for again it may be let in, and counts from then; for as long as the page is told to wait, and a little
+/// more, it goes before anybody of a higher rank.
 fn room_full() -> Claim {
     Claim::RoomFull {
         retry_after: RETRY_MAX,

@@ -24,6 +24,9 @@ use crate::store::Unavailable;
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 /// Longest wait for a connection.
 const CONNECT_WITHIN: Duration = Duration::from_millis(500);
+/// A connection over which nothing that was sent has arrived for so long is broken: the kernel would try for a quarter of
+/// an hour. Four answers' time, so that a moment of bad weather costs no connection.
+const ARRIVED_WITHIN: Duration = Duration::from_secs(2);
 /// A lost connection is tried again after 50, 100 and 200 ms, then at the next request.
 const RECONNECT_FIRST: Duration = Duration::from_millis(50);
 const RECONNECT_TRIES: usize = 3;
@@ -117,7 +120,7 @@ impl Link {
                 .retries(CLUSTER_TRIES)
                 .connection_timeout(CONNECT_WITHIN)
                 .response_timeout(ANSWER_WITHIN)
-                .tcp_settings(TcpSettings::default().set_nodelay(true))
+                .tcp_settings(tcp_settings())
                 .build()?;
             return Ok(Self::over(Wire::Cluster(client.get_async_connection().await?)));
         }
@@ -218,9 +221,9 @@ impl Link {
             Err(error) => {
                 self.outage.note(asked, &error);
                 Err(unavailable(if error.is_timeout() {
-                    "the queue store did not answer in time"
+                    "Redis did not answer in time"
                 } else {
-                    "the queue store cannot be reached"
+                    "Redis cannot be reached"
                 }))
             }
         }
@@ -252,16 +255,22 @@ impl One {
             .await;
         let answer = answer.and_then(Value::extract_error);
         if let Err(error) = &answer
-            && error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+            && (error.is_timeout() || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly))
         {
             self.leave(&manager);
         }
         answer
     }
 
-    /// Connects anew with the next request, unless somebody has seen to that. The client does so by itself only
-    /// where a connection breaks, and a server that was made to follow another one keeps its connections.
+    /// Connects anew with the next request, unless somebody has seen to that: of all who wait in vain for one connection
+    /// the first leaves it, so that a server that is merely slow is connected to once per deadline and not once per
+    /// request. The client leaves a connection by itself only where it breaks; a server that was made to follow another
+    /// one keeps its connections, and one that hangs breaks none.
     fn leave(&self, manager: &Arc<ConnectionManager>) {
+        // Looked at beforehand: thousands may have waited, and a connection is not prepared for nothing.
+        if !Arc::ptr_eq(&self.manager.load(), manager) {
+            return;
+        }
         let fresh = ConnectionManager::new_lazy_with_config(self.client.clone(), self.options.clone());
         if let Ok(fresh) = fresh {
             self.manager.compare_and_swap(manager, Arc::new(fresh));
@@ -286,7 +295,13 @@ fn command(verb: &str, script: &str, keys: &Keys, words: &Words) -> Cmd {
 
 fn connection_info(url: &str) -> Result<ConnectionInfo, RedisOpenError> {
     let info = url.into_connection_info()?;
-    Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+    Ok(info.set_tcp_settings(tcp_settings()))
+}
+
+fn tcp_settings() -> TcpSettings {
+    TcpSettings::default()
+        .set_nodelay(true)
+        .set_user_timeout(ARRIVED_WITHIN)
 }
 
 /// A server that throws keys away when its memory is full would throw sessions away, and with

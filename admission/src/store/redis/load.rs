@@ -19,14 +19,14 @@ use crate::store::Unavailable;
 const PAIRS: usize = 500;
 
 impl RedisStore {
-    /// Writes every key, the era last.
+    /// Writes every key, the era last. How many places were written.
     pub(super) async fn load(
         &self,
         shelf: &Shelf,
         era: Era,
         queue: &Queue,
         now: Timestamp,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<usize, Unavailable> {
         let saved = queue.save(now);
         let scripts = &self.scripts;
         self.step(shelf, &scripts.begin, Words::default().number(era.0))
@@ -57,7 +57,8 @@ impl RedisStore {
         self.load_sessions(shelf, era, queue, &saved).await?;
         self.load_calls(shelf, era, &saved).await?;
         self.step(shelf, &scripts.publish, head_words(era, queue, shelf))
-            .await
+            .await?;
+        Ok(saved.members.len())
     }
 
     async fn load_sessions(
@@ -182,7 +183,6 @@ fn head_words(era: Era, queue: &Queue, shelf: &Shelf) -> Words {
         ("room_full", 0),
         ("active_max", 0),
         ("claims_max", 0),
-        ("claims", 0),
         ("turned", 0),
         ("ran", 0),
         ("looked_at", 0),

@@ -84,7 +84,7 @@ pub enum Row {
     Over(AdmissionId, Option<Timestamp>),
 }
 
-/// Held while a drop is rebuilt; given back when dropped, and when its holder dies.
+/// Held while a drop is rebuilt; given back when dropped, and when its holder dies or is not heard of any more.
 pub trait Guard: Send {}
 
 /// Keeps the durable record of all drops.

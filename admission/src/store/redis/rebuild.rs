@@ -7,17 +7,17 @@
 //! by key, the era last. All that was answered was durable, so limits and places hold exactly; and
 //! what the rebuild itself gives back becomes durable before anybody is answered by it.
 
-use domain::Timestamp;
-use domain::queue::{Moment, Queue};
+use domain::queue::{Moment, Queue, Saved};
+use domain::{DropRules, Timestamp};
 
 use super::marks::{Era, Row};
 use super::shelf::{Known, Shelf};
 use super::shopper::ticket_words;
-use super::{Attempt, RedisStore, Words, lost};
+use super::{Attempt, RedisStore, Words, lost, unavailable};
 use crate::store::Unavailable;
 
-/// Places brought back in one script.
-const PLACES_TOGETHER: usize = 500;
+/// Places, or admissions, brought back in one script.
+const TOGETHER: usize = 500;
 
 impl RedisStore {
     /// Finds the era of the keys if this gateway does not know it, rebuilding them if they are
@@ -45,13 +45,11 @@ impl RedisStore {
         self.link.probe(&shelf.keys).await?;
         self.write_rest(shelf).await?;
         let (era, saved) = self.marks.begin_era(&shelf.drop, at.now).await?;
-        let rules = shelf.rules();
-        let mut queue = Queue::restore((*rules).clone(), saved, at.now);
+        let mut queue = restore(DropRules::clone(&shelf.rules()), saved, at.now).await?;
         self.write_given_back(shelf, era, &mut queue, at.now).await?;
-        let (drop, places) = (&shelf.drop, queue.save(at.now).members.len());
-        self.load(shelf, era, &queue, at.now).await?;
+        let places = self.load(shelf, era, &queue, at.now).await?;
         shelf.adopt(era);
-        tracing::info!(drop.id = %drop, era = era.0, places, "the queue's keys were written from the durable record");
+        tracing::info!(drop.id = %shelf.drop, era = era.0, places, "the queue's keys were written from the durable record");
         Ok(())
     }
 
@@ -60,27 +58,38 @@ impl RedisStore {
     async fn write_rest(&self, shelf: &Shelf) -> Result<(), Unavailable> {
         let standing = self.marks.standing(&shelf.drop).await?.ok_or_else(lost)?;
         let mut taken = shelf.take_for_now();
-        self.write_in_steps(shelf, standing.era, &taken.rows)
-            .await
-            .map_err(|(_, error)| error)?;
+        if let Err((done, error)) = self.write_in_steps(shelf, standing.era, &taken.rows).await {
+            taken.rows.drain(..done);
+            return Err(error);
+        }
         taken.rows.clear();
         Ok(())
     }
 
-    /// Takes places up again that another gateway could not know of when it wrote the keys, because they were to
-    /// be written down later here. Without them the queue would wait for their tickets to be shown.
+    /// Brings back what another gateway could not know of when it wrote the keys, because it was to be written down
+    /// later here.
     async fn bring_back(&self, shelf: &Shelf, at: Moment) -> Result<(), Unavailable> {
         let era = shelf.known().era;
-        for places in shelf.places_behind().chunks(PLACES_TOGETHER) {
+        let brought = self.bring_rows_back(shelf, at).await;
+        if brought.is_err() {
+            // The rows are still there: it is tried again as after a loss.
+            shelf.lose(era);
+        }
+        brought
+    }
+
+    /// Takes places up again, or the queue would wait for their tickets to be shown; and counts late answers from when
+    /// they left, or the rolling minute would be over too early for them.
+    async fn bring_rows_back(&self, shelf: &Shelf, at: Moment) -> Result<(), Unavailable> {
+        for places in shelf.places_behind().chunks(TOGETHER) {
             let words = |known: &Known| {
                 let words = places.iter().map(|claimant| ticket_words(known, claimant));
                 words.fold(Words::default(), Words::and)
             };
-            if let Err(error) = self.run(shelf, &self.scripts.relearn, at, words).await {
-                // The rows are still there: it is tried again as after a loss.
-                shelf.lose(era);
-                return Err(error);
-            }
+            self.run(shelf, &self.scripts.relearn, at, words).await?;
+        }
+        for answered in shelf.answers_behind(at.now).chunks(TOGETHER) {
+            self.count_answered(shelf, answered, at).await?;
         }
         Ok(())
     }
@@ -124,4 +133,15 @@ impl RedisStore {
             }
         }
     }
+}
+
+/// Puts the queue together, beside the runtime: with millions of places that takes seconds, in which this thread would
+/// serve nobody, nor say that the right to rebuild is still made use of.
+async fn restore(rules: DropRules, saved: Saved, now: Timestamp) -> Result<Queue, Unavailable> {
+    let restoring = tokio::task::spawn_blocking(move || Queue::restore(rules, saved, now));
+    restoring.await.map_err(|error| match error.try_into_panic() {
+        // A broken law stops whoever asked, as it would have here.
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => unavailable("the program is stopping"),
+    })
 }

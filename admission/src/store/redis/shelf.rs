@@ -1,13 +1,15 @@
 //! What a gateway remembers of one drop between two scripts: which keys it works on, and with
 //! which order of ranks.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use domain::calls::Call;
 use domain::draw::Draw;
 use domain::queue::{Claimant, Member, MemberState};
-use domain::{AdmissionId, DropId, DropRules, Number, Rank, ShopperKey, StockHint};
+use domain::window::HELD;
+use domain::{AdmissionId, DropId, DropRules, Number, Rank, ShopperKey, StockHint, Timestamp};
 
 use super::keys::Keys;
 use super::marks::{Era, Row, Switches};
@@ -62,6 +64,7 @@ pub(super) struct Taken<'a> {
 pub(super) struct Written {
     pub(super) switches: Option<Switches>,
     pub(super) calls: Vec<Call>,
+    pub(super) revoked: BTreeSet<(AdmissionId, Timestamp)>,
 }
 
 impl Shelf {
@@ -94,6 +97,10 @@ impl Shelf {
                 .lost
                 .filter(|(lost, _)| *lost == era)
                 .map_or(0, |(_, beat)| beat);
+            if known.latest() != Some(era) {
+                // To these keys time does so again, and perhaps later: a rebuild gives time back.
+                self.behind().retain(|row| !is_done_by_time(row));
+            }
             *known = Known {
                 era: Some(era),
                 beat,
@@ -152,6 +159,14 @@ impl Shelf {
         self.behind().extend(rows);
     }
 
+    /// Has what time did in `era` written later, unless other keys are worked on by now.
+    pub(super) fn note_passing(&self, era: Option<Era>, rows: Vec<Row>) {
+        let known = self.lock();
+        if known.latest() == era {
+            self.behind().extend(rows);
+        }
+    }
+
     /// Whether what follows later has piled up beyond measure.
     pub(super) fn is_far_behind(&self) -> bool {
         self.behind().len() > BEHIND_MAX
@@ -202,6 +217,27 @@ impl Shelf {
         places.collect()
     }
 
+    /// Admissions that were answered later than they were asked for, as far as that counts at `now` and is to be
+    /// written later.
+    pub(super) fn answers_behind(&self, now: Timestamp) -> Vec<(AdmissionId, Timestamp)> {
+        let behind = self.behind();
+        let answers = behind.iter().filter_map(|row| match row {
+            Row::Stamped(admission, answered_at) => Some((*admission, *answered_at)),
+            Row::Member(..)
+            | Row::Switches(_)
+            | Row::Alive(..)
+            | Row::Call(_)
+            | Row::MemberGone(..)
+            | Row::Session(..)
+            | Row::Extended(..)
+            | Row::Ordered(_)
+            | Row::Over(..) => None,
+        });
+        answers
+            .filter(|(_, answered_at)| *answered_at + HELD > now)
+            .collect()
+    }
+
     pub(super) fn written(&self) -> MutexGuard<'_, Written> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -222,6 +258,11 @@ impl Drop for Taken<'_> {
 }
 
 impl Known {
+    /// The era worked in, or the one that was lost last.
+    fn latest(&self) -> Option<Era> {
+        self.era.or(self.lost.map(|(era, _)| era))
+    }
+
     /// The rank of a place: drawn with it, drawn at the start, or its number.
     pub(super) fn rank(&self, number: Number, drawn: Option<Rank>) -> Rank {
         match (drawn, self.draw) {
@@ -229,6 +270,22 @@ impl Known {
             (None, Some(draw)) => draw.rank(number),
             (None, None) => Rank(number.0),
         }
+    }
+}
+
+/// Whether it follows from nothing but the time.
+fn is_done_by_time(row: &Row) -> bool {
+    match row {
+        Row::MemberGone(..) | Row::Over(_, None) => true,
+        Row::Member(..)
+        | Row::Switches(_)
+        | Row::Alive(..)
+        | Row::Call(_)
+        | Row::Session(..)
+        | Row::Extended(..)
+        | Row::Stamped(..)
+        | Row::Ordered(_)
+        | Row::Over(_, Some(_)) => false,
     }
 }
 

@@ -17,7 +17,7 @@ impl RedisStore {
         at: Moment,
     ) -> Result<(), Unavailable> {
         let shelf = self.shelf(drop)?;
-        let words = |known: &Known| ticket_words(known, &claimant).number(TOKEN_LEEWAY.as_millis());
+        let words = |known: &Known| leave_words(known, &claimant);
         let mut done = self.run(&shelf, &self.scripts.leave, at, words).await?;
         if done.reply.text()? == "nothing" {
             return Ok(());
@@ -85,6 +85,12 @@ impl RedisStore {
         };
         self.write_surely(&shelf, done.era, vec![row]).await
     }
+}
+
+/// What `scripts/leave.lua` is told.
+pub(super) fn leave_words(known: &Known, claimant: &Claimant) -> Words {
+    let words = ticket_words(known, claimant).number(TOKEN_LEEWAY.as_millis());
+    words.bytes(&claimant.admission.0)
 }
 
 /// The place on a ticket as scripts read it.

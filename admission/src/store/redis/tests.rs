@@ -3,6 +3,7 @@
 
 mod contract_over;
 mod crowd;
+mod endings;
 mod faults;
 mod faulty;
 mod hints;

@@ -12,20 +12,24 @@ use domain::{AdmissionId, Control, DropId, Rank, Timestamp};
 use super::hint::hint_of;
 use super::journal::{WRITTEN_WITHIN, late};
 use super::marks::{Era, Row, Switches};
-use super::reply::nonsense;
+use super::reply::{Reply, nonsense};
 use super::shelf::{Known, Shelf, Written};
 use super::{RedisStore, Words, lost, moment, unavailable};
 use crate::store::Unavailable;
-use decode::{HeadWords, calls_of, view_of};
+use decode::{HeadWords, calls_of, revoked_of, view_of};
 
 /// Rows written in one transaction: a tenth of a second.
 const ROWS_TOGETHER: usize = 10_000;
+
+/// Sessions that are looked at in one script before they get their time back.
+const SESSIONS_TOGETHER: u64 = 500;
 
 /// A view, and what of it is written down.
 pub(super) struct Looked {
     pub(super) view: View,
     era: Era,
     calls: Vec<Call>,
+    revoked: Vec<(AdmissionId, Timestamp)>,
 }
 
 impl RedisStore {
@@ -47,11 +51,17 @@ impl RedisStore {
         let mut done = self.run(shelf, &self.scripts.view, at, words).await?;
         let head = HeadWords::read(&mut done.reply.list()?)?;
         let calls = calls_of(&mut done.reply.list()?)?;
-        let view = view_of(&head, &calls, &mut done.reply, &shelf.rules(), at)?;
+        let revoked = revoked_of(&mut done.reply.list()?)?;
+        let view = view_of(&head, &calls, &revoked, &mut done.reply, &shelf.rules(), at)?;
         shelf.hint.store(hint_of(&mut done.reply.list()?)?.map(Arc::new));
         let ranked = head.number("ranked")? == head.number("order")?;
-        let era = done.era;
-        Ok((Looked { view, era, calls }, ranked))
+        let looked = Looked {
+            view,
+            era: done.era,
+            calls,
+            revoked,
+        };
+        Ok((looked, ranked))
     }
 
     /// Calls. The frontier is written down before it is moved, so that it is never behind what
@@ -123,6 +133,9 @@ impl RedisStore {
             Command::End => "end",
             Command::QueueAll => "queue_all",
         };
+        if command == Command::Resume {
+            self.write_ahead(&shelf, at).await?;
+        }
         let words = |_: &Known| Words::default().text(word);
         let mut done = self.run(&shelf, &self.scripts.control, at, words).await?;
         let reply = &mut done.reply;
@@ -137,16 +150,31 @@ impl RedisStore {
             version: reply.number()?,
             held_since: reply.number_if_any()?.map(Timestamp::from_millis),
         })];
-        let mut shifted = reply.list()?;
-        while shifted.len() > 0 {
-            rows.push(Row::Extended(AdmissionId(shifted.id()?), shifted.time()?));
-        }
+        rows.append(&mut extended(&mut reply.list()?)?);
         // Carried out a second time it gives nothing back, so that these rows come once.
         self.write_surely(&shelf, done.era, rows).await?;
         Ok(control)
     }
 
-    /// Writes down what follows: who joined, the call history, that somebody works here.
+    /// Writes down the time that sessions are about to get back, where they stood still: the answer that says it may
+    /// be lost, and carried out a second time it gives nothing back. Written down and not carried out it keeps a
+    /// session longer than it ran, over a loss of the keys, and no limit is broken by that.
+    pub(super) async fn write_ahead(&self, shelf: &Shelf, at: Moment) -> Result<(), Unavailable> {
+        let mut seen = 0;
+        loop {
+            let words = |_: &Known| Words::default().number(seen).number(SESSIONS_TOGETHER);
+            let mut done = self.run(shelf, &self.scripts.held, at, words).await?;
+            let rows = extended(&mut done.reply.list()?)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            self.write(shelf, done.era, rows).await?;
+            seen += SESSIONS_TOGETHER;
+        }
+    }
+
+    /// Writes down what follows: who joined, the call history, that somebody works here. And what ended early, though
+    /// whoever ended it has done so: the answer that says it may have been lost.
     pub(super) async fn write_behind(&self, shelf: &Shelf, now: Timestamp) -> Result<(), Unavailable> {
         let looked = self.look(shelf, moment(now)).await?;
         let view = &looked.view;
@@ -155,7 +183,12 @@ impl RedisStore {
             control: view.control,
             held_since: view.held_since,
         };
-        let mut rows: Vec<Row> = changed(&shelf.written(), switches, &looked.calls);
+        let now_written = Written {
+            switches: Some(switches),
+            revoked: looked.revoked.iter().copied().collect(),
+            calls: looked.calls,
+        };
+        let mut rows: Vec<Row> = changed(&shelf.written(), switches, &now_written);
         rows.push(Row::Alive(now, view.lapsed_below));
         let read_now = rows.len();
         rows.extend(shelf.take_behind());
@@ -164,10 +197,7 @@ impl RedisStore {
             shelf.put_back(rows.split_off(done.max(read_now)));
             return Err(error);
         }
-        *shelf.written() = Written {
-            switches: Some(switches),
-            calls: looked.calls,
-        };
+        *shelf.written() = now_written;
         Ok(())
     }
 
@@ -192,14 +222,25 @@ impl RedisStore {
 }
 
 /// What differs from what was written last.
-fn changed(written: &Written, switches: Switches, calls: &[Call]) -> Vec<Row> {
+fn changed(written: &Written, switches: Switches, now: &Written) -> Vec<Row> {
     let known = written
         .switches
         .is_some_and(|known| (known.control, known.held_since) == (switches.control, switches.held_since));
-    let calls = calls.iter().filter(|call| !written.calls.contains(call));
+    let calls = now.calls.iter().filter(|call| !written.calls.contains(call));
+    let revoked = now.revoked.difference(&written.revoked);
     let switches = (!known).then_some(Row::Switches(switches));
     switches
         .into_iter()
         .chain(calls.copied().map(Row::Call))
+        .chain(revoked.map(|(admission, until)| Row::Over(*admission, Some(*until))))
         .collect()
+}
+
+/// Sessions and when they end now, as scripts say it.
+fn extended(list: &mut Reply) -> Result<Vec<Row>, Unavailable> {
+    let mut rows = Vec::with_capacity(list.len() / 2);
+    while list.len() > 0 {
+        rows.push(Row::Extended(AdmissionId(list.id()?), list.time()?));
+    }
+    Ok(rows)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use domain::Number;
 use tokio::time::Instant;
 
+use super::restart::snatch;
 use super::*;
 
 /// Keeps the disk busy for a while: whatever is written meanwhile waits.
@@ -43,6 +44,28 @@ async fn what_is_answered_late_counts_from_then_over_a_restart_too() {
     assert!(matches!(after.claim(3, 3).await, Claim::RoomFull { .. }));
     after.now += 10_000;
     assert!(is_in(&after.claim(3, 3).await));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_answered_late_counts_from_then_though_nothing_was_written_since() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = contract::rules(10, 1);
+    let mut subject = Subject::open(open(dir.path()), &rules).await;
+    subject.join(&[1, 2]).await;
+    subject.call(2).await.unwrap();
+    subject.store.flush(subject.at().now).await.unwrap();
+    let disk = busy(dir.path(), Duration::from_millis(900));
+    assert!(is_in(&subject.claim(1, 1).await));
+    disk.join().unwrap();
+    // A view waits for what is on its way to the disk, and puts nothing there itself.
+    subject.view().await;
+    let copy = snatch(dir.path());
+    subject.now += 60_500;
+    let mut after = Subject::open(open(copy.path()), &rules).await;
+    after.now = subject.now;
+    assert!(matches!(after.claim(2, 2).await, Claim::RoomFull { .. }));
+    after.now += 10_000;
+    assert!(is_in(&after.claim(2, 2).await));
 }
 
 #[tokio::test]

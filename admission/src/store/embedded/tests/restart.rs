@@ -8,7 +8,7 @@ use crate::store::contract::shopper;
 use crate::store::{Going, JoinRequest, Went};
 
 /// The files as they are at this instant, in a folder of their own.
-fn snatch(dir: &Path) -> tempfile::TempDir {
+pub(super) fn snatch(dir: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
     for name in ["queue.db", "queue.db-wal"] {
         std::fs::copy(dir.join(name), copy.path().join(name)).unwrap();

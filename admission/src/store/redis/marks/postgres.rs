@@ -6,6 +6,7 @@
 
 mod connect;
 mod keys;
+mod lock;
 mod read;
 mod schema;
 #[cfg(test)]
@@ -18,9 +19,10 @@ use std::time::Duration;
 use domain::draw::Seed;
 use domain::queue::Saved;
 use domain::{AdmissionId, DropId, Number, Rank, Timestamp};
-use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Row as _, Transaction};
+use sqlx::{Connection as _, PgConnection, PgPool, Row as _};
 
 use self::connect::Lent;
+use self::lock::Locked;
 use super::{Begun, Era, Guard, Marks, Row, Standing};
 use crate::store::redis::outage::Outage;
 use crate::store::redis::{superseded, unavailable};
@@ -30,8 +32,6 @@ use crate::store::{Answer, Unavailable};
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// Longest wait while a whole queue is read back: two million places are read in under half of it.
 const READ_WITHIN: Duration = Duration::from_mins(1);
-/// Who holds the lock longer than this without finishing is taken for dead.
-const LOCKED_WITHIN: &str = "SET LOCAL idle_in_transaction_session_timeout = '90s'";
 
 /// The record could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -65,17 +65,6 @@ pub struct PostgresMarks {
     pool: PgPool,
     outage: Arc<Outage>,
 }
-
-/// In the middle of a transaction: the lock ends with it, and so does the connection.
-struct Locked(
-    #[expect(
-        dead_code,
-        reason = "held, not used: the lock lives as long as the transaction"
-    )]
-    Lent,
-);
-
-impl Guard for Locked {}
 
 impl PostgresMarks {
     /// Brings the tables to their present form, as the role that owns them.
@@ -119,11 +108,11 @@ impl PostgresMarks {
             }
             Ok(Err(error)) => {
                 self.outage.note("a statement", &error);
-                Err(unavailable("the durable record cannot be reached"))
+                Err(unavailable("Postgres cannot be reached"))
             }
             Err(late) => {
                 self.outage.note("a statement", &late);
-                Err(unavailable("the durable record did not answer in time"))
+                Err(unavailable("Postgres did not answer in time"))
             }
         }
     }
@@ -157,19 +146,14 @@ impl PostgresMarks {
     }
 }
 
-/// Opens a transaction in an era; none if it is over.
-async fn begin<'c>(
-    connection: &'c mut PgConnection,
-    drop: &DropId,
-    era: Era,
-) -> sqlx::Result<Option<Transaction<'c, Postgres>>> {
-    let mut transaction = connection.begin().await?;
+/// Whether a transaction is in this era; then it stays so until its end.
+async fn is_in(transaction: &mut PgConnection, drop: &DropId, era: Era) -> sqlx::Result<bool> {
     let known: Option<i64> =
         sqlx::query_scalar("SELECT era FROM admission_queue WHERE drop_id = $1 FOR KEY SHARE")
             .bind(drop.as_str())
-            .fetch_optional(&mut *transaction)
+            .fetch_optional(transaction)
             .await?;
-    Ok((known == Some(signed(era.0))).then_some(transaction))
+    Ok(known == Some(signed(era.0)))
 }
 
 impl Marks for PostgresMarks {
@@ -209,17 +193,9 @@ impl Marks for PostgresMarks {
     }
 
     fn lock<'a>(&'a self, drop: &'a DropId) -> Answer<'a, Option<Box<dyn Guard>>> {
-        Box::pin(self.within(ANSWER_WITHIN, async {
-            let mut lent = self.lend().await?;
-            sqlx::query("BEGIN").execute(&mut *lent).await?;
-            sqlx::query(LOCKED_WITHIN).execute(&mut *lent).await?;
-            let taken: bool = sqlx::query_scalar(
-                "SELECT pg_try_advisory_xact_lock(hashtextextended('doorline admission ' || $1, 0))",
-            )
-            .bind(drop.as_str())
-            .fetch_one(&mut *lent)
-            .await?;
-            Ok(taken.then(|| Box::new(Locked(lent)) as Box<dyn Guard>))
+        Box::pin(self.within(ANSWER_WITHIN, async move {
+            let taken = lock::take(self.lend().await?, drop).await?;
+            Ok(taken.map(|lent| Box::new(Locked::new(lent)) as Box<dyn Guard>))
         }))
     }
 
@@ -261,9 +237,12 @@ impl Marks for PostgresMarks {
         Box::pin(async move {
             let decided = self.within(ANSWER_WITHIN, async {
                 let mut lent = self.lend().await?;
-                let Some(mut transaction) = begin(&mut lent, drop, era).await? else {
+                let mut transaction = lent.begin().await?;
+                if !is_in(&mut transaction, drop, era).await? {
+                    transaction.rollback().await?;
+                    lent.give_back();
                     return Ok(None);
-                };
+                }
                 sqlx::query(
                     "UPDATE admission_queue SET started = true, epoch = epoch + 1, cohort = $2
                      WHERE drop_id = $1 AND NOT started",
@@ -291,9 +270,12 @@ impl Marks for PostgresMarks {
         Box::pin(async move {
             let decided = self.within(ANSWER_WITHIN, async {
                 let mut lent = self.lend().await?;
-                let Some(mut transaction) = begin(&mut lent, drop, era).await? else {
+                let mut transaction = lent.begin().await?;
+                if !is_in(&mut transaction, drop, era).await? {
+                    transaction.rollback().await?;
+                    lent.give_back();
                     return Ok(None);
-                };
+                }
                 let begun = sqlx::query(
                     "UPDATE admission_queue SET epoch = $2, started = started AND $3::bytea IS NULL,
                      cohort = CASE WHEN $3::bytea IS NULL THEN cohort END, seed = coalesce($3, seed)
@@ -323,9 +305,12 @@ impl Marks for PostgresMarks {
         Box::pin(async move {
             let taken = self.within(ANSWER_WITHIN, async {
                 let mut lent = self.lend().await?;
-                let Some(mut transaction) = begin(&mut lent, drop, era).await? else {
+                let mut transaction = lent.begin().await?;
+                if !is_in(&mut transaction, drop, era).await? {
+                    transaction.rollback().await?;
+                    lent.give_back();
                     return Ok(false);
-                };
+                }
                 write::all(&mut transaction, drop, rows).await?;
                 transaction.commit().await?;
                 lent.give_back();

@@ -76,7 +76,7 @@ end
 local active, active_limit = redis.call('ZCARD', KEYS[5]), num('limit_active')
 local claimed, minute_limit = claims(), num('limit_minute')
 local free = math.max(math.min(active_limit - active, minute_limit - claimed), 0)
-local ahead = redis.call('ZCOUNT', KEYS[9], '-inf', '(' .. int(rank))
+local ahead = ahead_of(rank)
 
 -- How long until more than `ahead` places are free, if nobody leaves early; none where unknown.
 local function room_in()
@@ -105,24 +105,10 @@ local function room_in()
   return math.max(math.max(by_rate, by_slots) - now, 0)
 end
 
--- Remembers who is expected back; beyond the bound the highest rank is forgotten.
-local function expect(until_)
-  no_longer_expected(rank)
-  if redis.call('ZCARD', KEYS[9]) >= tonumber(ARGV[13]) then
-    local last = redis.call('ZRANGE', KEYS[9], -1, -1)[1]
-    if tonumber(last) <= rank then
-      return
-    end
-    no_longer_expected(last)
-  end
-  redis.call('ZADD', KEYS[9], rank, int(rank))
-  redis.call('ZADD', KEYS[10], until_, int(rank))
-end
-
 if free <= ahead then
   local retry_max = tonumber(ARGV[15])
   local retry_after = math.min(math.max(room_in() or retry_max, tonumber(ARGV[14])), retry_max)
-  expect(now + retry_after + tonumber(ARGV[16]))
+  expect(rank, now + retry_after + tonumber(ARGV[16]), tonumber(ARGV[13]))
   add('room_full', 1)
   return answer('room_full', int(retry_after))
 end

@@ -1,8 +1,9 @@
 -- The queue at this moment, from counts and not from lists of shoppers.
 --
 -- ARGV 6 held, for how long a claim counts; 7 delay, how much later claims are counted at
--- Returns {'OK', .., head, calls, counts, revoked, joined_at, stock}
+-- Returns {'OK', .., head, calls, revoked, counts, joined_at, stock}
 --   head: name, value, ..     calls: first rank, rank after, opened_at:called_at:called:shown, ..
+--   revoked: admission, until when its token is to be refused, ..
 --   counts: waiting, active, ordered, claims, returning
 --   joined_at of the first in line, or ''     stock: the hint as in head.lua, name, value, ..
 
@@ -15,6 +16,10 @@ for i = 1, #stretches, 2 do
   calls[#calls + 1] = stretches[i]
   calls[#calls + 1] = int(stretches[i + 1])
   calls[#calls + 1] = redis.call('HGET', KEYS[13], stretches[i])
+end
+local revoked = redis.call('ZRANGE', KEYS[11], 0, -1, 'WITHSCORES')
+for i = 2, #revoked, 2 do
+  revoked[i] = int(revoked[i])
 end
 local counts = {
   redis.call('ZCOUNT', KEYS[3], head.frontier, '+inf'),
@@ -30,4 +35,4 @@ for field, value in pairs(head) do
   shown[#shown + 1] = field
   shown[#shown + 1] = value
 end
-return answer(shown, calls, counts, redis.call('ZRANGE', KEYS[11], 0, -1), joined_at, redis.call('HGETALL', KEYS[15]))
+return answer(shown, calls, revoked, counts, joined_at, redis.call('HGETALL', KEYS[15]))

@@ -47,6 +47,7 @@ contract!(
     of_two_decisions_one_wins,
     a_crowd_of_claims_meets_the_exact_limit,
     a_claim_is_repeated_alike,
+    what_is_given_up_again_is_given_up_once,
     a_batch_of_renewals_is_answered_one_by_one,
     a_ticket_brings_its_place_back,
     commands_hold_for_their_drop_alone,

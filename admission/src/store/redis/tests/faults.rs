@@ -192,17 +192,19 @@ async fn a_frozen_server_grants_nothing_and_what_it_did_when_thawed_counts_once(
         1,
         "it was done, but not answered"
     );
-    // Whoever asks long after is let in then, and counts from then.
+    // Whoever asks long after is let in then, and counts from then, and once.
     subject.now += 50_000;
     assert!(matches!(
         subject.claim(1, 1).await,
         Claim::Admitted { repeated: true, .. }
     ));
-    assert!(matches!(subject.claim(2, 2).await, Claim::RoomFull { .. }));
-    subject.now += 10_500;
     assert!(admission(&subject.claim(2, 2).await).is_some());
     assert!(matches!(subject.claim(3, 3).await, Claim::RoomFull { .. }));
+    subject.now += 10_500;
+    assert!(matches!(subject.claim(3, 3).await, Claim::RoomFull { .. }));
     assert_eq!(subject.view().await.room.active, 2);
+    subject.now += 55_000;
+    assert!(admission(&subject.claim(3, 3).await).is_some());
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ pub(super) struct Faulty {
     slow: Mutex<Duration>,
     /// What is written is written, and the answer is lost.
     mute: AtomicBool,
+    /// Transactions until nothing is written any more.
+    left: AtomicUsize,
     /// Eras begun.
     pub(super) eras: AtomicUsize,
 }
@@ -29,6 +31,7 @@ impl Faulty {
             away: AtomicBool::new(false),
             slow: Mutex::default(),
             mute: AtomicBool::new(false),
+            left: AtomicUsize::new(usize::MAX),
             eras: AtomicUsize::new(0),
         }
     }
@@ -43,6 +46,10 @@ impl Faulty {
 
     pub(super) fn set_mute(&self, mute: bool) {
         self.mute.store(mute, Ordering::SeqCst);
+    }
+
+    pub(super) fn set_left(&self, left: usize) {
+        self.left.store(left, Ordering::SeqCst);
     }
 }
 
@@ -88,9 +95,11 @@ impl Marks for Faulty {
 
     fn write<'a>(&'a self, drop: &'a DropId, era: Era, rows: Vec<Row>) -> Answer<'a, ()> {
         Box::pin(async move {
-            if self.away.load(Ordering::SeqCst) {
+            let left = self.left.load(Ordering::SeqCst);
+            if left == 0 || self.away.load(Ordering::SeqCst) {
                 return Err(unavailable("taken away by the test"));
             }
+            self.left.store(left - 1, Ordering::SeqCst);
             let slow = *self.slow.lock().unwrap();
             tokio::time::sleep(slow).await;
             let written = self.marks.write(drop, era, rows).await;

@@ -94,6 +94,87 @@ async fn a_claim_whose_answer_was_lost_for_longer_than_a_minute_needs_room_again
 }
 
 #[tokio::test]
+async fn a_claim_that_cannot_be_written_down_counts_once_however_often_it_is_asked_for() {
+    let (_redis, marks, mut subject) = house(&contract::rules(10, 2)).await;
+    subject.join(&[1, 2, 3]).await;
+    subject.call(3).await.unwrap();
+    marks.set_away(true);
+    for _ in 0..5 {
+        assert!(try_claim(&subject, 1).await.is_err());
+        subject.now += SECOND;
+    }
+    marks.set_away(false);
+    assert!(
+        admission(&subject.claim(1, 1).await).is_some(),
+        "its own place in the minute is its own"
+    );
+    assert!(admission(&subject.claim(2, 2).await).is_some());
+    assert!(matches!(subject.claim(3, 3).await, Claim::RoomFull { .. }));
+    // A minute after it was first asked for, and not yet after it was answered.
+    subject.now += 56 * SECOND;
+    assert!(matches!(subject.claim(3, 3).await, Claim::RoomFull { .. }));
+}
+
+#[tokio::test]
+async fn the_only_claim_of_a_minute_is_let_in_when_the_record_is_back() {
+    let (_redis, marks, subject) = house(&contract::rules(10, 1)).await;
+    subject.join(&[1]).await;
+    subject.call(1).await.unwrap();
+    marks.set_away(true);
+    assert!(try_claim(&subject, 1).await.is_err());
+    marks.set_away(false);
+    assert!(admission(&subject.claim(1, 1).await).is_some());
+}
+
+#[tokio::test]
+async fn who_was_granted_and_finds_the_minute_full_goes_before_later_ones() {
+    let (_redis, marks, mut subject) = house(&contract::rules(10, 1)).await;
+    subject.join(&[1, 2, 3]).await;
+    subject.call(3).await.unwrap();
+    marks.set_mute(true);
+    assert!(try_claim(&subject, 1).await.is_err());
+    marks.set_mute(false);
+    subject.now += 61 * SECOND;
+    assert!(admission(&subject.claim(2, 2).await).is_some());
+    subject.now += 59 * SECOND;
+    assert!(matches!(subject.claim(1, 1).await, Claim::RoomFull { .. }));
+    // There is one place again, and somebody is expected back for it.
+    subject.now += 2 * SECOND;
+    assert!(matches!(subject.claim(3, 3).await, Claim::RoomFull { .. }));
+    assert!(admission(&subject.claim(1, 1).await).is_some());
+    subject.now += 61 * SECOND;
+    assert!(
+        admission(&subject.claim(3, 3).await).is_some(),
+        "nobody is expected any more"
+    );
+}
+
+#[tokio::test]
+async fn a_late_answer_that_was_not_written_down_yet_counts_on_in_keys_that_another_gateway_wrote() {
+    let redis = Redis::start().await.unwrap();
+    let marks = Arc::new(Faulty::over(Arc::new(MemoryMarks::default())));
+    let shared: Arc<dyn Marks> = marks.clone();
+    let mut pair = gateways(&redis, &shared, 2, &contract::rules(10, 1)).await;
+    pair[0].join(&[1, 2]).await;
+    pair[0].call(2).await.unwrap();
+    marks.set_slow(Duration::from_millis(900));
+    assert!(admission(&pair[0].claim(1, 1).await).is_some());
+    marks.set_slow(Duration::ZERO);
+    assert!(redis.flush().await);
+    // The other one writes the keys, with what it can know: when it was asked for. Then the first is back.
+    for gateway in pair.iter().rev() {
+        assert!(try_claim(gateway, 2).await.is_err());
+        until_back(gateway).await;
+    }
+    for gateway in &mut pair {
+        gateway.now += 60_500;
+        assert!(matches!(gateway.claim(2, 2).await, Claim::RoomFull { .. }));
+    }
+    pair[1].now += 10 * SECOND;
+    assert!(admission(&pair[1].claim(2, 2).await).is_some());
+}
+
+#[tokio::test]
 async fn another_gateway_counts_it_from_then_too_but_turns_nobody_away_who_is_long_in() {
     let redis = Redis::start().await.unwrap();
     let marks: Arc<dyn Marks> = Arc::new(MemoryMarks::default());

@@ -86,6 +86,40 @@ fn rows_whose_writing_was_given_up_are_put_back() {
 }
 
 #[test]
+fn what_time_did_to_keys_that_are_lost_is_not_written_for_the_next_ones() {
+    let (shelf, id) = (shelf(), AdmissionId([1; 16]));
+    let at = Timestamp::from_millis(contract::START);
+    let by_time = [
+        Row::Over(id, None),
+        Row::MemberGone(contract::shopper(1), Number(1)),
+    ];
+    let asked_for = [Row::Over(id, Some(at)), Row::Stamped(id, at), row(2)];
+    shelf.adopt(Era(3));
+    shelf.note_passing(Some(Era(3)), by_time.to_vec());
+    shelf.write_later(asked_for);
+    shelf.lose(Some(Era(3)));
+    shelf.note_passing(Some(Era(3)), by_time.to_vec());
+    shelf.adopt(Era(3));
+    let rows = shelf.take_behind();
+    assert_eq!(rows.len(), 7, "they are the same keys: {rows:?}");
+    shelf.put_back(rows);
+    shelf.lose(Some(Era(3)));
+    shelf.adopt(Era(4));
+    shelf.note_passing(Some(Era(3)), by_time.to_vec());
+    assert_eq!(shelf.take_behind(), asked_for);
+}
+
+#[test]
+fn late_answers_are_looked_up_as_long_as_they_count() {
+    let (shelf, id) = (shelf(), AdmissionId([1; 16]));
+    let at = Timestamp::from_millis(contract::START);
+    shelf.write_later([row(1), Row::Stamped(id, at), Row::Over(id, Some(at))]);
+    let held = domain::window::HELD;
+    assert_eq!(shelf.answers_behind(at + held - Span::from_millis(1)), [(id, at)]);
+    assert!(shelf.answers_behind(at + held).is_empty());
+}
+
+#[test]
 fn a_rank_is_drawn_with_the_place_or_at_the_start_or_is_the_number() {
     let mut known = Known::default();
     assert_eq!(known.rank(Number(5), None), Rank(5));
@@ -196,13 +230,13 @@ fn every_script_says_what_it_returns_and_whether_it_may_be_repeated() {
         join,
         relearn,
         claim,
-        stamp,
         restamp,
         leave,
         renew,
         end_session,
         advance,
         control,
+        held,
         view,
         offer_stock,
         go_to_order,
@@ -217,13 +251,13 @@ fn every_script_says_what_it_returns_and_whether_it_may_be_repeated() {
         join,
         relearn,
         claim,
-        stamp,
         restamp,
         leave,
         renew,
         end_session,
         advance,
         control,
+        held,
         view,
         offer_stock,
         go_to_order,

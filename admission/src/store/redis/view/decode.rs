@@ -103,25 +103,30 @@ pub(super) fn calls_of(list: &mut Reply) -> Result<Vec<Call>, Unavailable> {
     Ok(calls)
 }
 
+/// Admissions that were ended early, and until when their tokens are to be refused.
+pub(super) fn revoked_of(list: &mut Reply) -> Result<Vec<(AdmissionId, Timestamp)>, Unavailable> {
+    let mut revoked = Vec::with_capacity(list.len() / 2);
+    while list.len() > 0 {
+        revoked.push((AdmissionId(list.id()?), list.time()?));
+    }
+    Ok(revoked)
+}
+
 /// The whole view.
 pub(super) fn view_of(
     head: &HeadWords,
     entries: &[Call],
+    revoked: &[(AdmissionId, Timestamp)],
     reply: &mut Reply,
     rules: &DropRules,
     at: Moment,
 ) -> Result<View, Unavailable> {
     let mut counts = reply.list()?;
-    let mut revoked = reply.list()?;
     let joined_at = reply.number_if_any()?.map(Timestamp::from_millis);
     let lapsed_below = Rank(head.number("lapsed_below")?);
     let calls = Calls::restore(lapsed_below, entries.iter().copied());
     let speed = calls.speed(at.now);
     let (seed, control) = (head.seed()?, head.control()?);
-    let mut ids = Vec::with_capacity(revoked.len());
-    while revoked.len() > 0 {
-        ids.push(AdmissionId(revoked.id()?));
-    }
     let room = room_of(&mut counts, &calls, rules, at)?;
     let since = |joined_at: Timestamp| at.now.since(joined_at.max(rules.schedule.event_start));
     Ok(View {
@@ -144,7 +149,7 @@ pub(super) fn view_of(
         commitment: seed.commitment(),
         draw: head.number_if_any("cohort")?.map(|cohort| Draw { seed, cohort }),
         started: head.flag("started")?,
-        revoked: ids,
+        revoked: revoked.iter().map(|(admission, _)| *admission).collect(),
         oldest_wait: joined_at.map_or(domain::Span::ZERO, since),
         tally: head.tally()?,
     })

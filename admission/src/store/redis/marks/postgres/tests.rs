@@ -43,7 +43,8 @@ async fn setting(connection: &mut PgConnection, name: &str) -> String {
 async fn a_transaction_that_stands_still_is_ended_and_the_others_go_on() {
     let (_server, frozen, other, era) = pair().await;
     let mut lent = frozen.lend().await.unwrap();
-    let mut transaction = begin(&mut lent, &drop_id(), era).await.unwrap().unwrap();
+    let mut transaction = lent.begin().await.unwrap();
+    assert!(is_in(&mut transaction, &drop_id(), era).await.unwrap());
     let alive = vec![Row::Alive(noon(), Rank(1))];
     write::all(&mut transaction, &drop_id(), alive.clone())
         .await
@@ -105,15 +106,102 @@ async fn reading_a_queue_back_has_its_time_and_everything_else_its_deadline() {
     assert_eq!(setting(&mut lent, "statement_timeout").await, "2s");
 }
 
+/// Waits until the lock is free, and takes it.
+async fn taken(marks: &PostgresMarks) -> Box<dyn Guard> {
+    let taking = async {
+        loop {
+            if let Some(guard) = marks.lock(&drop_id()).await.unwrap() {
+                return guard;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(LONG, taking).await.unwrap()
+}
+
 #[tokio::test]
-async fn the_right_to_rebuild_outlasts_the_deadlines_of_other_transactions() {
+async fn the_right_to_rebuild_is_kept_for_as_long_as_it_is_made_use_of() {
     let (_server, one, two, _) = pair().await;
     let guard = one.lock(&drop_id()).await.unwrap().unwrap();
-    tokio::time::sleep(ANSWER_WITHIN + Duration::from_millis(500)).await;
+    // Longer than any transaction of ours may stand still, and than this one may be silent.
+    tokio::time::sleep(Duration::from_secs(4)).await;
     assert!(two.lock(&drop_id()).await.unwrap().is_none(), "it was ended");
     drop(guard);
-    let free = async { while two.lock(&drop_id()).await.unwrap().is_none() {} };
-    assert!(timeout(LONG, free).await.is_ok());
+    taken(&two).await;
+}
+
+#[tokio::test]
+async fn who_freezes_in_the_middle_of_a_rebuild_loses_the_right_to_it_in_three_seconds() {
+    let (_server, frozen, other, _) = pair().await;
+    let lent = frozen.lend().await.unwrap();
+    let held = lock::take(lent, &drop_id()).await.unwrap();
+    assert!(held.is_some() && other.lock(&drop_id()).await.unwrap().is_none());
+    let begun = tokio::time::Instant::now();
+    taken(&other).await;
+    let within = begun.elapsed();
+    assert!(
+        within > Duration::from_secs(2) && within < Duration::from_secs(6),
+        "{within:?}"
+    );
+}
+
+/// How many connections there are once all of them are back.
+async fn at_rest(marks: &PostgresMarks) -> u32 {
+    let (pool, back) = (&marks.pool, Duration::from_millis(5));
+    let resting = async {
+        while usize::try_from(pool.size()).unwrap() != pool.num_idle() {
+            tokio::time::sleep(back).await;
+        }
+    };
+    timeout(LONG, resting).await.unwrap();
+    pool.size()
+}
+
+#[tokio::test]
+async fn what_is_refused_costs_no_connection() {
+    let (_server, one, two, era) = pair().await;
+    let drop = drop_id();
+    let _guard = one.lock(&drop).await.unwrap().unwrap();
+    let dead = Era(era.0 - 1);
+    let before = at_rest(&two).await;
+    assert!(two.lock(&drop).await.unwrap().is_none());
+    assert_eq!(at_rest(&two).await, before);
+    let rows = vec![Row::Alive(noon(), Rank(1))];
+    assert_eq!(two.write(&drop, dead, rows).await, Err(superseded()));
+    assert_eq!(at_rest(&two).await, before);
+    assert_eq!(two.start(&drop, dead, None).await, Err(superseded()));
+    assert_eq!(at_rest(&two).await, before);
+    assert_eq!(two.begin_epoch(&drop, dead, 9, None).await, Err(superseded()));
+    assert_eq!(at_rest(&two).await, before);
+}
+
+/// Two sessions are over: one that was claimed a minute ago and more, and one just now. A gateway whose clock is ahead
+/// sweeps out the one that no longer counts, and not the other.
+#[tokio::test]
+async fn a_clock_that_is_ahead_sweeps_out_nothing_that_counts() {
+    let (server, marks, _, era) = pair().await;
+    let present = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+    let present: u64 = server.sql("doorline", present).unwrap().parse().unwrap();
+    let now = Timestamp::from_millis(present);
+    let id = |name: u8| AdmissionId([name; 16]);
+    let session = |name: u8, claimed_at: Timestamp| domain::sessions::Session {
+        shopper: domain::ShopperKey([name; 16]),
+        number: Number(name.into()),
+        expires_at: claimed_at,
+        claimed_at,
+        has_decided: false,
+    };
+    let rows = vec![
+        Row::Session(id(1), session(1, now - domain::Span::from_secs(70))),
+        Row::Session(id(2), session(2, now)),
+        Row::Over(id(1), None),
+        Row::Over(id(2), None),
+        Row::Alive(now + domain::Span::from_mins(2), Rank(1)),
+    ];
+    marks.write(&drop_id(), era, rows).await.unwrap();
+    for (name, is_kept) in [(1, false), (2, true)] {
+        assert_eq!(marks.knows(&drop_id(), id(name)).await, Ok(is_kept), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -237,6 +237,7 @@ fn changes(sorted: &Sorted) -> BTreeMap<AdmissionId, Change> {
     changes
 }
 
+/// Changes sessions. What says nothing new writes nothing: what ended is written down by every gateway.
 async fn change_sessions(
     connection: &mut PgConnection,
     drop: &str,
@@ -256,7 +257,10 @@ async fn change_sessions(
          revoked_until = greatest(kept.revoked_until, new.revoked_until)
          FROM unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::boolean[], $6::boolean[], $7::bigint[])
          AS new (admission, expires_at, claimed_at, ordered, over, revoked_until)
-         WHERE kept.drop_id = $1 AND kept.admission = new.admission",
+         WHERE kept.drop_id = $1 AND kept.admission = new.admission
+         AND (new.expires_at > kept.expires_at OR new.claimed_at > kept.claimed_at
+         OR (new.ordered AND NOT kept.has_ordered) OR (new.over AND NOT kept.over)
+         OR new.revoked_until > coalesce(kept.revoked_until, 0))",
     )
     .bind(drop)
     .bind(names.collect::<Vec<_>>())
@@ -313,11 +317,13 @@ async fn write_switches(connection: &mut PgConnection, drop: &str, switches: Swi
     .map(|_| ())
 }
 
-/// Notes that somebody works here, and sweeps out what counts for nothing any more.
+/// Notes that somebody works here, and sweeps out what counts for nothing any more. That is judged by the server's clock
+/// as well: one gateway whose clock is ahead must not make the rolling minute shorter for all.
 async fn alive(connection: &mut PgConnection, drop: &str, at: Timestamp, below: Rank) -> sqlx::Result<()> {
     sqlx::query(
-        "DELETE FROM admission_session WHERE drop_id = $1 AND over AND claimed_at + $3 <= $2
-         AND coalesce(revoked_until, 0) <= $2",
+        "DELETE FROM admission_session USING
+         (SELECT least($2, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)) AS present (instant)
+         WHERE drop_id = $1 AND over AND claimed_at + $3 <= instant AND coalesce(revoked_until, 0) <= instant",
     )
     .bind(drop)
     .bind(millis(at))

@@ -78,6 +78,25 @@ local function is_expected(rank)
   return redis.call('ZSCORE', KEYS[9], int(rank)) ~= false
 end
 
+-- How many are expected back whose turn comes before this rank's.
+local function ahead_of(rank)
+  return redis.call('ZCOUNT', KEYS[9], '-inf', '(' .. int(rank))
+end
+
+-- Remembers who is expected back; beyond the bound the highest rank is forgotten.
+local function expect(rank, until_, returning_max)
+  no_longer_expected(rank)
+  if redis.call('ZCARD', KEYS[9]) >= returning_max then
+    local last = redis.call('ZRANGE', KEYS[9], -1, -1)[1]
+    if tonumber(last) <= rank then
+      return
+    end
+    no_longer_expected(last)
+  end
+  redis.call('ZADD', KEYS[9], rank, int(rank))
+  redis.call('ZADD', KEYS[10], until_, int(rank))
+end
+
 -- Claim windows are measured at an instant that stands still while the queue is held.
 local function lapse_clock()
   if head.held_since ~= '' then
