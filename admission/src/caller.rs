@@ -72,7 +72,7 @@ async fn turn_logged(inner: &Inner, door: &Door) {
 fn note(door: &Door, outcome: Result<(), Unavailable>) {
     if let Err(error) = outcome {
         tracing::warn!(drop.id = %door.drop, %error, "the queue could not be read; the last snapshot stays");
-        door.mark_stale();
+        door.mark_stale(error.reason);
     }
 }
 

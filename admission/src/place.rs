@@ -12,6 +12,10 @@ mod poll;
 #[cfg(test)]
 mod tests;
 
+/// A ticket given this long before a snapshot is counted in it: a join is in the store when it is answered, so all that lies
+/// between is how far two gateways' clocks are apart.
+const TAKEN_UP_WITHIN: Span = Span::from_secs(2);
+
 /// How a place stands. The names are those of the API.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum PlaceState {
@@ -85,7 +89,12 @@ impl Place {
     /// How the place of `ticket` stands.
     pub(crate) fn of(ticket: &Ticket, seen: Option<Sighting>, snapshot: &Snapshot, now: Timestamp) -> Self {
         let rank = rank_of(ticket, snapshot);
-        let (state, claim_within) = state_of(rank, seen, snapshot, now);
+        let (state, claim_within) = match rank {
+            Some(rank) if seen.is_none() && is_forgotten(ticket, rank, snapshot) => {
+                (PlaceState::Called, Some(snapshot.rules.patience()))
+            }
+            _ => state_of(rank, seen, snapshot, now),
+        };
         let queued = match state {
             PlaceState::Waiting | PlaceState::Paused => rank.filter(|rank| *rank >= snapshot.frontier),
             PlaceState::Prequeue
@@ -158,6 +167,17 @@ fn rank_of(ticket: &Ticket, snapshot: &Snapshot) -> Option<Rank> {
     }
 }
 
+/// Whether the store has lost a place: it says that nobody waits, though this ticket was given long before it said so. Who
+/// joined in the last half second before a crash is in no book, and nobody is called from an empty line: such a shopper
+/// is sent to claim, for a claim brings the ticket, and the place with it, back.
+fn is_forgotten(ticket: &Ticket, rank: Rank, snapshot: &Snapshot) -> bool {
+    snapshot.phase == Phase::Open
+        && !snapshot.stale
+        && snapshot.waiting == 0
+        && rank >= snapshot.frontier
+        && ticket.joined_at + TAKEN_UP_WITHIN < snapshot.taken_at
+}
+
 fn state_of(
     rank: Option<Rank>,
     seen: Option<Sighting>,
@@ -168,10 +188,9 @@ fn state_of(
         (Phase::Ended, _) => (PlaceState::Ended, None),
         (Phase::Scheduled | Phase::Prequeue, Some(Sighting::Gone)) => (PlaceState::Left, None),
         (Phase::Scheduled | Phase::Prequeue, _) => (PlaceState::Prequeue, None),
-        // Held with everybody else; the session runs on afterwards.
-        (Phase::Paused, Some(Sighting::Admitted(until))) if now < until && snapshot.control.queue_all => {
-            (PlaceState::Paused, None)
-        }
+        // Held with everybody else: the session stands still, so that its time tells nothing, and goes on afterwards. Whether
+        // it was over before only the store knows, for it may have been renewed; who is told to wait in vain learns it then.
+        (_, Some(Sighting::Admitted(_))) if snapshot.control.queue_all => (PlaceState::Paused, None),
         (_, Some(Sighting::Admitted(until))) if now < until => (PlaceState::Admitted, None),
         (_, Some(Sighting::Gone | Sighting::Admitted(_))) => (PlaceState::Left, None),
         (Phase::SoldOut, _) => (PlaceState::SoldOut, None),

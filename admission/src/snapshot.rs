@@ -51,6 +51,8 @@ pub struct Snapshot {
     pub oldest_wait: Span,
     /// Whether the store could not be read since `taken_at`: still the best there is.
     pub stale: bool,
+    /// What the store said when it could last not be read, in words for an operator; nothing while it can be.
+    pub trouble: Option<&'static str>,
     /// Who else shows positions.
     pub showing: Showing,
 }
@@ -106,6 +108,7 @@ impl Snapshot {
             readings,
             oldest_wait: view.oldest_wait,
             stale: false,
+            trouble: None,
             showing: Showing::default(),
         }
     }
@@ -136,6 +139,7 @@ impl Snapshot {
             readings: Readings::default(),
             oldest_wait: Span::ZERO,
             stale: true,
+            trouble: None,
             showing: Showing::default(),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use domain::queue::{Moment, View};
-use domain::{Bound, DropId, DropRules, Number, Readings, Timestamp};
+use domain::{Bound, DropId, DropRules, Number, Readings, Span, Timestamp};
 use tokio::sync::{Mutex, watch};
 
 use super::sightings::Sightings;
@@ -79,20 +79,25 @@ impl Door {
     /// Shows a new view to everybody.
     pub(crate) fn publish(&self, view: View, bound: Bound, readings: Readings) {
         self.figures.note_view(&view);
+        let before = self.snapshot.load();
+        // Before the snapshot says that nobody is held: else who is inside would for a moment seem to have been there too
+        // long, and pages believe that for good.
+        self.sightings.give_back(stood_still(&before, &view));
         let snapshot = Snapshot::of(view, self.rules(), bound, readings);
         self.snapshot.store(Arc::new(Snapshot {
-            showing: self.snapshot.load().showing,
+            showing: before.showing,
             ..snapshot
         }));
         self.changed.send_modify(|count| *count += 1);
     }
 
-    /// Says that the snapshot could not be renewed. It stays the best there is.
-    pub(crate) fn mark_stale(&self) {
+    /// Says that the snapshot could not be renewed, and why. It stays the best there is.
+    pub(crate) fn mark_stale(&self, trouble: &'static str) {
         let snapshot = self.snapshot.load();
-        if !snapshot.stale {
+        if !snapshot.stale || snapshot.trouble != Some(trouble) {
             self.snapshot.store(Arc::new(Snapshot {
                 stale: true,
+                trouble: Some(trouble),
                 ..Snapshot::clone(&snapshot)
             }));
             self.changed.send_modify(|count| *count += 1);
@@ -112,5 +117,17 @@ impl Door {
     /// Remembers what was seen of a place.
     pub(crate) fn note(&self, number: Number, seen: Sighting) {
         self.sightings.note(number, seen);
+    }
+}
+
+/// For how long sessions had stood still when they went on between `before` and `view`; no time where they did not go on.
+/// When that was exactly only the store knows: not later than this look, nor than the next hold that it shows.
+fn stood_still(before: &Snapshot, view: &View) -> Span {
+    let is_still = view.control.queue_all && view.held_since == before.held_since;
+    match before.held_since {
+        Some(since) if before.control.queue_all && !is_still => {
+            view.held_since.unwrap_or(view.now).since(since)
+        }
+        Some(_) | None => Span::ZERO,
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use domain::queue::{Claim, Claimant, JoinRefusal};
+use domain::queue::{Claim, Claimant, JoinRefusal, RETURN_SLACK};
 use domain::{AdmissionId, Clock, DropId, Renewal, ShopperKey, Span, Timestamp};
 
 use super::clerk::{self, Errand};
@@ -14,9 +14,6 @@ use crate::store::{JoinRequest, Unavailable};
 use crate::ticket::Ticket;
 use crate::token::Admitted;
 use crate::visitor::Visitor;
-
-/// A shopper who met a full room is shown as called a little longer than the retry time.
-const BACK_SLACK: Span = Span::from_secs(3);
 
 impl Admission {
     /// Takes a place in `drop`'s queue, or finds the one this shopper has. `held` is the ticket
@@ -214,7 +211,9 @@ fn note_claim(door: &Door, ticket: &Ticket, claim: &Claim, now: Timestamp) {
             }
         }
         Claim::RoomFull { retry_after } => {
-            door.note(ticket.number, Sighting::RoomFull(now + retry_after + BACK_SLACK));
+            // Shown as called for as long as the turn is kept.
+            let until = now + retry_after + RETURN_SLACK;
+            door.note(ticket.number, Sighting::RoomFull(until));
         }
         Claim::Left | Claim::Finished => door.note(ticket.number, Sighting::Gone),
         Claim::NotCalled { .. }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use domain::Number;
+use domain::{Number, Span};
 use moka::sync::Cache;
 
 use crate::place::Sighting;
@@ -20,9 +20,14 @@ const WORDS: usize = 2_048;
 /// Most who poll are waiting and were never seen, and asking the cache costs a clock, a hash and two
 /// writes to lines that all cores share. So one bit per number says first whether there can be
 /// anything. Bits are never cleared: a stale one only costs the look into the cache.
+///
+/// Ends of sessions are kept as if nobody had ever been held, and told with the time that everybody was: so all of them move
+/// at once, and none that is noted meanwhile is missed.
 pub(super) struct Sightings {
     marks: Box<[AtomicU64]>,
     seen: Cache<Number, Sighting>,
+    /// For how long everybody has been held so far, in milliseconds.
+    held_ms: AtomicU64,
 }
 
 impl Default for Sightings {
@@ -33,6 +38,7 @@ impl Default for Sightings {
                 .max_capacity(SIGHTINGS_MAX)
                 .time_to_live(SIGHTINGS_KEPT)
                 .build(),
+            held_ms: AtomicU64::new(0),
         }
     }
 }
@@ -40,7 +46,11 @@ impl Default for Sightings {
 impl Sightings {
     /// Remembers what was seen of a place.
     pub(super) fn note(&self, number: Number, seen: Sighting) {
-        self.seen.insert(number, seen);
+        let kept = match seen {
+            Sighting::Admitted(until) => Sighting::Admitted(until - self.held()),
+            Sighting::RoomFull(_) | Sighting::Gone => seen,
+        };
+        self.seen.insert(number, kept);
         // After the insertion: whoever sees the mark then finds what it stands for.
         let (word, bit) = self.mark(number);
         word.fetch_or(bit, Ordering::Release);
@@ -50,7 +60,21 @@ impl Sightings {
     pub(super) fn get(&self, number: Number) -> Option<Sighting> {
         let (word, bit) = self.mark(number);
         let marked = word.load(Ordering::Acquire) & bit != 0;
-        marked.then(|| self.seen.get(&number)).flatten()
+        let kept = marked.then(|| self.seen.get(&number)).flatten()?;
+        Some(match kept {
+            Sighting::Admitted(until) => Sighting::Admitted(until + self.held()),
+            Sighting::RoomFull(_) | Sighting::Gone => kept,
+        })
+    }
+
+    /// Gives all sessions back the time in which they stood still, as the store has done. One that was noted between the two
+    /// gets it twice, and is believed to last too long: whoever acts on that visits, and the visit asks the store.
+    pub(super) fn give_back(&self, lost: Span) {
+        self.held_ms.fetch_add(lost.as_millis(), Ordering::Relaxed);
+    }
+
+    fn held(&self) -> Span {
+        Span::from_millis(self.held_ms.load(Ordering::Relaxed))
     }
 
     fn mark(&self, number: Number) -> (&AtomicU64, u64) {
@@ -62,6 +86,8 @@ impl Sightings {
 
 #[cfg(test)]
 mod tests {
+    use domain::Timestamp;
+
     use super::*;
 
     #[test]
@@ -83,5 +109,25 @@ mod tests {
         let sightings = Sightings::default();
         sightings.note(Number(7), Sighting::Gone);
         assert_eq!(sightings.get(Number(7 + 131_072)), None);
+    }
+
+    #[test]
+    fn sessions_get_back_the_time_in_which_everybody_was_held() {
+        let sightings = Sightings::default();
+        let until = |seconds| Timestamp::EPOCH + Span::from_secs(seconds);
+        sightings.note(Number(1), Sighting::Admitted(until(1_000)));
+        sightings.note(Number(2), Sighting::RoomFull(until(1_000)));
+        sightings.note(Number(3), Sighting::Gone);
+        sightings.give_back(Span::from_secs(300));
+        // The store names the end with that time in it already.
+        sightings.note(Number(4), Sighting::Admitted(until(1_000)));
+        let seen = [1, 2, 3, 4].map(|number| sightings.get(Number(number)));
+        let expected = [
+            Sighting::Admitted(until(1_300)),
+            Sighting::RoomFull(until(1_000)),
+            Sighting::Gone,
+            Sighting::Admitted(until(1_000)),
+        ];
+        assert_eq!(seen, expected.map(Some));
     }
 }

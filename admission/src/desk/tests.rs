@@ -432,7 +432,7 @@ async fn without_a_store_the_last_snapshot_stays_and_is_marked() {
     let door = house.desk.inner.door(&aurora()).unwrap();
     let before = house.desk.snapshot(&aurora()).unwrap();
     house.stop.cancel();
-    door.mark_stale();
+    door.mark_stale("taken away by the test");
     let after = house.desk.snapshot(&aurora()).unwrap();
     assert!(after.stale && after.frontier == before.frontier);
 }

@@ -120,6 +120,35 @@ fn a_place_is_lapsed_called_or_waiting_by_its_rank() {
 }
 
 #[test]
+fn whom_the_store_has_lost_is_sent_to_claim_the_place_back() {
+    let given = ticket(25);
+    let at = |seconds: u64, waiting: u64| Snapshot {
+        taken_at: NOW + Span::from_secs(seconds),
+        waiting,
+        stale: false,
+        ..snapshot()
+    };
+    let state = |seen: Option<Sighting>, snapshot: &Snapshot| Place::of(&given, seen, snapshot, NOW).state;
+    assert_eq!(
+        state(None, &at(1, 0)),
+        PlaceState::Waiting,
+        "it may just not be counted yet"
+    );
+    assert_eq!(state(None, &at(5, 0)), PlaceState::Called);
+    assert_eq!(
+        state(None, &at(5, 1)),
+        PlaceState::Waiting,
+        "somebody is in line: the call comes"
+    );
+    assert_eq!(state(Some(Sighting::Gone), &at(5, 0)), PlaceState::Left);
+    let stale = Snapshot {
+        stale: true,
+        ..at(5, 0)
+    };
+    assert_eq!(state(None, &stale), PlaceState::Waiting);
+}
+
+#[test]
 fn the_position_counts_from_the_frontier_and_the_wait_from_the_pace() {
     let place = place(79, &snapshot());
     assert_eq!((place.position, place.rank), (Some(60), Some(Rank(79))));

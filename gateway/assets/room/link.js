@@ -8,16 +8,18 @@ const backoff=()=>Math.min(60000,1000*2**Math.min(failures,6))*(0.5+Math.random(
 const around=(ms)=>ms*(0.9+Math.random()/5);
 // Never earlier than told, and later by up to half of it: those who were shed in one moment must not return in one.
 const spread=(s)=>s*1000+Math.random()*Math.max(1000,s*500);
-const retryAfter=(response)=>{const s=Number(response.headers.get("retry-after"));return Number.isFinite(s)&&s>0?spread(Math.min(s,300)):0;};
+const told=(response)=>{const s=Number(response.headers.get("retry-after"));return Number.isFinite(s)&&s>0?Math.min(s,300):0;};
+const retryAfter=(response)=>{const s=told(response);return s?spread(s):0;};
 const ask=(path,method,body)=>fetch(api+path,{method,cache:"no-store",credentials:"same-origin",redirect:"error",
   headers:{accept:"application/json",...(body?{"content-type":"application/json"}:{})},
   body:body?JSON.stringify(body):undefined,signal:AbortSignal.timeout(10000)});
 const later=(run,ms)=>{clearTimeout(timer);timer=setTimeout(run,ms);};
 // Claims have a timer of their own: polls and streams set theirs again with every word they hear, and a claim
-// that is put off so would never come.
+// that is put off so would never come. Who is next keeps the turn for three seconds after the time that was told, most of
+// which the way and a sleepy tab may need: these come a little apart, and are not spread like others.
 const claimLater=(ms)=>{
   clearTimeout(claimTimer);
-  claimTimer=setTimeout(()=>{if(live.state==="called"||live.state==="room_full")claim();},ms);
+  claimTimer=setTimeout(()=>{if(live.state==="called"||live.state==="room_full")claim();},ms+Math.random()*300);
 };
 const hush=()=>{clearTimeout(timer);source?.close();source=null;release?.();release=null;};
 
@@ -39,6 +41,8 @@ const showLink=()=>{
 
 const heard=(update)=>{
   heardAt=Date.now();failures=0;
+  // Who was inside when everybody was held may seem gone to a server that did not see them go in: the page knows better.
+  if(live.state==="paused"&&(update.state==="left"||update.state==="lapsed")){again();if(leaving)return;}
   // Only a claim can tell whether the room is still full.
   if(update.state==="called"&&live.state==="room_full")update={...update,state:"room_full"};
   // Events and polls may come from different servers, of which one knows less: a place moves one way only.
@@ -74,9 +78,14 @@ const poll=async()=>{
   }catch{failures++;wait=Math.max(wait,backoff());}
   showLink();
   if(done.has(live.state)||leaving)return;
+  if(source){watch();return;}
   if(failures===0&&polls%6===1&&live.state!=="scheduled"&&live.state!=="joining"){listen();return;}
-  if(!source)later(poll,wait||around(Math.max(1000,live.poll_after_ms||5000)));
+  later(poll,wait||around(Math.max(1000,live.poll_after_ms||5000)));
 };
+
+// Silence on an open stream is not news: after a while ask once, whatever the stream says. Each poll sets this anew, or one
+// that somebody else asked for would be the last.
+const watch=()=>later(poll,around(45000));
 
 // One tab holds the stream, the others poll: browsers allow six connections per shop in all, and
 // a seventh tab's request would wait for ever.
@@ -94,18 +103,18 @@ const listen=()=>{
 
 const follow=()=>{
   const stream=source=new EventSource(`${api}/ticket/events`);
-  const take=(event)=>{let update;try{update=JSON.parse(event.data);}catch{return;}if(stream===source)heard(update);watch();};
-  // Silence on an open stream is not news: after a while ask once, whatever the stream says.
-  const watch=()=>{if(stream===source)later(async()=>{await poll();watch();},around(45000));};
+  const take=(event)=>{let update;try{update=JSON.parse(event.data);}catch{return;}if(stream===source){heard(update);if(stream===source)watch();}};
   stream.onmessage=take;
   stream.addEventListener("ticket",take);
-  stream.onopen=()=>{failures=0;showLink();watch();};
+  stream.onopen=()=>{if(stream===source){failures=0;showLink();watch();}};
   stream.onerror=()=>{
     if(stream!==source)return;
     // The browser would reconnect every three seconds for ever; polls with backoff are kinder. A server that goes
     // takes tens of thousands of streams with it: their pages come to the next one over several seconds.
     hush();polls=1;showLink();later(poll,500+Math.random()*4500);
   };
+  // One that neither opens nor fails is as silent.
+  watch();
 };
 
 const claim=async()=>{
@@ -123,12 +132,13 @@ const claim=async()=>{
       return;
     }
     if(answer.status===409){paint({state:why==="paused"?"paused":"waiting"});later(poll,around(1000));return;}
-    wait=retryAfter(answer)||around(2000);
-    if(answer.status===429&&why==="room-full"){retryAt=Date.now()+wait;paint({state:"room_full"});}
+    const full=answer.status===429&&why==="room-full";
+    wait=(full?told(answer)*1000:retryAfter(answer))||around(2000);
+    if(full){retryAt=Date.now()+wait;paint({state:"room_full"});}
     else failures++;
   }catch{failures++;wait=backoff();}
   finally{claiming=false;}
-  if(wait)claimLater(wait+Math.random()*300);
+  if(wait)claimLater(wait);
 };
 
 // Lets the server say what this page cannot know, at most every half minute.
@@ -184,7 +194,7 @@ const connect=()=>{
   if(live.state==="joining"||live.state==="scheduled"){later(poll,live.state==="joining"?Math.max(200,retryAt-Date.now()+Math.random()*1000):around(20000));}
   else listen();
   if(live.state==="called")claim();
-  if(live.state==="room_full")claimLater(Math.max(0,retryAt-Date.now())+Math.random()*1000);
+  if(live.state==="room_full")claimLater(Math.max(0,retryAt-Date.now()));
   showLink();
 };
 addEventListener("online",()=>{failures=0;polls=0;later(poll,Math.random()*1500);showLink();});

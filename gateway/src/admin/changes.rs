@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use checkout_worker::Checkout;
 use checkout_worker::driver::DRAIN_PER_SECOND;
 use checkout_worker::ledger::{Change, LedgerError};
-use domain::{DropId, DropRules};
+use domain::{Control, DropId, DropRules};
 use serde_json::json;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -148,12 +148,10 @@ pub async fn hold_or_release(
         if (obeyed == true.to_string()) == drop.queue_all {
             continue;
         }
-        let command = if drop.queue_all {
-            Command::QueueAll
-        } else {
-            Command::Resume
-        };
-        desk.control(&drop.id, command).await?;
+        let now = desk.snapshot(&drop.id).map(|snapshot| snapshot.control);
+        if let Some(command) = wanted(drop, now.unwrap_or_default()) {
+            desk.control(&drop.id, command).await?;
+        }
         let row = Change {
             drop: drop.id.clone(),
             setting: QUEUE_ALL.to_owned(),
@@ -164,6 +162,23 @@ pub async fn hold_or_release(
         checkout.change(vec![row], &subject, CONFIGURATION).await?;
     }
     Ok(())
+}
+
+/// What brings the switches of a drop to what is configured; nothing where they stand so, or where that is not for the
+/// configuration to do: `Resume` takes back a pause and a drain as well, and those are an operator's own.
+fn wanted(drop: &DropConfig, now: Control) -> Option<Command> {
+    if drop.queue_all {
+        return Some(Command::QueueAll);
+    }
+    let is_an_operators = now.paused || now.draining;
+    if now.queue_all && is_an_operators {
+        tracing::warn!(
+            drop.id = %drop.id,
+            "everybody stays held although it is not configured any more, because an operator paused or drained the drop: \
+             resume it to lift both"
+        );
+    }
+    (now.queue_all && !is_an_operators).then_some(Command::Resume)
 }
 
 /// The rules of a drop as configured, under what operators have changed since.

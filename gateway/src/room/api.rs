@@ -13,9 +13,11 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
+use super::Room;
 use super::answer::{self, Refusal};
-use super::ticket::{Wish, unknown_drop};
-use super::{Room, board};
+use super::board::{self, Board};
+use super::refused::unknown_drop;
+use super::ticket::Wish;
 use crate::edge::{BodyError, EdgeBody, Form, Problem, RequestBody, Visit};
 
 /// Everything of ours lives below this.
@@ -191,6 +193,12 @@ impl Room {
             let title = "This was sent by another site";
             return Err(Problem::new(StatusCode::FORBIDDEN, "cross-site-request", title).into());
         }
+        if let Address::Leave(drop) | Address::Admission(drop) = address
+            && reads
+            && let Some(front) = self.to_front(self.board(drop).as_deref(), headers)
+        {
+            return Ok(front);
+        }
         match address {
             Address::Ticket(drop) if reads => self.look(drop, self.board(drop).as_deref(), headers, visit),
             Address::Drop(drop) if reads => self.public_state(drop),
@@ -234,7 +242,8 @@ impl Room {
     /// Whether a page of another origin made the browser send this: it must neither use a shopper's cookies (a sister
     /// site's requests carry them) nor have any set (the answer to a form from anywhere would replace them). Browsers say
     /// so (Fetch Metadata, <https://www.w3.org/TR/fetch-metadata/>); of older ones, and over plain http, only `Origin` is
-    /// there, and `null` in it says nothing, because our pages send no referrer. Programs send neither.
+    /// there, and `null` in it says nothing, because our pages send no referrer: that is why a form is given no cookie.
+    /// Programs send neither.
     fn is_from_elsewhere(&self, headers: &HeaderMap, host: &HeaderValue) -> bool {
         if let Some(site) = headers.get("sec-fetch-site") {
             return site != "same-origin" && site != "none";
@@ -250,6 +259,18 @@ impl Room {
         ![host.to_str().unwrap_or_default(), &self.public_authority]
             .iter()
             .any(|own| own.eq_ignore_ascii_case(authority))
+    }
+
+    /// Sends who wants to read a page to the drop's: that is somebody whose form was refused, here or before it came here,
+    /// and who tries again from the error page, which stands at the form's address.
+    pub(super) fn to_front(&self, board: Option<&Board>, headers: &HeaderMap) -> Option<Response<EdgeBody>> {
+        let (Form::Page(_), Some(board)) = (Form::wanted_by(headers, &self.refusals), board) else {
+            return None;
+        };
+        Some(self.send_back(&Wish {
+            return_to: Some(front_path(board)),
+            ..Wish::default()
+        }))
     }
 
     /// `GET …/drops/{drop}`: the same for everybody, so a CDN may answer it for a second.
@@ -277,6 +298,25 @@ impl Room {
 
 fn reads(parts: &Parts) -> bool {
     parts.method == Method::GET || parts.method == Method::HEAD
+}
+
+/// Whether the form of any page could have made a browser send this that does not tell where it comes from. These are what
+/// forms may choose (<https://html.spec.whatwg.org/#attr-fs-enctype>) besides what [`Wish`] knows as one. Our own script's
+/// requests are not among it, because they name their origin.
+pub(super) fn may_be_a_foreign_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let of_a_form = kind.starts_with(b"text/plain") || kind.starts_with(b"multipart/form-data");
+    let hides_origin = headers.get(ORIGIN).is_some_and(|origin| origin == "null");
+    of_a_form && hides_origin && !headers.contains_key("sec-fetch-site")
+}
+
+/// The drop's page: the first of its paths that a merchant wrote down.
+fn front_path(board: &Board) -> String {
+    let first = board.config.paths.first().map(ToString::to_string);
+    let written = first.unwrap_or_default();
+    let page = written.strip_suffix("/*").unwrap_or(&written);
+    let page = if page.is_empty() { "/" } else { page };
+    page.to_owned()
 }
 
 /// JSON that is the same for everybody and may be kept on the way, as `caching` says.
@@ -352,6 +392,9 @@ fn form_fields(bytes: &[u8]) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
+    use super::super::board::tests::board;
     use super::*;
 
     #[test]
@@ -381,5 +424,43 @@ mod tests {
         ] {
             assert_eq!(read(nothing), None, "{nothing}");
         }
+    }
+
+    #[test]
+    fn the_way_back_is_the_first_path_without_its_star() {
+        let front = |written: &str| {
+            let mut config = (*board("").config).clone();
+            config.paths = vec![written.parse().expect("a path")];
+            front_path(&Board::new(Arc::new(config)))
+        };
+        for (written, page) in [
+            ("/x", "/x"),
+            ("/x/", "/x/"),
+            ("/products/aurora/*", "/products/aurora"),
+            ("/*", "/"),
+        ] {
+            assert_eq!(front(written), page, "{written}");
+        }
+    }
+
+    #[test]
+    fn only_what_a_form_may_send_and_nobody_vouches_for_may_be_foreign() {
+        let may_be_foreign = |kind: &'static str, more: &[(&'static str, &'static str)]| {
+            let pair = |(name, value): &(&'static str, &'static str)| {
+                (HeaderName::from_static(name), HeaderValue::from_static(value))
+            };
+            let mut headers: HeaderMap = more.iter().map(pair).collect();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+            may_be_a_foreign_form(&headers)
+        };
+        let (hidden, own) = (("origin", "null"), ("origin", "https://shop.example"));
+        for kind in ["text/plain", "multipart/form-data; boundary=x"] {
+            assert!(may_be_foreign(kind, &[hidden]), "{kind}");
+            assert!(!may_be_foreign(kind, &[own]), "{kind}");
+            assert!(!may_be_foreign(kind, &[]), "{kind}: a program");
+            let vouched = [hidden, ("sec-fetch-site", "same-origin")];
+            assert!(!may_be_foreign(kind, &vouched), "{kind}");
+        }
+        assert!(!may_be_foreign("application/json", &[hidden]));
     }
 }

@@ -12,8 +12,8 @@ use super::board::{Posted, json};
 use super::cloudflare::WaitingRoomAnswer;
 use super::cookies::Cookie;
 use super::page::{PageState, PageView, page_headers, refresh_seconds, render};
+use super::refused::{not_known_yet, unknown_drop};
 use super::return_path::ReturnPath;
-use super::ticket::unknown_drop;
 use super::{Room, answer, standing};
 use crate::edge::observe::Limit;
 use crate::edge::{ClientAddress, EdgeBody, Form, RequestId};
@@ -39,6 +39,9 @@ impl Room {
         let Some(posted) = self.posted(drop) else {
             return unknown_drop().into_response(id, form);
         };
+        if self.is_not_known_yet(&parts.headers) {
+            return not_known_yet().into_response(id, form);
+        }
         // Browsers send an apostrophe as it is; in the markup of some shops it would end an attribute.
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         let back = ReturnPath::parse_or_home(&target.replace('\'', "%27"), &self.return_hosts);
@@ -137,21 +140,21 @@ impl Room {
                 inside: false,
             };
         }
-        // Whoever is inside is held as well: let in, they would be sent here again by the door.
-        if posted.view.queue_all && matches!(place.state, PlaceState::Called | PlaceState::Admitted) {
-            view.state = PageState::Paused;
-            return Visited {
-                view,
-                cookies,
-                inside: false,
-            };
-        }
-        let mut inside = false;
+        let (held, mut inside) = (posted.view.queue_all, false);
         match self.desk.claim(drop, ticket, visitor).await {
             Ok(Claimed::Admitted(grant)) => {
-                cookies.push(self.admission_cookie(drop, &grant));
-                view.state = PageState::Admitted;
-                inside = true;
+                // Sent on with a token that opens nothing, a browser is here again at once, until it gives up with an error.
+                // The door holds whoever is inside with everybody else; and a token ends with the last whole second of its
+                // session.
+                inside = !held && self.clock.now().as_secs() < grant.expires_at.as_secs();
+                view.state = if held {
+                    PageState::Paused
+                } else {
+                    PageState::Admitted
+                };
+                if inside {
+                    cookies.push(self.admission_cookie(drop, &grant));
+                }
             }
             Ok(refused) => {
                 if let Claimed::RoomFull { retry_after } = refused {

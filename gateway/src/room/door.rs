@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use super::Room;
 use super::cookies::Cookie;
 use super::recall;
+use super::refused::closed;
 use crate::edge::{Admitted, Command, Decision, Door, Form, Problem, Proof, Visit};
 
 /// The door of the house, as the edge sees it.
@@ -48,11 +49,7 @@ impl Door for HouseDoor {
             Verdict::Pass => self.pass(drop, session),
             Verdict::Wait => self.receive(drop, request, visit),
             Verdict::Refuse(Turned::Closed) if reads => self.receive(drop, request, visit),
-            Verdict::Refuse(Turned::Closed) => room.hold(
-                Problem::new(StatusCode::FORBIDDEN, "drop-closed", "This drop admits nobody"),
-                request,
-                visit,
-            ),
+            Verdict::Refuse(Turned::Closed) => room.hold(closed(), request, visit),
             Verdict::Refuse(Turned::AdmissionRequired) => room.hold(admission_required(), request, visit),
         }
     }

@@ -20,8 +20,8 @@ use tokio::time::Sleep;
 
 use super::Room;
 use super::answer::Refusal;
+use super::refused::place_problem;
 use super::standing::poll_json;
-use super::ticket::place_problem;
 use crate::edge::{BoxError, EdgeBody, Problem};
 
 /// Streams open at once in this process. Each costs a connection and about 20 KiB; beyond the

@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::answer::{self, Refusal};
 use super::api::{PREFIX, parse};
-use super::ticket::unknown_drop;
+use super::refused::unknown_drop;
 use super::{Room, board};
 use crate::edge::{EdgeBody, Problem, RequestId};
 

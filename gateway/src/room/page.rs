@@ -19,7 +19,8 @@
 //! | `POST leave`, form `return_to=…` | no script | 303 to `return_to`, which then shows the state `left` |
 //!
 //! A form that is refused is sent back to its page as well, which says how things stand, unless the page could not say
-//! why: then there is an error page. `GET ticket` as a page, where its "Try again" leads, is sent to the drop's page.
+//! why: then there is an error page, as there is where the edge refuses before anybody looks. The address of a form, read as
+//! a page (there the error page's "Try again" leads), is sent to the drop's page.
 //!
 //! Forms are told from JSON by their content type. `Referrer-Policy: no-referrer` makes browsers
 //! send `Origin: null` with these forms: foreign ones are told by `Sec-Fetch-Site`, and by `Origin` only where that is

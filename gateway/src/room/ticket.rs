@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use admission::{
-    Claimed, Grant, JoinError, Joined, LeaveError, Place, PlaceError, PlaceState, Shown, Visitor,
-};
+use admission::{Claimed, Grant, Joined, Place, PlaceError, PlaceState, Seen, Shown, TokenError, Visitor};
 use domain::{DropId, Span};
 use http::header::{LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -12,12 +10,17 @@ use serde::{Deserialize, Serialize};
 
 use super::Room;
 use super::answer::{self, Refusal};
+use super::api::may_be_a_foreign_form;
 use super::board::{Board, Posted};
 use super::cookies::Cookie;
 use super::recall;
+use super::refused::{
+    claim_problem, join_problem, leave_problem, no_ticket, not_called, not_known_yet, page_explains,
+    place_problem,
+};
 use super::return_path::ReturnPath;
 use super::standing::poll_json;
-use crate::edge::{EdgeBody, Form, Problem, Visit};
+use crate::edge::{EdgeBody, Problem, Visit};
 
 /// What a shopper sends along with a verb, as JSON or as a form; everything may be left out.
 #[derive(Clone, Default, Deserialize, Debug)]
@@ -51,13 +54,28 @@ impl Room {
         ))
     }
 
+    /// Whether the cookie may name somebody whom this gateway is about to know: no other cookie may take its place.
+    pub(super) fn is_not_known_yet(&self, headers: &HeaderMap) -> bool {
+        let cookie = self.cookies.read(headers, Cookie::Visitor);
+        cookie.is_some_and(|cookie| self.desk.seen(cookie) == Seen::NotYet)
+    }
+
+    /// What to say to a cookie that names nobody here.
+    fn no_visitor(&self, headers: &HeaderMap) -> Problem {
+        if self.is_not_known_yet(headers) {
+            not_known_yet()
+        } else {
+            no_ticket()
+        }
+    }
+
     /// The visitor and ticket that a request shows, or the problem that says which is missing.
     pub(super) fn holder<'h>(
         &self,
         drop: &DropId,
         headers: &'h HeaderMap,
     ) -> Result<(Visitor, &'h str), Problem> {
-        let (visitor, _) = self.visitor(headers).ok_or_else(no_ticket)?;
+        let (visitor, _) = self.visitor(headers).ok_or_else(|| self.no_visitor(headers))?;
         let ticket = self
             .cookies
             .read(headers, Cookie::Ticket(drop))
@@ -73,7 +91,10 @@ impl Room {
         wish: &Wish,
     ) -> Result<Response<EdgeBody>, Refusal> {
         let Some((visitor, renewed)) = self.visitor(headers) else {
-            return self.ask_for_cookie(wish);
+            if self.is_not_known_yet(headers) {
+                return Err(not_known_yet().into());
+            }
+            return self.ask_for_cookie(headers, wish);
         };
         let held = self
             .cookies
@@ -106,12 +127,12 @@ impl Room {
 
     /// First contact: the cookie now, the number with the next request. A client that keeps no
     /// cookies never gets past this, so it cannot stretch the queue.
-    fn ask_for_cookie(&self, wish: &Wish) -> Result<Response<EdgeBody>, Refusal> {
-        let cookie = self.new_visitor();
+    ///
+    /// A form gets none: ours stand on pages that set it, and are sent back to them; the form of another site comes without
+    /// the cookie that the browser has, and a new one would take the shopper's place away.
+    fn ask_for_cookie(&self, headers: &HeaderMap, wish: &Wish) -> Result<Response<EdgeBody>, Refusal> {
         if wish.from_form {
-            let mut response = self.send_back(wish);
-            response.headers_mut().append(SET_COOKIE, cookie);
-            return Ok(response);
+            return Ok(self.send_back(wish));
         }
         let title = "Send this again with the cookie";
         let problem = Problem::new(
@@ -121,7 +142,10 @@ impl Room {
         )
         .detail("A place is given to a client that keeps the cookie set by this answer.")
         .retry_after(Span::ZERO);
-        Err(Refusal::with_cookie(problem, cookie))
+        if may_be_a_foreign_form(headers) {
+            return Err(problem.into());
+        }
+        Err(Refusal::with_cookie(problem, self.new_visitor()))
     }
 
     /// The cookie that names a new visitor.
@@ -147,8 +171,7 @@ impl Room {
         }
     }
 
-    /// `GET …/ticket`: touches no store. Who wants to read a page is sent to the drop's: that is somebody whose form was
-    /// refused and who tries again from the error page, which stands at this address.
+    /// `GET …/ticket`: touches no store.
     pub(super) fn look(
         &self,
         drop: &DropId,
@@ -156,11 +179,8 @@ impl Room {
         headers: &HeaderMap,
         visit: &Visit,
     ) -> Result<Response<EdgeBody>, Refusal> {
-        if let (Form::Page(_), Some(board)) = (Form::wanted_by(headers, &self.refusals), board) {
-            return Ok(self.send_back(&Wish {
-                return_to: Some(front_path(board)),
-                ..Wish::default()
-            }));
+        if let Some(front) = self.to_front(board, headers) {
+            return Ok(front);
         }
         let known = recall::recall(visit, drop, headers).and_then(|ticket| self.desk.place_again(&ticket));
         let place = match known {
@@ -198,12 +218,22 @@ impl Room {
                 claim_within: None,
                 ..place
             },
+            // Its session may have stood still, and then goes on without it: the next visit brings another.
+            (false, PlaceState::Admitted) if self.has_run_out(drop, headers) => place,
             (false, PlaceState::Admitted) => Place {
                 state: PlaceState::Left,
                 ..place
             },
             (false, _) => place,
         }
+    }
+
+    /// Whether the token that is shown was good, and its time is over.
+    fn has_run_out(&self, drop: &DropId, headers: &HeaderMap) -> bool {
+        let (Some(token), Some((visitor, _))) = (self.token(drop, headers), self.visitor(headers)) else {
+            return false;
+        };
+        self.desk.verify(drop, token, &visitor) == Err(TokenError::Expired)
     }
 
     /// The place as this browser may be told, and the cookie to keep where it moved on: whichever gateway is asked next,
@@ -240,7 +270,10 @@ impl Room {
         let checked = self
             .desk
             .check_ticket(drop, ticket, visitor)
-            .map_err(place_problem)?;
+            .map_err(|error| match error {
+                PlaceError::BadTicket if self.is_not_known_yet(headers) => not_known_yet(),
+                PlaceError::BadTicket | PlaceError::UnknownDrop => place_problem(error),
+            })?;
         let checked = Arc::new(checked);
         recall::remember(visit, drop, headers, &checked);
         Ok(self.desk.place_of(&checked))
@@ -334,135 +367,12 @@ impl Room {
     }
 
     /// Back to the page a form came from: 303, so that a reload does not send the form again.
-    fn send_back(&self, wish: &Wish) -> Response<EdgeBody> {
+    pub(super) fn send_back(&self, wish: &Wish) -> Response<EdgeBody> {
         let mut response = answer::empty();
         *response.status_mut() = StatusCode::SEE_OTHER;
         let path = self.return_path(wish);
         let location = HeaderValue::try_from(path.as_str()).unwrap_or_else(|_| HeaderValue::from_static("/"));
         response.headers_mut().insert(LOCATION, location);
         response
-    }
-}
-
-/// The drop's page: the first of its paths that a merchant wrote down.
-fn front_path(board: &Board) -> String {
-    let first = board.config.paths.first().map(ToString::to_string);
-    first.map_or_else(|| "/".to_owned(), |path| path.trim_end_matches('*').to_owned())
-}
-
-/// Whether the page that a form comes from says itself why joining was refused. A queue that is full or cannot be reached
-/// is not among it: the page would show the lost place as before, as if nothing had been tried.
-const fn page_explains(error: &JoinError) -> bool {
-    match error {
-        JoinError::NotOpen(_) | JoinError::Closed => true,
-        JoinError::Full { .. } | JoinError::Unavailable(_) | JoinError::UnknownDrop => false,
-    }
-}
-
-fn no_ticket() -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "no-ticket",
-        "You have no place in this queue",
-    )
-    .detail("Join first: POST to this address with the visitor cookie.")
-}
-
-pub(super) fn place_problem(error: PlaceError) -> Problem {
-    match error {
-        PlaceError::UnknownDrop => unknown_drop(),
-        PlaceError::BadTicket => no_ticket(),
-    }
-}
-
-pub(super) fn unknown_drop() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "unknown-drop", "There is no such drop")
-}
-
-fn unavailable(retry_after: Span) -> Problem {
-    Problem::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "queue-unavailable",
-        "The queue cannot be reached",
-    )
-    .detail("Your place is safe: it is in your ticket.")
-    .retry_after(retry_after)
-}
-
-pub(super) fn join_problem(error: JoinError) -> Problem {
-    match error {
-        JoinError::UnknownDrop => unknown_drop(),
-        JoinError::NotOpen(phase) => {
-            Problem::new(StatusCode::CONFLICT, "not-open", "Joining is not possible now")
-                .detail("See the drop's public state for when it opens.")
-                .with("phase", phase.as_str())
-        }
-        JoinError::Closed => Problem::new(StatusCode::FORBIDDEN, "drop-closed", "This drop admits nobody"),
-        JoinError::Full { retry_after } => Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "queue-full",
-            "The queue is full for the moment",
-        )
-        .retry_after(retry_after)
-        .meant(),
-        JoinError::Unavailable(error) => unavailable(error.retry_after),
-    }
-}
-
-pub(super) fn leave_problem(error: LeaveError) -> Problem {
-    match error {
-        LeaveError::Place(error) => place_problem(error),
-        LeaveError::Unavailable(error) => unavailable(error.retry_after),
-    }
-}
-
-/// Why a claim was refused, and when another could succeed.
-fn claim_problem(refused: &Claimed) -> Problem {
-    let gone = |slug, title| Problem::new(StatusCode::GONE, slug, title);
-    let not_yet = |slug, title| Problem::new(StatusCode::CONFLICT, slug, title);
-    match refused {
-        Claimed::NotCalled(place) => not_called(place),
-        Claimed::RoomFull { retry_after } => {
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, "room-full", "You are next")
-                .detail("Everybody allowed in is inside; you go before anybody called later.")
-                .retry_after(*retry_after)
-        }
-        Claimed::Paused => not_yet("paused", "The queue is paused").detail("Your place is kept."),
-        Claimed::NotOpen => not_yet("not-called", "The drop has not started"),
-        Claimed::Lapsed => gone("lapsed", "Your turn has passed").detail("Join again to go to the end."),
-        Claimed::Left => gone("left", "This place was given up").detail("Join again to go to the end."),
-        Claimed::Finished => gone("admission-used", "This place has been used"),
-        Claimed::SoldOut => gone("sold-out", "Everything is sold"),
-        Claimed::Ended => gone("ended", "The drop is over"),
-        Claimed::Admitted(_) => Problem::not_found(),
-    }
-}
-
-fn not_called(place: &Place) -> Problem {
-    let problem = Problem::new(StatusCode::CONFLICT, "not-called", "It is not your turn yet")
-        .retry_after(place.poll_after);
-    match place.position {
-        Some(position) => problem.with("position", position),
-        None => problem,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::board::tests::board;
-    use super::*;
-
-    #[test]
-    fn a_refusal_that_the_page_cannot_explain_is_not_hidden_by_it() {
-        assert!(page_explains(&JoinError::NotOpen(domain::Phase::SoldOut)));
-        assert!(page_explains(&JoinError::Closed));
-        let retry_after = Span::from_secs(5);
-        assert!(!page_explains(&JoinError::Full { retry_after }));
-        assert!(!page_explains(&JoinError::UnknownDrop));
-    }
-
-    #[test]
-    fn the_way_back_is_the_drops_own_path() {
-        assert_eq!(front_path(&board("")), "/x");
     }
 }

@@ -44,6 +44,42 @@ async fn everybody_is_held_as_configured_and_an_operator_has_the_last_word_over_
 }
 
 #[tokio::test]
+async fn what_an_operator_paused_or_drained_stays_so_when_nobody_is_held_by_configuration_any_more() {
+    let held = || Terms {
+        drop: "queue_all = true",
+        ..Terms::default()
+    };
+    let control =
+        async |house: &House| house.operator().get(DROP).await.expect(200).json()["control"].clone();
+    for (verb, switch) in [("pause", "paused"), ("drain", "draining")] {
+        let house = House::open(held()).await;
+        house.command("resume").await.expect(200);
+        house.command(verb).await.expect(200);
+        let house = house.reopen(Terms::default()).await;
+        let now = control(&house).await;
+        assert_eq!((&now[switch], &now["queue_all"]), (&json!(true), &json!(false)));
+        house.close().await;
+    }
+    let house = House::open(held()).await;
+    house.command("pause").await.expect(200);
+    let house = house.reopen(Terms::default()).await;
+    assert_eq!(
+        control(&house).await["paused"],
+        true,
+        "the operator has not resumed it"
+    );
+    house.command("resume").await.expect(200);
+    let now = control(&house).await;
+    assert_eq!(
+        (&now["paused"], &now["queue_all"]),
+        (&json!(false), &json!(false))
+    );
+    let house = house.reopen(Terms::default()).await;
+    assert_eq!(control(&house).await, now);
+    house.close().await;
+}
+
+#[tokio::test]
 async fn a_change_survives_restarts_until_something_else_is_configured() {
     let house = House::usual().await;
     let change =

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::{Browser, DROP, PAGE, until};
-use crate::house::{House, Terms};
+use crate::house::{House, Terms, now_seconds};
 use crate::stream::Stream;
 
 fn ticket() -> String {
@@ -278,6 +278,70 @@ async fn a_pause_keeps_places_and_lets_nobody_in() {
     browser.claim().await.problem(409, "paused");
     house.command("resume").await.expect(200);
     browser.until_place("called").await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn whoever_is_inside_waits_while_all_are_held_and_goes_on_however_long_that_lasts() {
+    let house = House::open(Terms {
+        drop: "session_duration = \"6s\"",
+        ..Terms::default()
+    })
+    .await;
+    let browser = house.browser();
+    browser.enter().await;
+    let ends = now_seconds() + 7;
+    house.command("queue-all").await.expect(200);
+    let is_held = async |browser: &Browser| {
+        let page = browser.page(PAGE).await.expect(200);
+        assert!(page.body.contains("data-state=\"paused\""), "{page:?}");
+        assert!(!page.header("refresh").is_empty(), "it finds out without script");
+        assert!(!page.headers.contains_key("set-cookie"), "{page:?}");
+        assert_eq!(browser.get(&ticket()).await.expect(200).json()["state"], "paused");
+    };
+    is_held(&browser).await;
+    until("the session's time is over", async || {
+        (now_seconds() > ends).then_some(())
+    })
+    .await;
+    is_held(&browser).await;
+    house.command("resume").await.expect(200);
+    let place = browser.get(&ticket()).await.expect(200).json();
+    assert_eq!(
+        place["state"], "admitted",
+        "the token is over, the session is not"
+    );
+    let sent_on = browser.page(PAGE).await.expect(303);
+    assert_eq!(sent_on.header("location"), PAGE);
+    assert!(!browser.page(PAGE).await.expect(200).is_waiting_room());
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_form_without_a_cookie_sets_none_and_leads_to_the_page_that_does() {
+    let house = House::usual().await;
+    let browser = house.browser();
+    let hidden = ("origin", "null");
+    let form = [("content-type", "application/x-www-form-urlencoded"), hidden];
+    let fields = format!("rejoin=1&return_to={PAGE}");
+    for _ in 0..3 {
+        let sent = browser
+            .ask("POST", &ticket(), &form, Some(&fields))
+            .await
+            .expect(303);
+        assert_eq!(sent.header("location"), PAGE);
+        assert!(!sent.headers.contains_key("set-cookie"), "{sent:?}");
+    }
+    let plain = [("content-type", "text/plain"), hidden];
+    let refused = browser.ask("POST", &ticket(), &plain, None).await;
+    assert!(!refused.headers.contains_key("set-cookie"), "{refused:?}");
+    refused.problem(428, "visitor-cookie-required");
+    browser.page(PAGE).await.expect(200);
+    browser
+        .ask("POST", &ticket(), &form, Some(&fields))
+        .await
+        .expect(303);
+    assert_eq!(browser.get(&ticket()).await.expect(200).json()["number"], 1);
     house.close().await;
 }
 

@@ -146,6 +146,40 @@ async fn what_cannot_be_read_or_found_or_done_here_says_so_on_a_page() {
 }
 
 #[tokio::test]
+async fn trying_again_after_a_form_that_was_refused_leads_to_the_drops_page() {
+    let house = House::open(Terms {
+        rate_limit: "per_address = \"3/h\"\njoins_per_address = \"100/s\"",
+        ..Terms::default()
+    })
+    .await;
+    let browser = house.browser();
+    for form in ["leave", "admission", "ticket"] {
+        let again = browser.page(&format!("{DROP}/{form}")).await.expect(303);
+        assert_eq!(again.header("location"), "/drops/aurora", "{form}");
+    }
+    for form in ["leave", "admission"] {
+        let program = browser.get(&format!("{DROP}/{form}")).await;
+        program.problem(405, "method-not-allowed");
+    }
+    browser.page("/open").await.expect(200);
+    let html = [
+        ("accept", "text/html"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    let leave = format!("{DROP}/leave");
+    let refused = browser.ask("POST", &leave, &html, Some("return_to=/")).await;
+    is_branded(&refused, 429, "Slowly");
+    // Its link leads to the page's own address, which is then read.
+    assert!(
+        refused.body.contains("href=\"\">Try again</a>"),
+        "{}",
+        refused.body
+    );
+    assert_eq!(refused.header("refresh"), "", "nothing is sent twice by itself");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn nothing_of_a_request_becomes_markup_of_a_refusal() {
     let house = House::usual().await;
     let browser = house.browser();

@@ -105,6 +105,35 @@ async fn a_fixed_session_ends_when_its_time_is_over() {
 }
 
 #[tokio::test]
+async fn a_session_that_stood_still_for_longer_than_its_token_lives_goes_on_afterwards() {
+    let house = House::new(rules(10, 600)).await;
+    let shopper = house.join().await;
+    let grant = house.admit(&shopper).await;
+    let mut lost = Span::ZERO;
+    for _ in 0..2 {
+        house.clock.wait(2 * 60_000);
+        assert_eq!(house.place(&shopper).state, PlaceState::Admitted);
+        house.desk.control(&aurora(), Command::QueueAll).await.unwrap();
+        assert_eq!(house.place(&shopper).state, PlaceState::Paused);
+        house.clock.wait(20 * 60_000);
+        assert_eq!(house.place(&shopper).state, PlaceState::Paused);
+        house.desk.control(&aurora(), Command::Resume).await.unwrap();
+        lost = lost + Span::from_mins(20);
+        assert_eq!(house.place(&shopper).state, PlaceState::Admitted);
+        let shown = house.desk.verify(&aurora(), &grant.token, &shopper.0);
+        assert_eq!(shown, Err(TokenError::Expired));
+    }
+    let again = house.admit(&shopper).await;
+    assert_eq!((again.admission, again.repeated), (grant.admission, true));
+    assert_eq!(again.expires_at, grant.expires_at + lost);
+    house.clock.wait(6 * 60_000 - 1);
+    assert_eq!(house.place(&shopper).state, PlaceState::Admitted);
+    house.clock.wait(1);
+    assert_eq!(house.place(&shopper).state, PlaceState::Left);
+    assert_eq!(house.claim(&shopper).await, Claimed::Finished);
+}
+
+#[tokio::test]
 async fn a_late_returner_is_let_in_within_the_grace_and_then_joins_at_the_end() {
     let house = House::new(rules(1, 600)).await;
     let (late, too_late) = (house.join().await, house.join().await);

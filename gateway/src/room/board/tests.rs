@@ -53,6 +53,7 @@ pub(in crate::room) fn snapshot(board: &Board, phase: Phase) -> Snapshot {
         readings: Readings::default(),
         oldest_wait: Span::ZERO,
         stale: false,
+        trouble: None,
         showing: admission::snapshot::Showing::Alone,
     }
 }

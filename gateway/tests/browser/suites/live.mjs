@@ -164,6 +164,41 @@ export const live = (browser, mock) => {
     assert.equal(mock.streams.size, 1);
   });
 
+  scenario("after a claim that came too early somebody still watches over a silent stream", async (go) => {
+    const { page } = await go("waiting");
+    await until("stream", () => mock.streams.size === 1);
+    // A silent stream is asked about after three quarters of a minute: here after a second and a half.
+    await page.addInitScript(() => {
+      const usual = window.setTimeout;
+      window.setTimeout = (run, ms, ...more) => usual(run, ms > 30000 ? ms / 30 : ms, ...more);
+    });
+    await page.reload();
+    const api = "/.doorline/v1/drops/aurora";
+    await until("the new page's stream", () => mock.count("GET", `${api}/ticket/events`) > 1 && mock.streams.size === 1);
+    mock.push({ state: "called" });
+    mock.ticket.body = { ...mock.ticket.body, state: "waiting" };
+    await until("a claim", () => mock.count("POST", `${api}/admission`) === 1);
+    const refused = Date.now();
+    await until("a look because of it", () => mock.log.some((l) => l.at > refused && l.path === `${api}/ticket`));
+    mock.ticket.body = { ...mock.ticket.body, position: 7 };
+    await shows(page, "[data-ahead]", "6 people");
+    assert.equal(mock.streams.size, 1, "the stream was open all the time");
+  });
+
+  scenario("what a pause ends with is asked of the server's page before it is believed", async (go) => {
+    const { page } = await go("waiting");
+    await until("stream", () => mock.streams.size === 1);
+    mock.push({ state: "paused" });
+    await state(page, "paused");
+    // The store knows of a session, of which the server that is asked first does not.
+    mock.room = "called";
+    mock.admission = { status: 200, body: { return_to: "/shop" } };
+    mock.push({ state: "lapsed" });
+    mock.ticket.body = { ...mock.ticket.body, state: "called" };
+    await page.waitForURL("**/shop", soon);
+    assert.equal(mock.count("GET", "/drops/aurora"), 2);
+  });
+
   scenario("a missed turn is said at once, and joining again gives a new place", async (go) => {
     mock.admission = { status: 410, body: problem("lapsed") };
     mock.ticket.body = { state: "called" };
@@ -282,6 +317,19 @@ export const live = (browser, mock) => {
       await context.close();
     }
     assert.ok(waits[0] >= 3950 && waits[1] - waits[0] > 1500, waits.join(" and "));
+  });
+
+  scenario("who is next returns when told, for the turn is not kept for much longer", async (go) => {
+    mock.admission = { status: 429, headers: { "retry-after": "2" }, body: problem("room-full") };
+    mock.ticket.body = { state: "called", number: 1284, poll_after_ms: 60000 };
+    const { page } = await go("called");
+    await state(page, "room_full");
+    const since = Date.now();
+    await withChance(page, 0.999);
+    const claims = () => mock.log.filter((l) => l.at >= since && l.path.endsWith("/admission")).map((l) => l.at);
+    await until("two claims", () => claims().length > 1, 15000);
+    const waited = claims()[1] - claims()[0];
+    assert.ok(waited >= 1950 && waited < 2900, `${waited} ms`);
   });
 
   scenario("offline asks nothing, says so, and recovers", async (go) => {
