@@ -2,11 +2,11 @@
 //!
 //! `cargo run --release -p checkout-worker --example ledger_throughput -- [ORDERS] [AT_ONCE] [WHERE] [BUCKETS]`
 //!
-//! WHERE is a directory for SQLite, an address (`postgres://…`) for a Postgres that is there, or `postgres` for one in a
+//! WHERE is a directory for SQLite (else a new one beside the program), an address (`postgres://…`) for a Postgres that is there, or `postgres` for one in a
 //! temporary folder.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use checkout_worker::ledger::{ClientKey, DropPlan, Item, ItemPlan, Ledger, NewOrder, Reservation};
@@ -16,6 +16,7 @@ use domain::pool::Line;
 use domain::saga::PaymentMethod;
 use domain::{AdmissionId, Clock, Currency, DropId, Money, OrderId, ShopperKey, Sku, Span, Timestamp};
 use sandbox::engine::postgres::Postgres;
+use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -35,7 +36,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let at_once: u32 = arguments.next().map_or(Ok(256), |text| text.parse())?;
     let place = arguments.next();
     let buckets: u32 = arguments.next().map_or(Ok(1), |text| text.parse())?;
-    let (ledger, _server) = open(place).await?;
+    let (ledger, _hold) = open(place).await?;
     let price = Money::new(12_900, Currency::new("eur")?);
     let item = ItemPlan {
         sku: Sku::new("AUR-42")?,
@@ -77,29 +78,41 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The ledger, and the server that must live as long where we started one.
-async fn open(
-    place: Option<String>,
-) -> Result<(Arc<dyn Ledger>, Option<Postgres>), Box<dyn std::error::Error>> {
-    let place = place.unwrap_or_else(|| {
-        std::env::temp_dir()
-            .join("doorline-throughput")
-            .display()
-            .to_string()
-    });
-    let (url, server) = if place == "postgres" {
-        let server = Postgres::start().await?;
-        (server.url(), Some(server))
-    } else if place.starts_with("postgres://") {
-        (place, None)
-    } else {
-        let clock: Arc<dyn Clock> = Arc::new(RunningClock(Instant::now()));
-        let ledger = SqliteLedger::open(&PathBuf::from(place), &clock)?;
-        return Ok((Arc::new(ledger), None));
+/// What must live as long as the ledger.
+#[expect(dead_code, reason = "held, and let go with everything in it")]
+enum Hold {
+    Nothing,
+    Folder(TempDir),
+    Server(Postgres),
+}
+
+/// The ledger, and what must live as long.
+async fn open(place: Option<String>) -> Result<(Arc<dyn Ledger>, Hold), Box<dyn std::error::Error>> {
+    let (url, hold) = match place {
+        Some(place) if place == "postgres" => {
+            let server = Postgres::start().await?;
+            (server.url(), Hold::Server(server))
+        }
+        Some(place) if place.starts_with("postgres://") => (place, Hold::Nothing),
+        Some(folder) => return Ok((sqlite(Path::new(&folder))?, Hold::Nothing)),
+        None => {
+            // Beside the program, and not where temporary files go: that may be memory, where a sync costs nothing.
+            let program = std::env::current_exe()?;
+            let beside = program.parent().ok_or("the program lies in a folder")?;
+            let folder = tempfile::Builder::new()
+                .prefix("throughput-")
+                .tempdir_in(beside)?;
+            return Ok((sqlite(folder.path())?, Hold::Folder(folder)));
+        }
     };
     migrate(&url).await?;
     let ledger = PostgresLedger::open(PostgresConfig::new(&url)).await?;
-    Ok((Arc::new(ledger), server))
+    Ok((Arc::new(ledger), hold))
+}
+
+fn sqlite(folder: &Path) -> Result<Arc<dyn Ledger>, Box<dyn std::error::Error>> {
+    let clock: Arc<dyn Clock> = Arc::new(RunningClock(Instant::now()));
+    Ok(Arc::new(SqliteLedger::open(folder, &clock)?))
 }
 
 fn order(id: u128, price: Money) -> Result<NewOrder, String> {

@@ -65,7 +65,7 @@ pub enum Fed {
     /// The event does not apply. Nothing was changed by it.
     Refused(Refusal),
     /// The step is stored and its call is not made: payments are shut, or the provider does not answer. It is made when
-    /// the lease runs out, as after a crash.
+    /// the lease runs out, as after a crash; for an order at its end, which is due no more, when somebody asks again.
     Deferred(StateName),
     /// There is no such order.
     Unknown,

@@ -44,6 +44,8 @@ pub struct Timing {
     pub sweep: Duration,
     /// Orders to be given up at the provider.
     pub cancel: Duration,
+    /// Shoppers at their bank whose time to be read about has come. Each has a time of their own, far longer than this.
+    pub confirmations: Duration,
     /// Orders that stand still → ask the provider.
     pub reconcile_orders: Duration,
     /// How long an order may stand still before it is asked about.
@@ -72,6 +74,7 @@ impl Default for Timing {
             patience: Duration::from_mins(10),
             sweep: Duration::from_secs(1),
             cancel: Duration::from_secs(1),
+            confirmations: Duration::from_secs(1),
             reconcile_orders: Duration::from_secs(30),
             stale_after: Duration::from_mins(1),
             reconcile_provider: Duration::from_mins(5),
@@ -94,6 +97,8 @@ pub enum Job {
     Sweep,
     /// CANCELLING → given up at the provider → released.
     Cancel,
+    /// Shoppers at their bank whose time has come → read about at the provider.
+    Confirmations,
     /// Orders that stand still, and parked ones → ask the provider.
     ReconcileOrders,
     /// The provider's payments → compare with the ledger.
@@ -110,10 +115,11 @@ pub enum Job {
 
 impl Job {
     /// Every job there is.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Redrive,
         Self::Sweep,
         Self::Cancel,
+        Self::Confirmations,
         Self::ReconcileOrders,
         Self::ReconcileProvider,
         Self::Audit,
@@ -135,8 +141,8 @@ pub enum JobError {
     /// The provider did not list its payments.
     #[error("the provider did not list its payments: {0:?}")]
     Provider(Stall),
-    /// The provider has more payments than one round looks at.
-    #[error("the provider's list did not end within {0} pages")]
+    /// The provider made more payments within a few minutes than are looked at in one go.
+    #[error("the provider's list of a few minutes did not end within {0} pages")]
     Endless(u32),
 }
 
@@ -153,10 +159,8 @@ pub struct Jobs {
     /// processes that do so meet in the ledger: the order's lease lets one of them through.
     detour: Arc<EmbeddedBroker>,
     timing: Timing,
-    /// Orders at the provider at once, over workers and jobs.
-    hands: Arc<Semaphore>,
-    /// How many of these hands may hold an order that is merely read about.
-    readers: Semaphore,
+    /// Orders that workers have at the provider at once. Jobs have few at a time, beside these.
+    hands: Semaphore,
     /// Who waits for the turns of which drop.
     crowd: crowd::Crowd,
     part: Part,
@@ -174,7 +178,7 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// Jobs that use `driver` and `broker`, with at most `concurrency` orders at the provider at once.
+    /// Jobs that use `driver` and `broker`, with at most `concurrency` orders in workers' hands at once.
     pub(crate) fn new(
         driver: Arc<Driver>,
         broker: Arc<dyn Broker>,
@@ -183,16 +187,13 @@ impl Jobs {
         concurrency: usize,
         part: Part,
     ) -> Self {
-        let hands = Arc::new(Semaphore::new(concurrency.max(1)));
-        let readers = Semaphore::new((concurrency / 2).max(1));
         Self {
             driver,
             broker,
             merchant,
             detour: Arc::new(EmbeddedBroker::new(DETOUR_ROOM)),
             timing,
-            hands,
-            readers,
+            hands: Semaphore::new(concurrency.max(1)),
             crowd: crowd::Crowd::default(),
             part,
             news: Notify::new(),
@@ -240,6 +241,7 @@ impl Jobs {
             Job::Redrive => drop(self.redrive().await?),
             Job::Sweep => drop(self.sweep().await?),
             Job::Cancel => drop(self.cancel().await?),
+            Job::Confirmations => drop(self.look_for_confirmations().await?),
             Job::ReconcileOrders => drop(self.reconcile_orders().await?),
             Job::ReconcileProvider => drop(self.reconcile_with_provider().await?),
             Job::Audit => drop(self.audit().await?),
@@ -299,6 +301,7 @@ impl Timing {
             Job::Redrive => self.redrive,
             Job::Sweep => self.sweep,
             Job::Cancel => self.cancel,
+            Job::Confirmations => self.confirmations,
             Job::ReconcileOrders => self.reconcile_orders,
             Job::ReconcileProvider => self.reconcile_provider,
             Job::Audit => self.audit,

@@ -266,7 +266,7 @@ pub enum Applied {
     Conflict,
 }
 
-/// Which orders to list; every condition that is present must hold. Oldest first.
+/// Which orders to list; every condition that is present must hold.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct OrderFilter {
     /// Of this drop.
@@ -279,10 +279,22 @@ pub struct OrderFilter {
     pub changed_before: Option<Timestamp>,
     /// Due at or before this instant.
     pub due_by: Option<Timestamp>,
-    /// After this order, for the next page.
+    /// Which end of the list comes first.
+    pub sort: Sort,
+    /// Beyond this order as the list is sorted, for the next page.
     pub after: Option<OrderId>,
     /// At most so many.
     pub limit: u32,
+}
+
+/// By when they were made, which end of a list of orders comes first.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Sort {
+    /// The first made first: jobs walk so, and meet what is new at the end.
+    #[default]
+    OldestFirst,
+    /// The last made first: what a person looks for.
+    NewestFirst,
 }
 
 /// A message that waits in the outbox.
@@ -336,6 +348,11 @@ pub struct OrderNotice {
     pub returned: u32,
 }
 
+/// How many versions each order leaves out when keys move to the next space. Notices are told apart, and put in order, by
+/// order and version: those of a time that was lost, after the copy was made, must not be met again. No order comes near so
+/// many steps, and a ledger could be restored trillions of times before a version were too great for its column.
+pub const VERSIONS_SKIPPED: u64 = 1 << 20;
+
 /// The port. See the [module](self) for what may be a moment old.
 pub trait Ledger: Send + Sync {
     /// Creates or adjusts a drop's stock rows as configured. A SKU that is configured as it was the last time is left as it
@@ -364,12 +381,13 @@ pub trait Ledger: Send + Sync {
     /// Writes a drive message for up to `limit` orders that are due, not leased, not flagged and have none; says how many.
     /// An order that has not changed since its message was [published](Self::published) is left out for `patience`
     /// after that, by the ledger's own clock: its message waits for its turn. No patience leaves nothing out.
-    /// Orders of the drops in `paused` are left out: nobody may take them to payment. Where there are more than `limit`, each
-    /// drop has its turn, and within a drop shoppers at their bank apart from the rest; of each the longest due first.
+    /// Orders of the drops in `paused` are left out: nobody may take them to payment. So are those of shoppers at their bank,
+    /// which are read about and not taken anywhere. Where there are more than `limit`, each drop has its turn; of each the
+    /// longest due first.
     fn redrive(&self, limit: u32, patience: Span, paused: Vec<DropId>) -> LedgerReply<'_, u32>;
-    /// The drops with orders that are due, not leased and not flagged. It looks at each such order: ask once a second at
-    /// most.
-    fn due_drops(&self) -> LedgerReply<'_, Vec<DropId>>;
+    /// The drops with orders that are due, not leased and not flagged, and how many each has; shoppers at their bank do not
+    /// count. It looks at each such order: ask once a second at most.
+    fn due_drops(&self) -> LedgerReply<'_, Vec<(DropId, u64)>>;
     /// Lists orders.
     fn list(&self, filter: OrderFilter) -> LedgerReply<'_, Vec<OrderRecord>>;
     /// The oldest messages of one channel that are not delivered, at most `limit`.
@@ -409,7 +427,7 @@ pub trait Ledger: Send + Sync {
     fn audit(&self) -> LedgerReply<'_, AuditSums>;
     /// The space that keys are drawn from.
     fn key_space(&self) -> LedgerReply<'_, KeySpace>;
-    /// Moves to the next space, for good, and writes who did it.
+    /// Moves to the next space, for good, and writes who did it. Every order's version rises by [`VERSIONS_SKIPPED`].
     fn next_key_space(&self, entry: AuditEntry) -> LedgerReply<'_, KeySpace>;
     /// The names of the durable switches that are on.
     fn switches(&self) -> LedgerReply<'_, Vec<String>>;

@@ -19,6 +19,8 @@ pub use signature::{InvalidKey, SigningKey};
 
 /// Longest wait for one answer, connecting included: as Standard Webhooks recommends.
 pub const TIMEOUT: Duration = Duration::from_secs(15);
+/// Why money of an order goes back that came to nothing: its payment came through too late.
+const LATE_PAYMENT: &str = "late_payment";
 
 /// Something that became of an order.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,7 +41,7 @@ pub struct MerchantEvent {
     pub total: Money,
     /// Where the shopper wants a receipt.
     pub email: Option<String>,
-    /// Why it came to nothing.
+    /// Why it came to nothing, or why money of it goes back although it did.
     pub reason: Option<String>,
 }
 
@@ -77,6 +79,9 @@ impl MerchantEvent {
     pub(crate) fn of(due: &DueNotice) -> Self {
         let (record, state) = (&due.order, &due.order.order.state);
         let still = PublicState::from(state.name()) == state_of(due.notice);
+        // An order that came to nothing is never refunded itself, and stays as it is for good.
+        let late = due.notice == Notice::Refunded && state.name().is_dead();
+        let late = late.then(|| LATE_PAYMENT.to_owned());
         Self {
             notice: due.notice,
             order: record.order.id,
@@ -86,7 +91,7 @@ impl MerchantEvent {
             items: record.items.clone(),
             total: record.order.total,
             email: record.email.as_ref().map(|email| email.as_str().to_owned()),
-            reason: crate::checkout::reason(state).filter(|_| still),
+            reason: late.or_else(|| crate::checkout::reason(state).filter(|_| still)),
         }
     }
 

@@ -203,9 +203,19 @@ impl PostgresLedger {
         doing: &'static str,
         work: impl for<'c> FnOnce(&'c mut PgConnection) -> Work<'c, T> + Send + 'static,
     ) -> LedgerReply<'_, T> {
+        self.long_call(Kind::Read, doing, work)
+    }
+
+    /// A call that goes through whole tables, and may take as long as a report.
+    fn long_call<T: Send + 'static>(
+        &self,
+        kind: Kind,
+        doing: &'static str,
+        work: impl for<'c> FnOnce(&'c mut PgConnection) -> Work<'c, T> + Send + 'static,
+    ) -> LedgerReply<'_, T> {
         let (usual, longer) = (self.call_within.as_millis(), self.report_within.as_millis());
         Box::pin(async move {
-            let done = connect::call(&self.pool, Kind::Read, self.report_within, move |c| {
+            let done = connect::call(&self.pool, kind, self.report_within, move |c| {
                 Box::pin(async move {
                     connect::set(c, Pace::Report, longer).await?;
                     let done = work(&mut *c).await;
@@ -297,7 +307,7 @@ impl Ledger for PostgresLedger {
         })
     }
 
-    fn due_drops(&self) -> LedgerReply<'_, Vec<DropId>> {
+    fn due_drops(&self) -> LedgerReply<'_, Vec<(DropId, u64)>> {
         self.call(Kind::Read, "looking for due drops", |c| {
             Box::pin(outbox::due_drops(c))
         })
@@ -405,7 +415,8 @@ impl Ledger for PostgresLedger {
     }
 
     fn next_key_space(&self, entry: AuditEntry) -> LedgerReply<'_, KeySpace> {
-        self.call(Kind::Write, "moving to the next key space", |c| {
+        // It changes every order there is.
+        self.long_call(Kind::Write, "moving to the next key space", |c| {
             Box::pin(async move { log::next_key_space(c, entry).await })
         })
     }

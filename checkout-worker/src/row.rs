@@ -60,11 +60,15 @@ pub(crate) struct StateText {
 struct StrayRow {
     payment: String,
     attempt: AttemptRow,
-    // Rows from before these were kept have neither; nor need those that say nothing.
+    // Rows from before these were kept have none of them; nor need those that say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    part: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stake: Option<StakeRow>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_settled: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_told: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -121,6 +125,9 @@ enum StateRow {
     },
     Refunded {
         payment: String,
+        /// Not written but while a person's retry is under way.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_retried: bool,
     },
 }
 
@@ -280,12 +287,14 @@ impl From<&Stray> for StrayRow {
         Self {
             payment: stray.payment.as_str().to_owned(),
             attempt: stray.attempt.into(),
+            part: stray.part,
             stake: match stray.stake {
                 Stake::Nothing => None,
                 Stake::Hold => Some(StakeRow::Hold),
                 Stake::Charge => Some(StakeRow::Charge),
             },
             is_settled: stray.is_settled,
+            is_told: stray.is_told,
         }
     }
 }
@@ -297,12 +306,14 @@ impl TryFrom<StrayRow> for Stray {
         Ok(Self {
             payment: PaymentId::new(&row.payment)?,
             attempt: row.attempt.into(),
+            part: row.part,
             stake: match row.stake {
                 None => Stake::Nothing,
                 Some(StakeRow::Hold) => Stake::Hold,
                 Some(StakeRow::Charge) => Stake::Charge,
             },
             is_settled: row.is_settled,
+            is_told: row.is_told,
         })
     }
 }
@@ -373,6 +384,7 @@ impl From<&State> for StateRow {
             },
             State::Refunded(d) => Self::Refunded {
                 payment: text(&d.payment),
+                is_retried: d.is_retried,
             },
         }
     }
@@ -465,8 +477,9 @@ impl TryFrom<StateRow> for State {
             StateRow::Unwound { payment } => Self::Unwound(Unwound {
                 payment: id(payment)?,
             }),
-            StateRow::Refunded { payment } => Self::Refunded(Refunded {
+            StateRow::Refunded { payment, is_retried } => Self::Refunded(Refunded {
                 payment: id(payment)?,
+                is_retried,
             }),
         })
     }

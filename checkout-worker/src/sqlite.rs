@@ -258,7 +258,7 @@ impl Ledger for SqliteLedger {
         })
     }
 
-    fn due_drops(&self) -> LedgerReply<'_, Vec<DropId>> {
+    fn due_drops(&self) -> LedgerReply<'_, Vec<(DropId, u64)>> {
         self.threads
             .read(Lane::Slow, "looking for due drops", outbox::due_drops)
     }

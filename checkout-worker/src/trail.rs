@@ -1,8 +1,9 @@
-//! An order's trail in the log, from the edge to the provider and back: every line of it names the order as `order.id`.
+//! An order's trail in the log, from the edge to the provider and back: every line of it names the order as `order.id`,
+//! where it is known.
 
 use std::time::Duration;
 
-use domain::saga::{Order, StateName};
+use domain::saga::{Order, PaymentId, StateName};
 use domain::{DropId, OrderId};
 
 use crate::provider::ProviderCall;
@@ -54,11 +55,22 @@ pub(crate) fn went_on(order: &Order, from: StateName) {
 pub(crate) fn asked(call: &ProviderCall, outcome: &str, took: Duration) {
     let operation = call.call.asked().as_str();
     let n = call.call.attempt().map(|(_, attempt)| attempt.n);
-    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let took_ms = millis(took);
     tracing::info!(
         target: TARGET,
         { order.id = %call.order, drop.id = %call.drop, operation, n, outcome, took_ms },
         "the provider was asked"
+    );
+}
+
+/// A payment was read by its name, outside of any step of an order. Whose it is, the answer says; without one it may not be
+/// known.
+pub(crate) fn read(order: Option<OrderId>, payment: &PaymentId, outcome: &str, took: Duration) {
+    let (order, took_ms) = (order.map(tracing::field::display), millis(took));
+    tracing::info!(
+        target: TARGET,
+        { order.id = order, payment.id = %payment, outcome, took_ms },
+        "a payment was read"
     );
 }
 
@@ -69,4 +81,8 @@ pub(crate) fn told(order: OrderId, event: &str, kind: &str, outcome: &str) {
         { order.id = %order, event.id = event, event.kind = kind, outcome },
         "the provider told of an order"
     );
+}
+
+fn millis(took: Duration) -> u64 {
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
 }

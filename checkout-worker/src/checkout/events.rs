@@ -1,10 +1,10 @@
 //! Webhooks: verified, taken once, and believed for nothing but the name of a payment worth reading.
 
-use domain::saga::{Answer, Event, StateName};
+use domain::saga::{Answer, Event, Payment, StateName};
 use domain::{OrderId, Timestamp};
 use tokio::time::Instant;
 
-use crate::driver::{DriveError, Fed};
+use crate::driver::{DriveError, Fed, outcome_word};
 use crate::ledger::LedgerError;
 use crate::trail;
 use crate::webhook::{WebhookError, WebhookEvent};
@@ -111,12 +111,11 @@ impl Checkout {
         }
         let start = Instant::now();
         let answer = driver.provider.retrieve(payment).await;
-        driver.took_note("retrieve", &answer, start.elapsed());
+        let took = start.elapsed();
+        trail::read(event.order, payment, outcome_word(&answer), took);
+        driver.took_note("retrieve", &answer, took);
         match answer {
-            Answer::Payment(payment) => match driver.feed(payment.order, Event::Seen(payment)).await? {
-                Fed::Rested(_) | Fed::Deferred(_) => Ok(WebhookDone::Applied),
-                Fed::Refused(_) | Fed::Unknown => Ok(WebhookDone::Ignored),
-            },
+            Answer::Payment(payment) => self.show(&payment).await,
             Answer::Stalled(_) => Err(WebhookFailure::NotNow),
             Answer::Refunded(_)
             | Answer::Absent
@@ -124,6 +123,36 @@ impl Checkout {
             | Answer::Rejected(_)
             | Answer::KeyMismatch => Ok(WebhookDone::Ignored),
         }
+    }
+
+    /// Shows an order what was read of its payment.
+    async fn show(&self, payment: &Payment) -> Result<WebhookDone, WebhookFailure> {
+        let fed = self
+            .driver()
+            .feed(payment.order, Event::Seen(payment.clone()))
+            .await?;
+        let state = match fed {
+            Fed::Refused(_) | Fed::Unknown => return Ok(WebhookDone::Ignored),
+            // Nothing is due of an order at its end: nobody would ever make the call that was put off.
+            Fed::Deferred(state) if state.is_end() => return Err(WebhookFailure::NotNow),
+            Fed::Rested(state) | Fed::Deferred(state) => state,
+        };
+        if state == StateName::Refunded && self.knows_otherwise(payment).await? {
+            return Err(WebhookFailure::NotNow);
+        }
+        Ok(WebhookDone::Applied)
+    }
+
+    /// Whether a refunded order does not say of its own payment what was just read of it. It reads once more before it
+    /// believes that its money came back, or has gone after all; if that brought no answer, nobody but the provider, who
+    /// sends the event again, would bring it up once more.
+    async fn knows_otherwise(&self, payment: &Payment) -> Result<bool, LedgerError> {
+        let record = self.driver().ledger.load(payment.order).await?;
+        Ok(record.is_some_and(|record| {
+            let order = record.order;
+            let is_own = order.state.payment() == Some(&payment.id);
+            is_own && payment.is_kept() != order.flag.is_some()
+        }))
     }
 
     /// Whether reading would teach nothing: the order has ended as the event says, or a worker waits for the very same

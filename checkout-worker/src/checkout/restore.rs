@@ -3,7 +3,8 @@
 //! Nothing else may run on the ledger meanwhile. New orders and payments are stopped by a durable switch first, so that a
 //! process which starts too early finds them stopped; keys move to the next space, so that no key of the lost time is
 //! met again; then every payment of the lost time is compared with the ledger. What it knows goes on as if it were news; an
-//! authorisation that nobody knows is given up, and captured money that nobody knows is given back.
+//! authorisation that nobody knows is given up, and captured money that nobody knows is given back. Where the same copy came
+//! back before, payments of that time show which spaces it moved to then, and keys leave those behind as well.
 
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ use super::Checkout;
 const ROUNDS_MAX: u32 = 20;
 /// Between two rounds: the provider's list may trail its own answers.
 const BETWEEN_ROUNDS: Duration = Duration::from_secs(1);
+/// Spaces that are left behind at once. Nobody restores one copy so often within the day for which the provider remembers
+/// keys; a payment that says so was written by hand.
+const SPACES_MAX: u32 = 64;
 
 /// What a restore came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -72,15 +76,11 @@ impl Checkout {
         // Only here: others stay stopped, and here is nobody who takes orders to payment.
         driver.valve.follow(Switches::default());
         driver.valve.configure(Switches::default());
-        let key_space = driver
-            .ledger
-            .next_key_space(AuditEntry::new("keys.next_space", "restore", by))
-            .await?;
-        driver.keys.move_to(key_space);
+        self.next_key_space(by).await?;
         let since = since.min(self.oldest_open().await?);
-        let found = self.settle(since).await?;
+        let found = self.settle(since, by).await?;
         let restored = Restored {
-            key_space,
+            key_space: driver.keys.space(),
             since,
             found,
             left: self.jobs().unsettled(),
@@ -96,22 +96,39 @@ impl Checkout {
         Ok(restored)
     }
 
-    /// When the oldest order was reserved that a payment may still be owed to.
+    async fn next_key_space(&self, by: &str) -> Result<(), LedgerError> {
+        let entry = AuditEntry::new("keys.next_space", "restore", by);
+        let space = self.driver().ledger.next_key_space(entry).await?;
+        self.driver().keys.move_to(space);
+        Ok(())
+    }
+
+    /// When the oldest order was reserved that a payment may still be owed to. One that cannot be read is passed over: it is
+    /// for a person, and once it is mended the restore is run again.
     async fn oldest_open(&self) -> Result<Timestamp, LedgerError> {
         let states = StateName::ALL.into_iter().filter(|state| !state.is_end());
-        let filter = OrderFilter {
+        let mut filter = OrderFilter {
             states: states.collect(),
             limit: 1,
             ..OrderFilter::default()
         };
-        let oldest = self.driver().ledger.list(filter).await?;
-        Ok(oldest
-            .first()
-            .map_or(Timestamp::NEVER, |record| record.created_at))
+        loop {
+            match self.driver().ledger.list(filter.clone()).await {
+                Err(LedgerError::Corrupt { order, what }) => {
+                    tracing::error!(order.id = %order, %what, "an order that cannot be read is left out of the restore");
+                    filter.after = Some(order);
+                }
+                listed => {
+                    let oldest = listed?;
+                    let oldest = oldest.first();
+                    return Ok(oldest.map_or(Timestamp::NEVER, |record| record.created_at));
+                }
+            }
+        }
     }
 
     /// Compares until nothing moves any more.
-    async fn settle(&self, since: Timestamp) -> Result<Reconciled, JobError> {
+    async fn settle(&self, since: Timestamp, by: &str) -> Result<Reconciled, RestoreError> {
         let mut all = Reconciled::default();
         for round in 0..ROUNDS_MAX {
             if round > 0 {
@@ -122,11 +139,28 @@ impl Checkout {
                 seen: all.seen.max(found.seen),
                 applied: all.applied + found.applied,
                 unknown: all.unknown.max(found.unknown),
+                given_back: all.given_back + found.given_back,
+                newest: all.newest.max(found.newest),
             };
+            // Before the next round: what met a key of another time in this one is asked for again under a new one.
+            self.leave_behind(all.newest, by).await?;
             if found.applied == 0 && self.jobs().unsettled() == 0 {
                 break;
             }
         }
         Ok(all)
+    }
+
+    /// Moves on while payments were made in the space in force, or in a newer one: this copy came back before, and moved to it
+    /// then, in a time that is lost as well.
+    async fn leave_behind(&self, newest: Option<KeySpace>, by: &str) -> Result<(), LedgerError> {
+        for _ in 0..SPACES_MAX {
+            if Some(self.driver().keys.space()) > newest {
+                return Ok(());
+            }
+            self.next_key_space(by).await?;
+        }
+        tracing::error!(?newest, "a payment is of a key space that no restore has come to");
+        Ok(())
     }
 }

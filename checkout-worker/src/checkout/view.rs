@@ -4,6 +4,7 @@ use domain::saga::{By, ClientSecret, Flag, Order, PaymentId, REFUND_FAILED, Stak
 use domain::{DropId, Money, OrderId, ShopperKey, Timestamp};
 
 use crate::ledger::{Item, LedgerError, OrderRecord};
+use crate::row::flag_reason;
 
 use super::Checkout;
 
@@ -70,6 +71,8 @@ pub struct OrderView {
     pub ledger_state: StateName,
     /// Why it is parked or frozen, for operators.
     pub flag: Option<&'static str>,
+    /// The provider's word for it, where the provider refused; for operators.
+    pub flag_reason: Option<String>,
     /// The payment at the provider, for operators.
     pub payment: Option<PaymentId>,
     /// When it was reserved.
@@ -187,6 +190,7 @@ impl From<OrderRecord> for OrderView {
             version: order.version,
             ledger_state,
             flag: order.flag.as_ref().map(Flag::as_str),
+            flag_reason: flag_reason(order.flag.as_ref()).map(str::to_owned),
             created_at: record.created_at,
             changed_at: record.changed_at,
         }

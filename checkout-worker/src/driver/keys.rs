@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use domain::saga::KeySpace;
 
-/// The space in force. It changes with a restore only, while nothing else runs.
+/// The space in force. It changes with a restore only. A process that was opened before, and stood still meanwhile, reads it
+/// with the switches.
 #[derive(Debug)]
 pub struct Keys(AtomicU32);
 

@@ -2,8 +2,9 @@
 //!
 //! A broker hands over messages in the order they came in, and a bounded number of them: a slow drop's backlog could fill
 //! that window, and hide what other drops have behind it. While the orders of one drop alone are due, they may. As soon as
-//! another has some, each has an equal share of the room, and who is over it gives up its message: re-driving writes
-//! another a second later, as many of each drop as there is room for.
+//! another has some, the room is shared: who has few due has places for all of them, those who have many have equal shares of
+//! the rest. Who is over the share gives up its message: re-driving writes another a second later, as many of each drop as
+//! there is room for.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -41,12 +42,20 @@ impl Default for Crowd {
 }
 
 impl Crowd {
-    /// Divides the room among so many drops whose orders are due. One alone has no bound but the broker's.
-    pub(super) fn divide(&self, drops: usize) {
-        let share = if drops < 2 {
+    /// Divides the room among drops that have so many orders due each. One alone has no bound but the broker's. Else the share
+    /// is the greatest with which all find room: what the small ones do not need is for the large ones, which would stay below
+    /// their rates for nothing.
+    pub(super) fn divide(&self, due: &[u64]) {
+        let taken = |share: usize| {
+            let places = due
+                .iter()
+                .map(|count| usize::try_from(*count).unwrap_or(usize::MAX).min(share));
+            places.fold(0, usize::saturating_add)
+        };
+        let share = if due.len() < 2 {
             usize::MAX
         } else {
-            (ROOM / drops).max(1)
+            (1..=ROOM).rev().find(|share| taken(*share) <= ROOM).unwrap_or(1)
         };
         self.share
             .send_if_modified(|known| std::mem::replace(known, share) != share);
@@ -129,26 +138,43 @@ mod tests {
     #[test]
     fn one_drop_alone_has_all_the_room_and_two_have_half_each() {
         let (crowd, (aurora, boreal)) = (Crowd::default(), drops());
-        crowd.divide(1);
+        crowd.divide(&[999]);
         let alone: Vec<_> = (0..2 * ROOM).filter_map(|_| crowd.enter(&aurora)).collect();
         assert_eq!((alone.len(), crowd.room_for(256)), (2 * ROOM, 256));
-        crowd.divide(2);
+        crowd.divide(&[999, 999]);
         assert!(crowd.enter(&aurora).is_none());
         assert_eq!((crowd.room_for(256), crowd.room_for(8)), (128, 8));
         let other: Vec<_> = (0..ROOM).filter_map(|_| crowd.enter(&boreal)).collect();
         assert_eq!(other.len(), ROOM / 2);
         drop(alone);
         assert!(crowd.enter(&aurora).is_some(), "places are given back");
-        crowd.divide(10 * ROOM);
+        crowd.divide(&[9; 10 * ROOM]);
         let last: Vec<_> = (0..9).filter_map(|_| crowd.enter(&aurora)).collect();
         assert_eq!(last.len(), 1, "a share is one place at least");
+    }
+
+    #[test]
+    fn what_small_drops_do_not_need_is_for_the_large_ones() {
+        let (aurora, _) = drops();
+        for (due, share) in [
+            (&[400, 1, 1, 1, 1, 1, 1][..], ROOM - 6),
+            (&[400, 300, 10][..], (ROOM - 10) / 2),
+            (&[400, 64][..], ROOM / 2),
+            (&[3, 5][..], ROOM),
+            (&[u64::MAX, u64::MAX, u64::MAX][..], ROOM / 3),
+        ] {
+            let crowd = Crowd::default();
+            crowd.divide(due);
+            let places: Vec<_> = (0..2 * ROOM).filter_map(|_| crowd.enter(&aurora)).collect();
+            assert_eq!(places.len(), share, "{due:?}");
+        }
     }
 
     #[tokio::test]
     async fn when_others_come_those_who_are_over_the_share_leave_and_no_more() {
         let (crowd, (aurora, _)) = (Crowd::default(), drops());
         let mut places: Vec<_> = (0..ROOM).filter_map(|_| crowd.enter(&aurora)).collect();
-        crowd.divide(2);
+        crowd.divide(&[999, 999]);
         let mut left = 0;
         for place in &mut places {
             tokio::select! {

@@ -1,7 +1,8 @@
 //! Payments that carry a drop of ours and an order that the ledger does not have: made by a ledger that was lost.
 //!
 //! There is no order to keep the tries with, so what a key came to is recorded as events are: once, under a name derived
-//! from the key. Any process finds the same next key. A cancellation that takes effect twice is still one.
+//! from the key. Any process finds the same next key. A cancellation that takes effect twice is still one. Money that goes
+//! back is named in the operators' log, before and after: nothing else of its order is left.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,12 +11,15 @@ use domain::saga::{
     Alarm, Answer, Attempt, Call, IdempotencyKey, Operation, Payment, PaymentId, PaymentStatus, Repeat, Stall,
 };
 use domain::{Money, Span, Timestamp};
+use serde_json::json;
 use tokio::time::Instant;
 
-use crate::ledger::LedgerError;
+use crate::driver::outcome_word;
+use crate::ledger::{AuditEntry, LedgerError};
 use crate::provider::ProviderCall;
+use crate::trail;
 
-use super::Jobs;
+use super::{Jobs, Reconciled};
 
 /// Keys that one such payment may use up, two failures or one refusal each: at a round every five minutes more than five
 /// hours. After that only people can help, and they are told every time it is seen.
@@ -72,7 +76,12 @@ impl Jobs {
     }
 
     /// Gives up an authorisation that no order knows, and gives captured money back where that was asked for.
-    pub(super) async fn disown(&self, payment: &Payment, captured: Captured) -> Result<(), LedgerError> {
+    pub(super) async fn disown(
+        &self,
+        payment: &Payment,
+        captured: Captured,
+        found: &mut Reconciled,
+    ) -> Result<(), LedgerError> {
         let (order, status) = (payment.order, payment.status);
         if payment.is_kept() || payment.status == PaymentStatus::RequiresCapture {
             tracing::error!(order.id = %order, payment.id = %payment.id, status = ?status, "a payment has no order");
@@ -87,6 +96,26 @@ impl Jobs {
         let Some((key, n)) = self.usable_key(payment, operation).await? else {
             return Ok(());
         };
+        let call = self.undo(payment, operation, key.clone(), n);
+        let line = giving_back(&call);
+        if let Some(line) = &line {
+            self.driver.ledger.note(line.clone()).await?;
+        }
+        let start = Instant::now();
+        let answer = self.driver.provider.perform(&call).await;
+        let (took, word) = (start.elapsed(), outcome_word(&answer));
+        trail::asked(&call, word, took);
+        self.driver.took_note(operation.as_str(), &answer, took);
+        if let Some(line) = line {
+            found.given_back += u64::from(matches!(answer, Answer::Refunded(_)));
+            let ended = line.ended(json!(word).to_string());
+            self.driver.ledger.note(ended).await?;
+        }
+        self.remember(payment, &key, answer).await
+    }
+
+    /// The call that undoes such a payment.
+    fn undo(&self, payment: &Payment, operation: Operation, key: IdempotencyKey, n: u32) -> ProviderCall {
         let (attempt, id) = (Attempt::numbered(n, Timestamp::EPOCH), payment.id.clone());
         let call = if operation == Operation::RefundStray {
             let kept = payment.captured.saturating_sub(payment.refunded);
@@ -98,19 +127,14 @@ impl Jobs {
         } else {
             Call::CancelStray { attempt, payment: id }
         };
-        let call = ProviderCall {
+        ProviderCall {
             drop: payment.drop.clone(),
-            order,
+            order: payment.order,
             space: self.driver.keys.space(),
-            key: Some(key.clone()),
+            key: Some(key),
             email: None,
             call,
-        };
-        let start = Instant::now();
-        let answer = self.driver.provider.perform(&call).await;
-        self.driver
-            .took_note(operation.as_str(), &answer, start.elapsed());
-        self.remember(payment, &key, answer).await
+        }
     }
 
     /// The first key of this payment that is not used up. Each payment of the lost order has a range of its own.
@@ -173,6 +197,15 @@ impl Jobs {
         }
         Ok(())
     }
+}
+
+/// The operators' line of money that goes back. Only a restore sends it back, and a person has begun that.
+fn giving_back(call: &ProviderCall) -> Option<AuditEntry> {
+    let Call::RefundStray { payment, amount, .. } = &call.call else {
+        return None;
+    };
+    let subject = format!("{} {payment} {} {}", call.order, amount.amount, amount.currency);
+    Some(AuditEntry::new("restore.give_back", &subject, "restore"))
 }
 
 /// Names that no event of the provider's has.

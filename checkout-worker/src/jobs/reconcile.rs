@@ -1,25 +1,35 @@
 //! The reconcilers: what the provider knows, brought into the ledger.
 
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use domain::saga::{Answer, Event, Payment, PaymentId, StateName};
+use domain::saga::{Answer, Event, KeySpace, Payment, PaymentId, StateName};
 use domain::{Span, Timestamp};
 use tokio::time::Instant;
 
-use crate::driver::Fed;
+use crate::driver::{DriveError, Fed, outcome_word};
 use crate::ledger::{LedgerError, OrderFilter};
 use crate::provider::Window;
+use crate::trail;
 
 use super::disown::Captured;
-use super::{JobError, Jobs};
+use super::{Causes, JobError, Jobs};
 
 /// Orders asked about per round. At the usual request rate a round of them takes a few seconds.
 const BATCH: u32 = 128;
 /// No payment that waits for its shopper goes longer than this without being read.
 const BANK_PAUSE_MAX: Span = Span::from_mins(3);
-/// Pages of 100 payments that one round looks at.
+/// Pages of 100 payments that are looked at in one go.
 const PAGES_MAX: u32 = 1_000;
+/// In how many slices a long time is compared. What is compared stays so when the provider fails at a later one; but each costs
+/// a request, also where nothing was sold.
+const SLICES: u64 = 4;
+/// A time no longer than this is compared in one.
+const SLICE: Span = Span::from_mins(60);
+/// Where a slice holds more than is looked at in one go, those that follow are as short as this: [`PAGES_MAX`] pages of it are
+/// 110 payments a second, several times what an ordinary account may make.
+const SLICE_MIN: Span = Span::from_mins(15);
 /// How far windows reach beyond what they are about, on both sides. A payment's creation is stamped by the provider's
 /// clock and the window is cut by ours: one made a moment before the last comparison may be stamped after it, and one made
 /// just now may be stamped in our future. The list may also trail the provider's own answers. Looking at a payment twice
@@ -35,6 +45,10 @@ pub struct Reconciled {
     pub applied: u64,
     /// Payments whose order the ledger does not know.
     pub unknown: u64,
+    /// Payments of those whose money was given back, as the provider answered.
+    pub given_back: u64,
+    /// The newest space that any of the payments was made in, if there was one of a drop that is sold here.
+    pub newest: Option<KeySpace>,
 }
 
 impl Jobs {
@@ -65,17 +79,13 @@ impl Jobs {
         orders.extend(self.driver.ledger.list(filter).await?);
         // A refund that is parked sits in PAID, where nothing else would look.
         let filter = OrderFilter {
+            states: vec![StateName::Paid],
             flagged: true,
             changed_before,
             limit: BATCH,
             ..OrderFilter::default()
         };
-        let parked = self.driver.ledger.list(filter).await?;
-        orders.extend(
-            parked
-                .into_iter()
-                .filter(|record| record.order.state.name() == StateName::Paid),
-        );
+        orders.extend(self.driver.ledger.list(filter).await?);
         Ok(self.feed_all(orders, &Event::Look).await)
     }
 
@@ -86,20 +96,62 @@ impl Jobs {
         if !self.driver.breaker.admits() {
             return Ok(Reconciled::default());
         }
-        let found = self.walk(self.window(now), Captured::Leave).await?;
-        self.set_compared_until(now);
-        Ok(found)
+        self.walk(self.since(now), now, Captured::Leave).await
     }
 
     /// The same for everything since `since`, after the ledger was restored: captured money whose order is lost goes back.
     pub(crate) async fn restore_from_provider(&self, since: Timestamp) -> Result<Reconciled, JobError> {
-        let window = between(since, self.driver.clock.now());
-        self.walk(window, Captured::GiveBack).await
+        self.walk(since, self.driver.clock.now(), Captured::GiveBack)
+            .await
     }
 
-    async fn walk(&self, mut window: Window, captured: Captured) -> Result<Reconciled, JobError> {
-        let mut found = Reconciled::default();
-        let mut unsettled = self.unsettled.all();
+    /// Compares the payments made between two instants, slice by slice, the oldest first.
+    async fn walk(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        captured: Captured,
+    ) -> Result<Reconciled, JobError> {
+        let (mut found, mut unsettled) = (Reconciled::default(), self.unsettled.all());
+        let mut length = SLICE.max(Span::from_millis(until.since(since).as_millis() / SLICES));
+        let mut from = since;
+        loop {
+            let to = (from + length).min(until);
+            // Our clock cuts at the two ends only. Between two slices all is the provider's.
+            let window = Window {
+                since: if from == since { from - CLOCK_MARGIN } else { from },
+                until: if to == until { to + CLOCK_MARGIN } else { to },
+                after: None,
+            };
+            let walked = self.walk_slice(window, captured, &mut unsettled, &mut found);
+            match walked.await {
+                Ok(()) => {}
+                Err(JobError::Endless(_)) if length > SLICE_MIN => {
+                    length = SLICE_MIN;
+                    continue;
+                }
+                Err(failed) => return Err(failed),
+            }
+            self.set_compared_until(to);
+            if to >= until {
+                break;
+            }
+            from = to;
+        }
+        for payment in unsettled {
+            self.look_again(&payment, captured, &mut found).await?;
+        }
+        Ok(found)
+    }
+
+    /// Compares the payments of one slice. Those are seen, and need not be looked at again.
+    async fn walk_slice(
+        &self,
+        mut window: Window,
+        captured: Captured,
+        unsettled: &mut BTreeSet<PaymentId>,
+        found: &mut Reconciled,
+    ) -> Result<(), JobError> {
         for _ in 0..PAGES_MAX {
             let start = Instant::now();
             let page = self.driver.provider.list(window.clone()).await;
@@ -110,24 +162,20 @@ impl Jobs {
             let page = page.map_err(JobError::Provider)?;
             for payment in page.payments {
                 unsettled.remove(&payment.id);
-                self.compare(payment, captured, &mut found).await?;
+                self.compare(payment, captured, found).await?;
             }
             window.after = page.next;
             if window.after.is_none() {
-                for payment in unsettled {
-                    self.look_again(&payment, captured, &mut found).await?;
-                }
-                return Ok(found);
+                return Ok(());
             }
         }
         Err(JobError::Endless(PAGES_MAX))
     }
 
-    /// What to list at `now`. A clock that went back has compared a future that is yet to come: it starts over.
-    fn window(&self, now: Timestamp) -> Window {
+    /// From when on to compare at `now`. A clock that went back has compared a future that is yet to come: it starts over.
+    fn since(&self, now: Timestamp) -> Timestamp {
         let last = self.compared_until().filter(|until| *until <= now);
-        let since = last.unwrap_or_else(|| now - millis(self.timing.reconcile_window));
-        between(since, now)
+        last.unwrap_or_else(|| now - millis(self.timing.reconcile_window))
     }
 
     async fn look_again(
@@ -141,7 +189,14 @@ impl Jobs {
         }
         let start = Instant::now();
         let answer = self.driver.provider.retrieve(payment).await;
-        self.driver.took_note("retrieve", &answer, start.elapsed());
+        let took = start.elapsed();
+        let order = if let Answer::Payment(payment) = &answer {
+            Some(payment.order)
+        } else {
+            None
+        };
+        trail::read(order, payment, outcome_word(&answer), took);
+        self.driver.took_note("retrieve", &answer, took);
         match answer {
             Answer::Payment(payment) => self.compare(payment, captured, found).await,
             Answer::Stalled(_) => Ok(()),
@@ -164,11 +219,21 @@ impl Jobs {
         found: &mut Reconciled,
     ) -> Result<(), JobError> {
         found.seen += 1;
+        if self.driver.drain.knows(&payment.drop) {
+            found.newest = found.newest.max(Some(payment.space));
+        }
         let id = payment.id.clone();
-        let fed = self
-            .driver
-            .feed(payment.order, Event::Seen(payment.clone()))
-            .await?;
+        let fed = self.driver.feed(payment.order, Event::Seen(payment.clone()));
+        let fed = match fed.await {
+            Ok(fed) => fed,
+            Err(failed) if is_of_one_order(&failed) => {
+                let (order, cause) = (payment.order, Causes(&failed));
+                tracing::error!(order.id = %order, payment.id = %id, %cause, "a payment waits until its order is mended");
+                self.unsettled.insert(id);
+                return Ok(());
+            }
+            Err(failed) => return Err(failed.into()),
+        };
         let settled = match fed {
             Fed::Rested(_) | Fed::Deferred(_) => {
                 found.applied += 1;
@@ -178,7 +243,7 @@ impl Jobs {
             Fed::Refused(_) => true,
             Fed::Unknown => {
                 found.unknown += 1;
-                self.disown(&payment, captured).await?;
+                self.disown(&payment, captured, found).await?;
                 self.undoing(&payment, captured).is_none()
             }
         };
@@ -204,12 +269,16 @@ impl Jobs {
     }
 }
 
-/// The payments made between two instants, and those that may have been.
-fn between(since: Timestamp, until: Timestamp) -> Window {
-    Window {
-        since: since - CLOCK_MARGIN,
-        until: until + CLOCK_MARGIN,
-        after: None,
+/// Whether what failed is one order's own: its rows are not as they must be, or its answers go round. Others go on.
+fn is_of_one_order(failed: &DriveError) -> bool {
+    match failed {
+        DriveError::Ledger { cause, .. } => match cause {
+            LedgerError::Corrupt { .. } | LedgerError::AttemptChanged { .. } => true,
+            LedgerError::Failed { .. } | LedgerError::Unsure { .. } | LedgerError::Unavailable { .. } => {
+                false
+            }
+        },
+        DriveError::Restless { .. } => true,
     }
 }
 

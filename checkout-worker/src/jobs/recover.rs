@@ -1,4 +1,4 @@
-//! Re-drive, sweeper, canceller, auditor.
+//! Re-drive, sweeper, canceller, auditor, and who reads about shoppers at their bank.
 
 use std::sync::Arc;
 
@@ -27,8 +27,9 @@ impl Jobs {
     pub async fn redrive(&self) -> Result<u32, LedgerError> {
         let paused = self.driver.valve.paused_drops();
         let due = self.driver.ledger.due_drops().await?;
-        self.crowd
-            .divide(due.iter().filter(|drop| !paused.contains(drop)).count());
+        let going = due.iter().filter(|(drop, _)| !paused.contains(drop));
+        let counts: Vec<u64> = going.map(|(_, count)| *count).collect();
+        self.crowd.divide(&counts);
         let limit = self.crowd.room_for(BATCH);
         let redriven = self.driver.ledger.redrive(limit, self.patience(), paused);
         let written = redriven.await?;
@@ -71,23 +72,56 @@ impl Jobs {
 
     /// Gives up at the provider what was given up here. Says how many orders were looked at.
     pub async fn cancel(&self) -> Result<usize, LedgerError> {
+        self.drive_due(StateName::Cancelling).await
+    }
+
+    /// Reads about shoppers at their bank whose time for it has come. Says how many were looked at. They take no turns of a
+    /// drain, which are for orders that are taken to payment, and do not queue behind those in the broker. While payments are
+    /// shut they wait, as everybody does: where credentials are refused, reading would be refused too.
+    pub async fn look_for_confirmations(&self) -> Result<usize, LedgerError> {
+        if self.driver.valve.shut_everywhere().is_some() {
+            return Ok(0);
+        }
+        self.drive_due(StateName::ActionRequired).await
+    }
+
+    /// Drives the orders of a state that are due, page after page: those that wait for a person are due as well, and may
+    /// not hide the others. While the provider does not answer, all stay as they are.
+    async fn drive_due(&self, state: StateName) -> Result<usize, LedgerError> {
         let due_by = Some(self.driver.clock.now());
-        let states = vec![StateName::Cancelling];
-        let filter = OrderFilter {
-            states,
-            due_by,
-            limit: BATCH,
-            ..OrderFilter::default()
-        };
-        let orders = self.driver.ledger.list(filter).await?;
-        let unflagged: Vec<OrderRecord> = orders.into_iter().filter(|r| r.order.flag.is_none()).collect();
-        let count = unflagged.len();
-        self.feed_all(unflagged, &Event::Drive).await;
+        let (mut after, mut count) = (None, 0);
+        for _ in 0..BATCHES_MAX {
+            if !self.driver.breaker.is_worth_trying() {
+                break;
+            }
+            let filter = OrderFilter {
+                states: vec![state],
+                due_by,
+                after,
+                limit: BATCH,
+                ..OrderFilter::default()
+            };
+            let mut orders = self.driver.ledger.list(filter).await?;
+            let is_last = orders.len() < usize::try_from(BATCH).unwrap_or(usize::MAX);
+            after = orders.last().map(|record| record.order.id);
+            orders.retain(|record| {
+                let order = &record.order;
+                // Giving up goes on while payments are paused.
+                let goes_on = state == StateName::Cancelling || self.driver.valve.shut(&order.drop).is_none();
+                order.flag.is_none() && goes_on
+            });
+            count += orders.len();
+            self.feed_all(orders, &Event::Drive).await;
+            if is_last {
+                break;
+            }
+        }
         Ok(count)
     }
 
-    /// Does what the durable switches and changed drain rates say. Refused credentials are made a switch of their own that
-    /// every process sees and a restart keeps, so that an operator may end it at any of them.
+    /// Does what the durable switches and changed drain rates say, and draws keys from the space that is in force. Refused
+    /// credentials are made a switch of their own that every process sees and a restart keeps, so that an operator may end it
+    /// at any of them.
     pub async fn follow_switches(&self) -> Result<(), LedgerError> {
         let (ledger, valve) = (&self.driver.ledger, &self.driver.valve);
         self.driver.drain.follow(&ledger.changes().await?);
@@ -97,7 +131,11 @@ impl Jobs {
             ledger.set_switch(HALTED.to_owned(), true, entry).await?;
             valve.halt_is_kept();
         }
-        if valve.follow(Switches::of_names(ledger.switches().await?)) {
+        // A process that stood still through a restore goes on when that has ended, and must then not draw keys from the space
+        // before: the switches are read first, and what they open is opened last.
+        let switches = Switches::of_names(ledger.switches().await?);
+        self.driver.keys.move_to(ledger.key_space().await?);
+        if valve.follow(switches) {
             // Whoever waits for an order is told that it waits, or that it goes on.
             self.driver.hub.wake_all();
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::saga::{Call, Event, StateName, Step, Why};
+use domain::saga::{Event, StateName, Why};
 use domain::{DropId, OrderId};
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
@@ -60,27 +60,16 @@ impl Jobs {
         if self.is_paused_alone(drop) {
             return Ok(Turn::Postponed);
         }
-        let driven = record.order.clone().step(Event::Drive, self.driver.moment(drop));
-        let step = match driven {
-            Ok(step) => step,
+        match record.order.clone().step(Event::Drive, self.driver.moment(drop)) {
+            // A job reads about shoppers at their bank. Turns are for orders that are taken to payment.
+            Ok(_) if state == StateName::ActionRequired => return Ok(Turn::Nothing),
+            Ok(_) => {}
             Err(refusal) if is_early(refusal.why) => return Ok(Turn::Postponed),
             Err(_) => return Ok(Turn::Nothing),
-        };
-        let reader = if merely_reads(&step) {
-            match self.readers.try_acquire() {
-                Ok(reader) => Some(reader),
-                Err(_) => return Ok(Turn::Postponed),
-            }
-        } else {
-            let Some(mut place) = self.crowd.enter(drop) else {
-                return Ok(Turn::Postponed);
-            };
-            tokio::select! {
-                turn = self.driver.drain.turn(drop) => turn?,
-                () = place.crowded_out() => return Ok(Turn::Postponed),
-            }
-            None
-        };
+        }
+        if !self.has_waited(drop).await? {
+            return Ok(Turn::Postponed);
+        }
         let its_turn = Instant::now();
         let Ok(hand) = self.hands.acquire().await else {
             return Ok(Turn::Nothing);
@@ -90,13 +79,21 @@ impl Jobs {
             return Ok(Turn::Postponed);
         }
         self.driver.breaker.ready().await;
-        if reader.is_none() && its_turn.elapsed() > TURN_LASTS {
+        if its_turn.elapsed() > TURN_LASTS {
             self.driver.drain.turn(drop).await?;
         }
-        Ok(Turn::Go(Held {
-            _hand: hand,
-            _reader: reader,
-        }))
+        Ok(Turn::Go(hand))
+    }
+
+    /// Waits for a turn of the drop, for as long as there is room to wait in. Says whether the turn came.
+    async fn has_waited(&self, drop: &DropId) -> Result<bool, LedgerError> {
+        let Some(mut place) = self.crowd.enter(drop) else {
+            return Ok(false);
+        };
+        tokio::select! {
+            turn = self.driver.drain.turn(drop) => turn.map(|()| true),
+            () = place.crowded_out() => Ok(false),
+        }
     }
 
     /// Whether this drop's payments are paused and those of others are not.
@@ -108,7 +105,7 @@ impl Jobs {
     async fn drive(&self, delivery: Delivery, turn: Result<Turn<'_>, LedgerError>) {
         let order = delivery.order;
         let driven = match turn {
-            Ok(Turn::Go(_held)) => {
+            Ok(Turn::Go(_hand)) => {
                 let driven = self.driver.feed(order, Event::Drive).await;
                 self.driver.breaker.unused();
                 self.wake();
@@ -143,13 +140,6 @@ impl Jobs {
     }
 }
 
-/// Whether a step reads what the provider has, and no more. A turn at the drain rate is for an order that is taken to
-/// payment: shoppers at their bank would use them up. The provider's own pace bounds reads, and [`Jobs::readers`] how many
-/// hands wait for it; who finds none free comes again in a second.
-fn merely_reads(step: &Step) -> bool {
-    matches!(step.call(), Some(Call::Retrieve { .. } | Call::Find { .. }))
-}
-
 /// Whether a drive only came too early: the clock of this machine is behind the ledger's, or the lease of a worker that
 /// died runs still. The order must not wait until its broker is suspected of having lost the message.
 const fn is_early(why: Why) -> bool {
@@ -159,16 +149,10 @@ const fn is_early(why: Why) -> bool {
     }
 }
 
-/// What an order occupies while it is driven.
-struct Held<'a> {
-    _hand: SemaphorePermit<'a>,
-    _reader: Option<SemaphorePermit<'a>>,
-}
-
 /// What a message came to when its turn was there.
 enum Turn<'a> {
-    /// Drive it; the permits are held meanwhile.
-    Go(Held<'a>),
+    /// Drive it; the hand is held meanwhile.
+    Go(SemaphorePermit<'a>),
     /// The order needs no driving.
     Nothing,
     /// It has to wait, and may not wait here: the message goes, and re-driving writes another when the order may go on.

@@ -4,8 +4,8 @@ use domain::saga::KeySpace;
 use domain::{DropId, Timestamp};
 use sqlx::{PgConnection, Row as _};
 
-use crate::ledger::{AuditEntry, AuditLine, Change};
-use crate::row::{log as told, millis, timestamp};
+use crate::ledger::{AuditEntry, AuditLine, Change, VERSIONS_SKIPPED};
+use crate::row::{log as told, millis, signed, timestamp};
 
 use super::connect;
 use super::trouble::Trouble;
@@ -36,13 +36,17 @@ pub(super) async fn key_space(c: &mut PgConnection) -> Result<KeySpace, Trouble>
     Ok(KeySpace(u32::try_from(space).unwrap_or(u32::MAX)))
 }
 
-/// Moves to the next space and writes who did it.
+/// Moves to the next space, leaves versions out, and writes who did it.
 pub(super) async fn next_key_space(
     connection: &mut PgConnection,
     entry: AuditEntry,
 ) -> Result<KeySpace, Trouble> {
     let mut transaction = connect::begin(connection).await?;
     sqlx::query("UPDATE key_space SET space = space + 1")
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query("UPDATE orders SET version = version + $1")
+        .bind(signed(VERSIONS_SKIPPED))
         .execute(&mut *transaction)
         .await?;
     let space = key_space(&mut transaction).await?;

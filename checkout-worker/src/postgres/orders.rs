@@ -6,7 +6,7 @@ use domain::OrderId;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, QueryBuilder, Row as _};
 
-use crate::ledger::{OrderFilter, OrderRecord};
+use crate::ledger::{OrderFilter, OrderRecord, Sort};
 use crate::row::{Corrupt, ItemRow, OrderRow, millis, signed};
 
 use super::columns::{ORDER, key, order, order_row};
@@ -69,7 +69,7 @@ pub(super) async fn newer(
         .collect()
 }
 
-/// Lists orders, oldest first: ids are time-ordered.
+/// Lists orders by when they were made: ids are time-ordered.
 pub(super) async fn list(c: &mut PgConnection, filter: &OrderFilter) -> Result<Vec<OrderRecord>, Trouble> {
     let mut query: QueryBuilder<Postgres> = QueryBuilder::new("SELECT ");
     query.push(ORDER).push(" FROM orders WHERE TRUE");
@@ -82,8 +82,12 @@ pub(super) async fn list(c: &mut PgConnection, filter: &OrderFilter) -> Result<V
     if let Some(by) = filter.due_by {
         query.push(" AND due_at <= ").push_bind(millis(by));
     }
+    let (beyond, direction) = match filter.sort {
+        Sort::OldestFirst => (" AND id > ", " ORDER BY id LIMIT "),
+        Sort::NewestFirst => (" AND id < ", " ORDER BY id DESC LIMIT "),
+    };
     if let Some(after) = filter.after {
-        query.push(" AND id > ").push_bind(key(after).to_vec());
+        query.push(beyond).push_bind(key(after).to_vec());
     }
     if filter.flagged {
         query.push(" AND flag IS NOT NULL");
@@ -93,10 +97,14 @@ pub(super) async fn list(c: &mut PgConnection, filter: &OrderFilter) -> Result<V
         query.push(" AND state = ANY (").push_bind(names).push(")");
     }
     let limit = i64::from(filter.limit.clamp(1, LIST_MAX));
-    query.push(" ORDER BY id LIMIT ").push_bind(limit);
+    query.push(direction).push_bind(limit);
     let rows = query.build().fetch_all(&mut *c).await?;
     let found = records(c, &rows).await?;
-    Ok(found.into_values().collect::<Result<_, _>>()?)
+    let mut found: Vec<OrderRecord> = found.into_values().collect::<Result<_, _>>()?;
+    if filter.sort == Sort::NewestFirst {
+        found.reverse();
+    }
+    Ok(found)
 }
 
 async fn records(

@@ -107,7 +107,7 @@ pub(super) async fn published(connection: &mut PgConnection, messages: &[i64]) -
 
 /// Messages for orders that are due and that nobody has in hand. Says how many were written. Orders that are being changed
 /// are left out: whoever changes them says what is to come; and those whose message the broker holds, for `patience`: a
-/// published message speaks for the version it was written for.
+/// published message speaks for the version it was written for; and shoppers at their bank: a job reads about them.
 pub(super) async fn redrive(
     c: &mut PgConnection,
     limit: u32,
@@ -123,8 +123,9 @@ pub(super) async fn redrive(
     let written = sqlx::query(
         "INSERT INTO outbox (channel, order_id, version, at) SELECT 'workers', due.id, due.version, $1 FROM ( \
          SELECT o.id, o.version FROM orders o JOIN (SELECT id, due_at, \
-             row_number() OVER (PARTITION BY drop_id, state = 'action_required' ORDER BY due_at) AS place FROM orders \
+             row_number() OVER (PARTITION BY drop_id ORDER BY due_at) AS place FROM orders \
              WHERE due_at <= $1 AND due_at < 9223372036854775807 AND leased_until <= $1 AND flag IS NULL \
+             AND state <> 'action_required' \
              AND NOT (published_version = version AND published_at > $1 - $3) \
              AND drop_id <> ALL ($4) \
              AND NOT EXISTS (SELECT 1 FROM outbox WHERE order_id = orders.id AND channel = 'workers')) AS found \
@@ -143,16 +144,25 @@ pub(super) async fn redrive(
     Ok(u32::try_from(written).unwrap_or(u32::MAX))
 }
 
-/// The drops with orders that are due and that nobody has in hand.
-pub(super) async fn due_drops(c: &mut PgConnection) -> Result<Vec<DropId>, Trouble> {
-    let names: Vec<String> = sqlx::query_scalar(
-        "WITH clock AS MATERIALIZED (SELECT ledger_now() AS now) SELECT DISTINCT o.drop_id FROM orders o, clock \
+/// The drops with orders that are due and that nobody has in hand, and how many each has. Shoppers at their bank do not
+/// count.
+pub(super) async fn due_drops(c: &mut PgConnection) -> Result<Vec<(DropId, u64)>, Trouble> {
+    let found = sqlx::query(
+        "WITH clock AS MATERIALIZED (SELECT ledger_now() AS now) SELECT o.drop_id, count(*) FROM orders o, clock \
          WHERE o.due_at <= clock.now AND o.due_at < 9223372036854775807 AND o.leased_until <= clock.now \
-         AND o.flag IS NULL",
+         AND o.flag IS NULL AND o.state <> 'action_required' GROUP BY o.drop_id",
     )
     .fetch_all(c)
     .await?;
-    Ok(names.iter().filter_map(|name| DropId::new(name).ok()).collect())
+    let mut due = Vec::with_capacity(found.len());
+    for row in &found {
+        let count: i64 = row.try_get(1)?;
+        // A name that is none cannot be that of a drop: its orders cannot be read either.
+        if let Ok(drop) = DropId::new(row.try_get(0)?) {
+            due.push((drop, count.unsigned_abs()));
+        }
+    }
+    Ok(due)
 }
 
 /// Notes that no broker holds a message of this order any more. Its row goes as well: a relay whose message was taken

@@ -253,7 +253,7 @@ impl State {
             id,
             drop: call.drop.clone(),
             order: call.order,
-            space: call.space,
+            space: attempt.space,
             n: attempt.n,
             status: PaymentStatus::RequiresCapture,
             amount: *amount,

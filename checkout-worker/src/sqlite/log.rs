@@ -4,8 +4,8 @@ use domain::saga::KeySpace;
 use domain::{DropId, Timestamp};
 use rusqlite::{Row, params};
 
-use crate::ledger::{AuditEntry, AuditLine, Change};
-use crate::row::{log as told, millis, timestamp};
+use crate::ledger::{AuditEntry, AuditLine, Change, VERSIONS_SKIPPED};
+use crate::row::{log as told, millis, signed, timestamp};
 
 use super::StoreError;
 use super::thread::Store;
@@ -32,11 +32,15 @@ pub(super) fn key_space(store: &Store<'_>) -> Result<KeySpace, StoreError> {
     Ok(KeySpace(statement.query_row([], |row| row.get(0))?))
 }
 
-/// Moves to the next space and writes who did it.
+/// Moves to the next space, leaves versions out, and writes who did it.
 pub(super) fn next_key_space(store: &Store<'_>, entry: AuditEntry) -> Result<KeySpace, StoreError> {
     store
         .connection
         .execute("UPDATE key_space SET space = space + 1", [])?;
+    store.connection.execute(
+        "UPDATE orders SET version = version + ?1",
+        params![signed(VERSIONS_SKIPPED)],
+    )?;
     let space = key_space(store)?;
     note(store, &told::of_space(entry, space.0))?;
     Ok(space)

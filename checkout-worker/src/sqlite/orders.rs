@@ -5,7 +5,7 @@ use domain::saga::{Flag, Operation, Order, StateName, StockMove};
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
-use crate::ledger::{Applied, AttemptRow, Email, OrderFilter, OrderRecord, Transition};
+use crate::ledger::{Applied, AttemptRow, Email, OrderFilter, OrderRecord, Sort, Transition};
 use crate::reserving;
 use crate::row::{Corrupt, ItemRow, Moved, OrderRow, flag_reason, millis, moved_money, signed, state_text};
 
@@ -45,7 +45,7 @@ pub(super) fn newer(store: &Store<'_>, known: &[(OrderId, u64)]) -> Result<Vec<(
     Ok(newer)
 }
 
-/// Lists orders, oldest first: ids are time-ordered.
+/// Lists orders by when they were made: ids are time-ordered.
 pub(super) fn list(store: &Store<'_>, filter: &OrderFilter) -> Result<Vec<OrderRecord>, StoreError> {
     let mut conditions = vec!["TRUE".to_owned()];
     let mut values: Vec<Value> = Vec::new();
@@ -62,8 +62,12 @@ pub(super) fn list(store: &Store<'_>, filter: &OrderFilter) -> Result<Vec<OrderR
     if let Some(by) = filter.due_by {
         with("due_at <=", Value::from(millis(by)));
     }
+    let (beyond, direction) = match filter.sort {
+        Sort::OldestFirst => ("id >", "ASC"),
+        Sort::NewestFirst => ("id <", "DESC"),
+    };
     if let Some(after) = filter.after {
-        with("id >", Value::from(key(after).to_vec()));
+        with(beyond, Value::from(key(after).to_vec()));
     }
     if filter.flagged {
         conditions.push("flag IS NOT NULL".to_owned());
@@ -75,7 +79,7 @@ pub(super) fn list(store: &Store<'_>, filter: &OrderFilter) -> Result<Vec<OrderR
     }
     let limit = filter.limit.clamp(1, LIST_MAX);
     let sql = format!(
-        "SELECT {COLUMNS} FROM orders WHERE {} ORDER BY id LIMIT {limit}",
+        "SELECT {COLUMNS} FROM orders WHERE {} ORDER BY id {direction} LIMIT {limit}",
         conditions.join(" AND ")
     );
     let mut statement = store.connection.prepare_cached(&sql)?;

@@ -51,7 +51,7 @@ fn drive(store: &Store<'_>, order: OrderId, version: u64) -> Result<(), StoreErr
 }
 
 /// Messages for orders that are due, that nobody has in hand, and that no message is on its way to. Says how many were
-/// written.
+/// written. Shoppers at their bank are left out: a job reads about them.
 pub(super) fn redrive(
     store: &Store<'_>,
     limit: u32,
@@ -63,8 +63,9 @@ pub(super) fn redrive(
     let mut statement = store.connection.prepare_cached(
         "INSERT INTO outbox (channel, order_id, version, at) \
          SELECT 'workers', id, version, ?1 FROM (SELECT id, version, due_at, \
-             row_number() OVER (PARTITION BY drop_id, state = 'action_required' ORDER BY due_at) AS place FROM orders \
+             row_number() OVER (PARTITION BY drop_id ORDER BY due_at) AS place FROM orders \
              WHERE due_at <= ?1 AND due_at < 9223372036854775807 AND leased_until <= ?1 AND flag IS NULL \
+             AND state <> 'action_required' \
              AND NOT (published_version = version AND published_at > ?3) \
              AND drop_id NOT IN (SELECT value FROM json_each(?4)) \
              AND NOT EXISTS (SELECT 1 FROM outbox WHERE order_id = orders.id AND channel = 'workers')) \
@@ -77,15 +78,23 @@ pub(super) fn redrive(
     Ok(u32::try_from(written).unwrap_or(u32::MAX))
 }
 
-/// The drops with orders that are due and that nobody has in hand.
-pub(super) fn due_drops(store: &Store<'_>) -> Result<Vec<DropId>, StoreError> {
+/// The drops with orders that are due and that nobody has in hand, and how many each has. Shoppers at their bank do not
+/// count.
+pub(super) fn due_drops(store: &Store<'_>) -> Result<Vec<(DropId, u64)>, StoreError> {
     let mut statement = store.connection.prepare_cached(
-        "SELECT DISTINCT drop_id FROM orders WHERE due_at <= ?1 AND due_at < 9223372036854775807 \
-         AND leased_until <= ?1 AND flag IS NULL",
+        "SELECT drop_id, count(*) FROM orders WHERE due_at <= ?1 AND due_at < 9223372036854775807 \
+         AND leased_until <= ?1 AND flag IS NULL AND state <> 'action_required' GROUP BY drop_id",
     )?;
-    let names = statement.query_map(params![millis(store.now)], |row| row.get::<_, String>(0))?;
-    let names: Vec<String> = names.collect::<Result<_, _>>()?;
-    Ok(names.iter().filter_map(|name| DropId::new(name).ok()).collect())
+    let mut rows = statement.query(params![millis(store.now)])?;
+    let mut due = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (name, count): (String, i64) = (row.get(0)?, row.get(1)?);
+        // A name that is none cannot be that of a drop: its orders cannot be read either.
+        if let Ok(drop) = DropId::new(&name) {
+            due.push((drop, count.unsigned_abs()));
+        }
+    }
+    Ok(due)
 }
 
 /// The oldest undelivered messages of a channel.

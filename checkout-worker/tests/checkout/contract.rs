@@ -3,6 +3,7 @@
 //! clause under way is printed.
 
 mod buying;
+mod paying;
 mod telling;
 mod upkeep;
 
@@ -128,6 +129,9 @@ every_ledger_keeps!(
     buying::each_drop_has_its_turn_when_messages_are_written_anew,
     buying::expired_reservations_return_their_units_and_tell_the_house,
     buying::a_step_decided_on_an_old_version_is_not_stored,
+    paying::an_order_at_its_shoppers_bank_is_not_for_workers,
+    paying::a_refund_that_came_back_is_not_counted_as_given_back,
+    paying::the_next_key_space_leaves_versions_out,
     upkeep::stock_follows_configuration_but_never_below_what_is_taken,
     upkeep::operators_add_and_withdraw_free_units_only,
     upkeep::what_operators_changed_of_the_stock_stands_until_another_is_configured,

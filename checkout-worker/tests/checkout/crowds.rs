@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use checkout_worker::broker::embedded::EmbeddedBroker;
 use checkout_worker::broker::{Ack, Broker, Delivery, PublishError, Published, Standing, Verdict};
-use checkout_worker::ledger::{ClientKey, LedgerReply, Reply};
-use checkout_worker::provider::memory::MemoryProvider;
+use checkout_worker::ledger::{Channel, ClientKey, Ledger as _, LedgerReply, OrderFilter, Reply};
+use checkout_worker::provider::memory::{Fault, MemoryProvider};
 use checkout_worker::sqlite::SqliteLedger;
 use checkout_worker::turns::{Leased, MemoryTurns, Turns};
 use checkout_worker::{Checkout, CheckoutConfig, DropTerms, Ports, Purchase};
@@ -20,9 +20,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::drains::all;
 use super::support::{
-    RunningClock, SECURE, StandingClock, VISA, config, drop_id, item, line, open_ledger, place, ports,
-    purchase, terms,
+    PAYMENTS, RunningClock, SECURE, StandingClock, VISA, config, drop_id, item, line, open_ledger, place,
+    ports, purchase, terms,
 };
+use super::witness::Watched;
 
 /// Orders of the slow drop: at one per second they keep a worker busy for five minutes.
 const BACKLOG: u32 = 300;
@@ -98,6 +99,17 @@ fn numbered(drop: DropId, sku: &str, number: u32) -> Purchase {
     }
 }
 
+/// Waits until one of the orders is paid, whichever has its turn first.
+async fn one_is_paid(checkout: &Checkout) {
+    let paid = OrderFilter {
+        states: vec![StateName::Paid],
+        ..all()
+    };
+    while checkout.orders(paid.clone()).await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Waits for the end of each order.
 async fn all_paid(checkout: &Checkout, orders: &[OrderId]) {
     for order in orders {
@@ -130,13 +142,12 @@ async fn a_slow_drop_holds_up_no_other(broker: Arc<dyn Broker>) {
         ..ports(ledger, provider, clock)
     };
     let checkout = Checkout::open(config, ports).await.unwrap();
-    let mut slow = Vec::new();
     for number in 0..BACKLOG {
-        slow.push(place(&checkout, numbered(drop_id(), "AUR-42", number)).await);
+        place(&checkout, numbered(drop_id(), "AUR-42", number)).await;
     }
     let stop = CancellationToken::new();
     let life = async {
-        all_paid(&checkout, &slow[..1]).await;
+        one_is_paid(&checkout).await;
         let mut quick = Vec::new();
         for number in 0..QUICK {
             quick.push(place(&checkout, numbered(boreal(), "BOR-1", number)).await);
@@ -208,4 +219,60 @@ async fn shoppers_at_their_bank_take_no_turns_of_the_drain() {
     for view in checkout.orders(all()).await.unwrap() {
         assert_eq!(view.ledger_state, StateName::ActionRequired);
     }
+}
+
+/// A shop whose shoppers are at their banks. No message is on its way to a worker.
+async fn at_their_banks(shoppers: u8) -> Watched {
+    let shop = Watched::usual().await;
+    for shopper in 1..=shoppers {
+        let order = place(&shop.checkout, purchase(shopper, Some(SECURE))).await;
+        shop.checkout.drive(order).await.unwrap();
+    }
+    let pending = shop.ledger.pending(Channel::Workers, 100).await.unwrap();
+    let messages = pending.into_iter().map(|message| message.id).collect();
+    shop.ledger.delivered(messages).await.unwrap();
+    shop
+}
+
+#[tokio::test]
+async fn shoppers_at_their_bank_are_read_about_when_it_is_time_and_are_not_sent_to_workers() {
+    let shop = at_their_banks(1).await;
+    let look = async || shop.checkout.jobs().look_for_confirmations().await.unwrap();
+    let asked = || shop.provider.inner.books().requests;
+    let before = asked();
+    assert_eq!(look().await, 0, "it is not their time");
+    shop.clock.advance(Span::from_secs(15));
+    assert_eq!(shop.checkout.jobs().redrive().await.unwrap(), 0);
+    assert_eq!(look().await, 1);
+    assert_eq!(asked(), before + 1);
+
+    shop.clock.advance(Span::from_secs(30));
+    shop.checkout.stop(PAYMENTS, "test").await.unwrap();
+    assert_eq!(look().await, 0, "while payments are paused they wait");
+    shop.checkout.resume(PAYMENTS, "test").await.unwrap();
+    let order = shop.checkout.orders(all()).await.unwrap().remove(0);
+    assert!(shop.provider.inner.confirm(&order.payment.unwrap(), true));
+    assert_eq!(look().await, 1);
+    assert_eq!(shop.state(order.order).await, StateName::Paid);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_provider_is_away_shoppers_at_their_bank_are_left_as_they_are() {
+    let shop = at_their_banks(7).await;
+    let jobs = shop.checkout.jobs();
+    shop.clock.advance(Span::from_secs(15));
+    shop.provider.inner.plan([Fault::RequestLost; 20]);
+    jobs.look_for_confirmations().await.unwrap();
+    assert!(shop.checkout.figures().await.unwrap().breaker_open);
+    let versions = async || {
+        let orders = shop.checkout.orders(all()).await.unwrap();
+        orders.iter().map(|view| view.version).collect::<Vec<_>>()
+    };
+    let before = versions().await;
+    shop.clock.advance(Span::from_mins(1));
+    for _ in 0..3 {
+        assert_eq!(jobs.look_for_confirmations().await.unwrap(), 0);
+        assert_eq!(jobs.redrive().await.unwrap(), 0);
+    }
+    assert_eq!(versions().await, before);
 }

@@ -18,6 +18,7 @@ mod livelock;
 mod many;
 mod news;
 mod purchases;
+mod reconciling;
 mod recovery;
 mod relay;
 mod repeats;

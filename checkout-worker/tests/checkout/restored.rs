@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use checkout_worker::Checkout;
 use checkout_worker::checkout::Restored;
+use checkout_worker::jobs::Job;
+use checkout_worker::ledger::{Channel, Message};
 use checkout_worker::provider::memory::{Fault, MemoryProvider};
 use domain::saga::{LEASE, Restock, StateName};
 use domain::{OrderId, Span};
@@ -44,6 +46,23 @@ fn kept(provider: &MemoryProvider) -> BTreeMap<OrderId, (u64, usize)> {
         order.1 += usize::from(payment.is_open());
     }
     orders
+}
+
+/// Every notice that the ledger has kept, as whoever is told knows it: by order and version.
+async fn notices(house: &House) -> Vec<(OrderId, u64)> {
+    let pending = house.ledger.pending(Channel::Notices, 1_000).await.unwrap();
+    let named = pending.into_iter().map(|row| match row.message {
+        Message::Notice(notice) => (notice.order, notice.version),
+        Message::Drive => panic!("a notice is no message to workers"),
+    });
+    named.collect()
+}
+
+/// The spaces that the payments of an order were made in, the oldest payment first.
+fn spaces(provider: &MemoryProvider, order: OrderId) -> Vec<String> {
+    let payments = provider.books().payments;
+    let own = payments.iter().filter(|payment| payment.order == order);
+    own.map(|payment| payment.space.to_string()).collect()
 }
 
 /// Sells until the backup is made, and goes on afterwards; gives the copy.
@@ -105,14 +124,23 @@ fn check_money(story: &Story, provider: &MemoryProvider) {
 async fn drill(house: House) {
     let provider = MemoryProvider::new(house.clock.clone());
     let (story, copy) = tell(&house, &provider).await;
+    let (lost, kept_notices) = (notices(&house).await, notices(&copy).await);
 
     let checkout = open(&copy, &provider).await;
     let since = copy_time(&copy);
     let restored: Restored = checkout.restore(since, "test").await.unwrap();
     assert!(restored.is_done(), "{restored:?}");
     assert_eq!(
-        (restored.key_space.to_string().as_str(), restored.found.unknown),
-        ("dl2", 3)
+        (
+            restored.key_space.to_string().as_str(),
+            restored.found.unknown,
+            restored.found.given_back
+        ),
+        ("dl2", 3, 1)
+    );
+    assert_eq!(
+        given_back(&checkout).await,
+        [format!("{} pi_5 {PRICE} eur", story.lost[0])]
     );
     assert_eq!(state(&checkout, story.unanswered).await, StateName::Paid);
     assert_eq!(state(&checkout, story.refunded).await, StateName::Refunded);
@@ -133,6 +161,71 @@ async fn drill(house: House) {
     let twice = again.restore(since, "test").await.unwrap();
     assert!(twice.is_done() && twice.found.applied == 0, "{twice:?}");
     assert_eq!(twice.key_space.to_string(), "dl3");
+
+    // Whoever was told of the lost time takes nothing that is told now for a repetition, or for old news.
+    let mut told = notices(&copy).await;
+    told.retain(|notice| !kept_notices.contains(notice));
+    assert_eq!(told.len(), 4, "{told:?}");
+    for (order, version) in told {
+        let newest = lost.iter().filter(|(known, _)| *known == order).max();
+        let newest = newest.map_or(0, |(_, version)| *version);
+        assert!(
+            version > newest,
+            "{order}: {version}, and {newest} in the lost time"
+        );
+    }
+}
+
+/// What the operators' log says was given back.
+async fn given_back(checkout: &Checkout) -> Vec<String> {
+    let lines = checkout.noted(None, 100).await.unwrap();
+    let ended = lines
+        .into_iter()
+        .filter(|line| line.action == "restore.give_back" && line.after.as_deref() == Some("\"ok\""));
+    ended.map(|line| line.subject).collect()
+}
+
+#[tokio::test]
+async fn a_process_that_stood_still_through_a_restore_draws_no_key_of_the_lost_time() {
+    let house = House::sqlite();
+    let provider = MemoryProvider::new(house.clock.clone());
+    let (story, copy) = tell(&house, &provider).await;
+    let early = open(&copy, &provider).await;
+    let restored = open(&copy, &provider)
+        .await
+        .restore(copy_time(&copy), "test")
+        .await
+        .unwrap();
+    assert!(restored.is_done(), "{restored:?}");
+    early.jobs().round(Job::Switches).await.unwrap();
+    early.drive(story.accepted).await.unwrap();
+    assert_eq!(state(&early, story.accepted).await, StateName::Paid);
+    assert_eq!(kept(&provider)[&story.accepted].0, PRICE, "paid, and with money");
+    assert_eq!(spaces(&provider, story.accepted), ["dl1", "dl2"]);
+}
+
+#[tokio::test]
+async fn a_copy_that_comes_back_twice_meets_no_key_of_either_time_that_was_lost() {
+    let house = House::sqlite();
+    let provider = MemoryProvider::new(house.clock.clone());
+    let (story, copy) = tell(&house, &provider).await;
+    let same_copy = copy.copied().await;
+    let checkout = open(&copy, &provider).await;
+    let restored = checkout.restore(copy_time(&copy), "test").await.unwrap();
+    assert_eq!(restored.key_space.to_string(), "dl2");
+    checkout.drive(story.accepted).await.unwrap();
+    assert_eq!(kept(&provider)[&story.accepted].0, PRICE);
+
+    let checkout = open(&same_copy, &provider).await;
+    let restored = checkout.restore(copy_time(&same_copy), "test").await.unwrap();
+    assert!(restored.is_done(), "{restored:?}");
+    assert_eq!(restored.key_space.to_string(), "dl3");
+    assert_eq!(kept(&provider)[&story.accepted].0, 0, "given back once more");
+    checkout.drive(story.accepted).await.unwrap();
+    assert_eq!(state(&checkout, story.accepted).await, StateName::Paid);
+    assert_eq!(kept(&provider)[&story.accepted].0, PRICE, "paid, and with money");
+    assert_eq!(spaces(&provider, story.accepted), ["dl1", "dl2", "dl3"]);
+    assert!(checkout.audit().await.unwrap().is_clean());
 }
 
 #[tokio::test]
@@ -149,14 +242,7 @@ async fn a_dead_payment_of_the_lost_time_is_not_the_one_of_the_order_that_starts
     recover(&checkout, &copy.clock).await;
     assert_eq!(state(&checkout, story.accepted).await, StateName::Paid);
     assert_eq!(kept(&provider)[&story.accepted].0, PRICE);
-    let spaces: Vec<String> = provider
-        .books()
-        .payments
-        .iter()
-        .filter(|payment| payment.order == story.accepted)
-        .map(|payment| payment.space.to_string())
-        .collect();
-    assert_eq!(spaces, ["dl1", "dl2"]);
+    assert_eq!(spaces(&provider, story.accepted), ["dl1", "dl2"]);
 }
 
 fn copy_time(house: &House) -> domain::Timestamp {

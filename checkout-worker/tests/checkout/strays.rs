@@ -1,13 +1,15 @@
 //! Payments that no order wants, from the list of the provider to their end: a saved error does not keep them for a day,
 //! and every process finds the same next key.
 
-use checkout_worker::checkout::LatePayment;
+mod houses;
+
+use checkout_worker::checkout::{LatePayment, WebhookDone, WebhookFailure};
 use checkout_worker::driver::Shut;
 use checkout_worker::provider::memory::Fault;
 use domain::saga::{Alarm, PaymentStatus, StateName};
 use domain::{OrderId, Span};
 
-use super::support::{VISA, place, purchase};
+use super::support::{DECLINED, PAYMENTS, VISA, place, purchase, signed};
 use super::witness::Watched;
 
 /// An order that is paid, and what the ledger calls it.
@@ -121,6 +123,30 @@ async fn the_shopper_is_told_of_a_late_payment_and_of_what_became_of_it() {
     assert_eq!(late(&shop, order).await, Some("released"), "only held");
     let shop = shop.reopened().await;
     assert_eq!(late(&shop, order).await, Some("released"), "and written down");
+}
+
+#[tokio::test]
+async fn a_late_payment_that_is_told_of_while_payments_are_paused_is_told_again_and_goes_back() {
+    let shop = Watched::usual().await;
+    let order = place(&shop.checkout, purchase(1, Some(DECLINED))).await;
+    shop.checkout.drive(order).await.unwrap();
+    assert_eq!(shop.state(order).await, StateName::Declined);
+    let second = shop.provider.make(order, 2).await;
+    shop.provider.take(&second).await;
+    shop.provider.keys();
+    let (body, header) = signed(&shop.clock, "evt_1", "payment_intent.succeeded", &second.id);
+    let told = async || shop.checkout.webhook(body.as_bytes(), &header).await;
+
+    shop.checkout.stop(PAYMENTS, "test").await.unwrap();
+    let paused = told().await;
+    assert!(matches!(paused, Err(WebhookFailure::NotNow)), "{paused:?}");
+    assert_eq!(shop.provider.keys(), Vec::<String>::new());
+
+    shop.checkout.resume(PAYMENTS, "test").await.unwrap();
+    assert_eq!(told().await.unwrap(), WebhookDone::Applied);
+    assert_eq!(ends(&shop.provider.keys()), ["refund-stray.2"]);
+    assert_eq!(late(&shop, order).await, Some("refunded"));
+    assert_eq!(told().await.unwrap(), WebhookDone::Repeated);
 }
 
 async fn late(shop: &Watched, order: OrderId) -> Option<&'static str> {

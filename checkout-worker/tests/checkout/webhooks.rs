@@ -115,6 +115,71 @@ async fn a_refund_that_fails_days_later_is_parked_told_and_made_again() {
 }
 
 #[tokio::test]
+async fn a_failed_refund_that_the_order_could_not_read_of_is_asked_for_again_and_not_forgotten() {
+    for fault in [Fault::RequestLost, Fault::RateLimited] {
+        let shop = Shop::open(1).await;
+        let order = shop.buy(1, VISA).await;
+        shop.checkout.drive(order).await.unwrap();
+        shop.checkout.refund(order, Restock::Keep, "test").await.unwrap();
+        let view = shop.checkout.view(order).await.unwrap().unwrap();
+        let payment = view.payment.unwrap();
+        assert!(shop.provider.fail_refunds(&payment));
+        // The payment is read for the event; the order's own reading of it comes to nothing.
+        shop.provider.plan([fault]);
+        let first = shop.tell(GOOD, "evt_1", "refund.failed", &payment).await;
+        assert!(
+            matches!(first, Err(WebhookFailure::NotNow)),
+            "{fault:?}: {first:?}"
+        );
+        assert_eq!(shop.checkout.parked(10).await.unwrap(), []);
+        let second = shop.tell(GOOD, "evt_1", "refund.failed", &payment).await;
+        assert_eq!(second.unwrap(), WebhookDone::Applied, "{fault:?}");
+        let parked = shop.checkout.parked(10).await.unwrap();
+        assert_eq!(parked.len(), 1, "{fault:?}");
+        assert_eq!(parked[0].reason.as_deref(), Some("refund_failed"));
+
+        // Given back by hand, and again the order's own reading comes to nothing.
+        assert!(shop.provider.refund(&payment, 12_900));
+        shop.provider.plan([fault]);
+        let third = shop.tell(GOOD, "evt_2", "charge.refunded", &payment).await;
+        assert!(
+            matches!(third, Err(WebhookFailure::NotNow)),
+            "{fault:?}: {third:?}"
+        );
+        let fourth = shop.tell(GOOD, "evt_2", "charge.refunded", &payment).await;
+        assert_eq!(fourth.unwrap(), WebhookDone::Applied, "{fault:?}");
+        assert_eq!(shop.checkout.parked(10).await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn a_retry_that_the_provider_does_not_answer_leaves_the_order_parked_for_the_same_reason() {
+    let shop = Shop::open(1).await;
+    let order = shop.buy(1, VISA).await;
+    shop.checkout.drive(order).await.unwrap();
+    shop.checkout.refund(order, Restock::Keep, "test").await.unwrap();
+    let payment = shop.checkout.view(order).await.unwrap().unwrap().payment.unwrap();
+    assert!(shop.provider.fail_refunds(&payment));
+    let failed = shop.tell(GOOD, "evt_1", "refund.failed", &payment).await;
+    assert_eq!(failed.unwrap(), WebhookDone::Applied);
+    // First its reading is lost, then the refund that follows the next one.
+    for faults in [vec![Fault::RequestLost], vec![Fault::None, Fault::RequestLost]] {
+        shop.provider.plan(faults);
+        let retried = shop.checkout.retry(order, "test").await.unwrap();
+        assert_eq!(
+            (retried.flag, retried.flag_reason.as_deref()),
+            (Some("rejected"), Some("refund_failed"))
+        );
+        shop.recover().await;
+        assert_eq!(shop.provider.books().payments[0].refunded, 0, "a person decides");
+    }
+    let retried = shop.checkout.retry(order, "test").await.unwrap();
+    assert_eq!(retried.flag, None);
+    assert_eq!(shop.provider.books().payments[0].refunded, 12_900);
+    assert!(shop.checkout.audit().await.unwrap().is_clean());
+}
+
+#[tokio::test]
 async fn a_forged_webhook_changes_nothing() {
     let shop = Shop::open(1).await;
     let (order, payment) = shop.at_the_bank(1).await;

@@ -300,6 +300,7 @@ fn seen_paid(data: Paid, payment: &Payment, context: &Context) -> Transition {
 fn given_back(data: Paid, restock: Restock) -> Next {
     let next = Next::to(State::Refunded(Refunded {
         payment: data.payment,
+        is_retried: false,
     }))
     .notice(Notice::Refunded);
     match restock {

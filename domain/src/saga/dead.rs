@@ -40,7 +40,13 @@ fn refunded(data: &Refunded, event: &Event, context: &Context) -> Option<Transit
     match event {
         Event::Seen(payment) if own(payment) => Some(seen(data, payment, context)),
         // The flag stays until the money has gone: whoever dies meanwhile leaves the order where a person sees it.
-        Event::Retry => Some(Ok(read(data, context))),
+        Event::Retry => {
+            let retried = Refunded {
+                is_retried: true,
+                ..data.clone()
+            };
+            Some(Ok(read(retried, context)))
+        }
         Event::Answered(Asked::Retrieve, Answer::Payment(payment)) if own(payment) => {
             Some(reread(data, payment, context))
         }
@@ -62,32 +68,38 @@ fn refunded(data: &Refunded, event: &Event, context: &Context) -> Option<Transit
     }
 }
 
-/// A sighting may be older than the refund. One that shows money is believed when it was read anew.
+/// A sighting only gives reason to read. One that shows money may be older than the refund; one that shows none may come
+/// from a list, whose charges need not take a refund off again that failed.
 fn seen(data: &Refunded, payment: &Payment, context: &Context) -> Transition {
-    if !payment.is_kept() {
-        return settled(data, context);
-    }
-    if context.flag.is_some() {
+    let is_known_as_kept = context.flag.is_some();
+    if payment.is_kept() == is_known_as_kept {
         return Err(Why::Unchanged);
     }
-    Ok(read(data, context))
+    // A person's retry that was never answered ends here: this reading is not theirs, and may come days after they have
+    // given the money back in another way.
+    Ok(read(at_rest(data), context))
 }
 
-fn read(data: &Refunded, context: &Context) -> Next {
+fn read(data: Refunded, context: &Context) -> Next {
     let payment = data.payment.clone();
-    Next::stay(State::Refunded(data.clone()), context).effect(Effect::Call(Call::Retrieve { payment }))
+    Next::stay(State::Refunded(data), context).effect(Effect::Call(Call::Retrieve { payment }))
 }
 
+/// What follows from the payment as it was just read. Several events may tell of one failure and read at the same time:
+/// the first answer parks the order, and the others find nothing new.
 fn reread(data: &Refunded, payment: &Payment, context: &Context) -> Transition {
     if !payment.is_kept() {
         return settled(data, context);
     }
-    let state = State::Refunded(data.clone());
+    let state = State::Refunded(at_rest(data));
     if context.flag.is_none() {
         return Ok(Next::to(state).park(Parked::Rejected(word(REFUND_FAILED)), context));
     }
-    // Under a flag only a retry reads. It goes under a key of its own, as for any payment that nobody wants: the keys of
-    // the refund that failed have said all they will ever say.
+    if !data.is_retried {
+        return Err(Why::Unchanged);
+    }
+    // It goes under a key of its own, as for any payment that nobody wants: the keys of the refund that failed have said
+    // all they will ever say.
     let stray = Stray::of(payment, context);
     let call = stray.refund(payment);
     Ok(Next::stay(state, context).stray(stray).effect(Effect::Call(call)))
@@ -98,19 +110,29 @@ fn settled(data: &Refunded, context: &Context) -> Transition {
     if context.flag.is_none() {
         return Err(Why::Unchanged);
     }
-    Ok(Next::to(State::Refunded(data.clone())))
+    Ok(Next::to(State::Refunded(at_rest(data))))
+}
+
+/// The same, with nobody's retry under way.
+fn at_rest(data: &Refunded) -> Refunded {
+    Refunded {
+        is_retried: false,
+        ..data.clone()
+    }
 }
 
 fn refunded_anew(data: &Refunded, stray: &Stray, answer: &Answer, context: &Context) -> Transition {
-    let state = State::Refunded(data.clone());
     match answer {
         // As with every refund: it is on its way, and should it fail, that is told as this was.
-        Answer::Refunded(_) => Ok(Next::to(state).stray(stray.after(answer))),
+        Answer::Refunded(_) => {
+            let state = State::Refunded(at_rest(data));
+            Ok(Next::to(state).stray(stray.after(answer)))
+        }
         Answer::Payment(_)
         | Answer::Absent
         | Answer::Declined(_)
         | Answer::Rejected(_)
         | Answer::KeyMismatch
-        | Answer::Stalled(_) => stray::answered(state, stray, answer, context),
+        | Answer::Stalled(_) => stray::answered(State::Refunded(data.clone()), stray, answer, context),
     }
 }

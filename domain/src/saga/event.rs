@@ -161,7 +161,7 @@ pub enum Notice {
     Declined,
     /// `order.released`, also when an authorisation was lost after the commit.
     Released,
-    /// `order.refunded`
+    /// `order.refunded`, also when a charge was given back that came too late for an order which came to nothing.
     Refunded,
 }
 

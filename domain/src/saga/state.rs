@@ -155,6 +155,9 @@ pub struct Unwound {
 pub struct Refunded {
     /// The refunded payment.
     pub payment: PaymentId,
+    /// Whether a person has asked for its money to be given back once more, because it came back, and the payment was not
+    /// read since. Without that, no reading of it sends a refund.
+    pub is_retried: bool,
 }
 
 /// Who gave an order up.
@@ -234,7 +237,7 @@ impl State {
             | Self::Committed(Committed { payment, .. })
             | Self::Paid(Paid { payment, .. })
             | Self::Unwound(Unwound { payment })
-            | Self::Refunded(Refunded { payment }) => Some(payment),
+            | Self::Refunded(Refunded { payment, .. }) => Some(payment),
             Self::Reserved(_) | Self::Accepted(_) | Self::Declined(_) | Self::Released(_) => None,
         }
     }

@@ -121,7 +121,10 @@ fn specimen(name: StateName) -> Order {
         }),
         StateName::Released => State::Released(Released { by: By::Shopper }),
         StateName::Unwound => State::Unwound(Unwound { payment }),
-        StateName::Refunded => State::Refunded(Refunded { payment }),
+        StateName::Refunded => State::Refunded(Refunded {
+            payment,
+            is_retried: false,
+        }),
     });
     Order {
         method: accepted_with,

@@ -1,6 +1,6 @@
 //! Requests as the API wants them: form-encoded, every parameter from ledger rows.
 
-use domain::saga::{Call, KeySpace, PaymentId};
+use domain::saga::{Attempt, Call, KeySpace, PaymentId};
 use reqwest::{Client, ClientBuilder, RequestBuilder};
 
 use crate::provider::{ProviderCall, Window};
@@ -50,7 +50,7 @@ pub(super) fn of(client: &Client, url: &str, call: &ProviderCall) -> RequestBuil
                     .as_ref()
                     .map(|email| ("receipt_email", email.as_str().to_owned())),
             );
-            form.extend(metadata(call, attempt.n));
+            form.extend(metadata(call, *attempt));
             post(client, &format!("{url}/v1/payment_intents"), call, &form)
         }
         Call::Capture { payment, amount, .. } => {
@@ -78,7 +78,7 @@ pub(super) fn of(client: &Client, url: &str, call: &ProviderCall) -> RequestBuil
                 ("payment_intent", payment.to_string()),
                 ("amount", amount.amount.to_string()),
             ];
-            form.extend(metadata(call, attempt.n));
+            form.extend(metadata(call, *attempt));
             post(client, &format!("{url}/v1/refunds"), call, &form)
         }
         Call::Retrieve { payment } => retrieve(client, url, payment),
@@ -140,14 +140,15 @@ fn cancel(client: &Client, url: &str, call: &ProviderCall, payment: &PaymentId, 
     )
 }
 
-/// What ties an object at the provider to the ledger, whatever is lost on our side. The first key space goes without saying:
-/// a request that was sent before spaces were said is repeated under its key with the same parameters.
-fn metadata(call: &ProviderCall, n: u32) -> impl Iterator<Item = (&'static str, String)> {
-    let space = (call.space != KeySpace::FIRST).then(|| ("metadata[space]", call.space.to_string()));
+/// What ties an object at the provider to the ledger, whatever is lost on our side. The space is the attempt's own, and the
+/// first goes without saying. An attempt from before spaces were kept counts as of the first, whichever space its key was
+/// drawn from: what was sent under that key said nothing of spaces, and is repeated with the same parameters.
+fn metadata(call: &ProviderCall, attempt: Attempt) -> impl Iterator<Item = (&'static str, String)> {
+    let space = (attempt.space != KeySpace::FIRST).then(|| ("metadata[space]", attempt.space.to_string()));
     [
         ("metadata[drop]", call.drop.to_string()),
         ("metadata[order]", call.order.to_string()),
-        ("metadata[n]", n.to_string()),
+        ("metadata[n]", attempt.n.to_string()),
     ]
     .into_iter()
     .chain(space)
@@ -158,5 +159,51 @@ fn post(client: &Client, url: &str, call: &ProviderCall, form: &[(&str, String)]
     match &call.key {
         Some(key) => request.header("idempotency-key", key.as_str()),
         None => request,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::saga::PaymentMethod;
+    use domain::{Currency, DropId, Money, OrderId, Timestamp};
+
+    use super::*;
+
+    const URL: &str = "http://127.0.0.1:9";
+    const SECOND: KeySpace = KeySpace::FIRST.next();
+
+    /// What is sent of a purchase's attempt of `space` by a ledger that has moved on to the second one.
+    fn sent(space: KeySpace) -> String {
+        let config = StripeConfig {
+            url: URL.to_owned(),
+            ..StripeConfig::new("sk_test")
+        };
+        let call = ProviderCall {
+            drop: DropId::new("aurora").unwrap(),
+            order: OrderId(7),
+            space: SECOND,
+            key: None,
+            email: None,
+            call: Call::Authorise {
+                attempt: Attempt::first(Timestamp::EPOCH).of(space),
+                method: PaymentMethod::new("pm_card_visa").unwrap(),
+                amount: Money::new(12_900, Currency::new("eur").unwrap()),
+            },
+        };
+        let client = builder(&config).build().unwrap();
+        let request = of(&client, URL, &call).build().unwrap();
+        let body = request.body().and_then(reqwest::Body::as_bytes).unwrap();
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn an_attempt_says_the_space_that_it_was_begun_in_and_the_first_is_not_said() {
+        let second = sent(SECOND);
+        assert!(
+            second.ends_with("&metadata%5Bn%5D=1&metadata%5Bspace%5D=dl2"),
+            "{second}"
+        );
+        let first = sent(KeySpace::FIRST);
+        assert!(first.ends_with("&metadata%5Bn%5D=1"), "{first}");
     }
 }

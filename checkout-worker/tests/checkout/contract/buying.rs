@@ -277,7 +277,7 @@ pub(super) async fn each_drop_has_its_turn_when_messages_are_written_anew(house:
         };
         placed(&*ledger, order).await;
     }
-    assert_eq!(ledger.due_drops().await.unwrap(), [drop_id()]);
+    assert_eq!(ledger.due_drops().await.unwrap(), [(drop_id(), 8)]);
     house.clock.advance(Span::from_secs(1));
     for shopper in 9..=11 {
         let order = NewOrder {
@@ -289,7 +289,7 @@ pub(super) async fn each_drop_has_its_turn_when_messages_are_written_anew(house:
     }
     let mut due = ledger.due_drops().await.unwrap();
     due.sort_unstable();
-    assert_eq!(due, [drop_id(), other]);
+    assert_eq!(due, [(drop_id(), 8), (other, 3)]);
     for message in ledger.pending(Channel::Workers, 100).await.unwrap() {
         ledger.postponed(message.order).await.unwrap();
     }

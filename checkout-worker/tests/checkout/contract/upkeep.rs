@@ -1,5 +1,7 @@
 //! The ledger's contract, continued: configured stock, operators, events, switches, lists.
 
+use checkout_worker::ledger::Sort;
+
 use super::*;
 
 pub(super) async fn stock_follows_configuration_but_never_below_what_is_taken(house: House) {
@@ -223,6 +225,20 @@ pub(super) async fn sales_are_counted_by_drop_with_reasons(house: House) {
     assert_eq!(ledger.sales(other).await.unwrap(), Sales::default());
 }
 
+/// Pages of two, from the newest of five orders.
+async fn newest_first(ledger: &dyn Ledger, all: &OrderFilter) {
+    let mut page = OrderFilter {
+        sort: Sort::NewestFirst,
+        ..all.clone()
+    };
+    for expected in [&[5, 4][..], &[3, 2], &[1]] {
+        let found = ledger.list(page.clone()).await.unwrap();
+        let ids: Vec<u128> = found.iter().map(|record| record.order.id.0).collect();
+        assert_eq!(ids, expected);
+        page.after = ids.last().copied().map(OrderId);
+    }
+}
+
 pub(super) async fn lists_filter_and_page(house: House) {
     let (ledger, clock) = opened(&house, 9).await;
     for shopper in 1..=5 {
@@ -261,6 +277,7 @@ pub(super) async fn lists_filter_and_page(house: House) {
         .await,
         [3, 4]
     );
+    newest_first(&*ledger, &all).await;
     let states = vec![StateName::Released];
     assert_eq!(
         ids(OrderFilter {

@@ -118,8 +118,10 @@ fn a_failed_confirmation_records_the_try_at_giving_its_payment_up() {
         [Stray {
             payment: payment_id(),
             attempt: *attempt,
+            part: None,
             stake: Stake::Nothing,
             is_settled: false,
+            is_told: false,
         }]
     );
 }
@@ -174,6 +176,102 @@ fn a_late_charge_is_told_of_even_after_it_was_only_held() {
         panic!("{order:?}")
     };
     assert_eq!((stray.stake, stray.is_settled), (Stake::Charge, true));
+}
+
+/// How often the merchant is told by this step that money went back.
+fn told_back(step: &Step) -> usize {
+    let told = |effect: &&Effect| **effect == Effect::Notice(Notice::Refunded);
+    step.effects.iter().filter(told).count()
+}
+
+#[test]
+fn the_merchant_is_told_once_that_a_charge_for_an_order_that_came_to_nothing_went_back() {
+    let taken = other(2, PaymentStatus::Succeeded);
+    let gone = Payment {
+        refunded: taken.captured,
+        ..taken.clone()
+    };
+    for name in [StateName::Declined, StateName::Released, StateName::Unwound] {
+        let asking = step(&specimen(name), Event::Seen(taken.clone())).unwrap();
+        assert_eq!(told_back(&asking), 0, "{name}: not before it went");
+        let asked = asking.call().unwrap().asked();
+        let answered = Event::Answered(asked, Answer::Refunded(taken.captured));
+        let back = step(&asking.order, answered).unwrap();
+        assert_eq!(told_back(&back), 1, "{name}");
+        assert_eq!(step(&back.order, Event::Seen(gone.clone())), Err(Why::Unchanged));
+        // A sighting from before it went has it sent once more; the provider refuses, and it is seen gone again.
+        let late = step(&back.order, Event::Seen(taken.clone())).unwrap();
+        let settled = step(&late.order, Event::Seen(gone.clone())).unwrap();
+        assert_eq!((told_back(&late), told_back(&settled)), (0, 0), "{name}");
+        // The answer is lost, and the payment is seen gone.
+        let seen = step(&asking.order, Event::Seen(gone.clone())).unwrap();
+        assert_eq!(told_back(&seen), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_second_payment_of_an_order_that_was_paid_for_and_a_mere_hold_are_not_told() {
+    let taken = other(2, PaymentStatus::Succeeded);
+    for name in [StateName::Paid, StateName::Refunded] {
+        let asking = step(&specimen(name), Event::Seen(taken.clone())).unwrap();
+        let asked = asking.call().unwrap().asked();
+        let back = Event::Answered(asked, Answer::Refunded(taken.captured));
+        assert_eq!(told_back(&step(&asking.order, back).unwrap()), 0, "{name}");
+    }
+    let held = other(2, PaymentStatus::RequiresCapture);
+    let (order, call) = seen(specimen(StateName::Released), &held, NOW);
+    let gone = Answer::Payment(other(2, PaymentStatus::Cancelled));
+    let released = step(&order, Event::Answered(call.asked(), gone)).unwrap();
+    assert_eq!(told_back(&released), 0);
+}
+
+#[test]
+fn money_that_went_back_while_an_order_was_given_up_is_told_after_its_end() {
+    let taken = payment(PaymentStatus::Succeeded);
+    let gone = Payment {
+        refunded: taken.captured,
+        ..taken.clone()
+    };
+    let read = |payment: &Payment| Event::Answered(Asked::Retrieve, Answer::Payment(payment.clone()));
+    let asking = step(&specimen(StateName::Cancelling), read(&taken)).unwrap();
+    let asked = asking.call().unwrap().asked();
+    let back = Event::Answered(asked, Answer::Refunded(taken.captured));
+    let back = step(&asking.order, back).unwrap();
+    let released = step(&back.order, read(&gone)).unwrap();
+    assert_eq!(released.order.state.name(), StateName::Released);
+    assert!(released.effects.contains(&Effect::Notice(Notice::Released)));
+    assert_eq!(told_back(&back) + told_back(&released), 0, "one word at a time");
+    let seen = step(&released.order, Event::Seen(gone.clone())).unwrap();
+    assert_eq!(told_back(&seen), 1);
+    assert_eq!(step(&seen.order, Event::Seen(gone)), Err(Why::Unchanged));
+}
+
+#[test]
+fn another_amount_goes_under_another_number() {
+    let kept = |refunded| Payment {
+        refunded,
+        ..other(1, PaymentStatus::Succeeded)
+    };
+    let asked = |call: &Call| {
+        let Call::RefundStray { attempt, amount, .. } = call else {
+            panic!("{call:?}")
+        };
+        (attempt.n, amount.amount)
+    };
+    let (whole, rest) = (total().amount, total().amount - 2_900);
+    let (order, call) = seen(specimen(StateName::Released), &kept(0), NOW);
+    assert_eq!(asked(&call), (1, whole));
+    // Nothing is heard of it; meanwhile somebody gives a part back elsewhere.
+    let (order, call) = seen(order, &kept(2_900), NOW);
+    assert_eq!(asked(&call), (2, rest));
+    let (order, call) = seen(order, &kept(2_900), NOW);
+    assert_eq!(
+        asked(&call),
+        (2, rest),
+        "a key is repeated with what it was sent with"
+    );
+    let (_, call) = seen(order, &kept(5_000), NOW);
+    assert_eq!(asked(&call), (3, total().amount - 5_000));
 }
 
 #[test]
