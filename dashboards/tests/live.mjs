@@ -148,6 +148,18 @@ function lint(scraped) {
   }
 }
 
+/** The processes of a distributed sale, as the demo's report names them. */
+const MEMBERS = ["gateway-1", "gateway-2", "worker-1", "worker-2"];
+
+/** All of them took part in it: by the report each gateway answered shoppers, and each worker called the provider. */
+function judgeShares(report) {
+  const shares = report.matchAll(/^ +(\S+) (?:answered (\d+) requests|made (\d+) calls to the provider)$/gm);
+  const did = new Map([...shares].map(([, member, answered, made]) => [member, Number(answered ?? made)]));
+  for (const member of MEMBERS) {
+    must(did.get(member) > 0, `${member} took no part in the sale: ${did.get(member) ?? "not in the report"}`);
+  }
+}
+
 /** The scenarios of k6, against a sale that opens at that second. */
 async function load(shop, opensAt) {
   await pause((opensAt - LOAD_BEFORE) * 1000 - Date.now());
@@ -165,7 +177,8 @@ try {
   problems.push(...(loaded?.problems ?? []));
   // Two scrapes and evaluations more, so that the last figures are seen.
   await pause(3_000);
-  must(admins.length === (distributed ? 4 : 1), `${admins.length} processes were watched`);
+  must(admins.length === (distributed ? MEMBERS.length : 1), `${admins.length} processes were watched`);
+  if (distributed) judgeShares(demo.said.text);
   const asked = await askEverything(base, from, Math.floor(Date.now() / 1000));
   const published = judge(await Promise.all(admins.map((admin) => text(`http://${admin}/metrics`))));
   const fired = await ask(base, "query_range", {

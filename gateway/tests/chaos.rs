@@ -1,6 +1,6 @@
 //! Drops on the distributed house while its processes, its engines and the wires between them are hurt:
-//! killed, frozen, emptied, rolled back, cut off. After each drop the books of the ledger and of the
-//! provider must agree, and nobody may have lost a place.
+//! killed, frozen, emptied, rolled back, cut off, for everybody or for one process alone. After each drop the
+//! books of the ledger and of the provider must agree, and nobody may have lost a place.
 //!
 //! `make test` runs a fixed list of faults. `make chaos` sets `DOORLINE_CHAOS_MINUTES` and draws faults at
 //! random for so long; a failure prints the seed that repeats the list: `DOORLINE_CHAOS_SEED=…`.
@@ -10,6 +10,8 @@
     reason = "whoever runs `make chaos` wants to see how it goes"
 )]
 
+#[path = "chaos/draw.rs"]
+mod draw;
 #[path = "chaos/drop.rs"]
 mod drop;
 #[path = "chaos/fault.rs"]
@@ -20,7 +22,8 @@ mod pulse;
 use std::time::Duration;
 
 use drop::sell_under;
-use fault::{Fault, Wave, Wire};
+use fault::{Fault, LATE, Wave, Wire};
+use gateway::demo::fleet::Engine;
 use sandbox::relay::Weather;
 
 /// Faults that strike together, and when.
@@ -46,34 +49,42 @@ const ENGINES: &[Fixed] = &[
     (21, &[Fault::LosePostgres, Fault::FlushRedis]),
 ];
 
-/// Wires between any two go bad.
+/// Wires between any two go bad: those of everybody to an engine, or those of one member while the other goes on.
 const WIRES: &[Fixed] = &[
-    (1, &[Fault::Wire(Wire::Redis, Weather::Cut)]),
-    (6, &[Fault::Wire(Wire::Postgres, Weather::BlackHole)]),
+    (1, &[Fault::Wire(Wire::All(Engine::Redis), Weather::Cut)]),
+    // Some seconds are left in which shoppers come in again, so that there are orders to be in a worker's hands.
     (
-        11,
+        8,
+        &[
+            Fault::Wire(Wire::Gateway(0, Engine::Redis), Weather::BlackHole),
+            Fault::CutWhilePaying(0),
+        ],
+    ),
+    (
+        15,
         &[
             Fault::Wire(Wire::Provider, Weather::BlackHole),
             Fault::Wire(Wire::Front, Weather::Cut),
         ],
     ),
     (
-        16,
+        20,
         &[
-            Fault::Wire(Wire::Redis, Weather::BlackHole),
-            Fault::Wire(Wire::Rabbit, Weather::Cut),
+            Fault::Wire(Wire::Gateway(1, Engine::Postgres), Weather::Cut),
+            Fault::Wire(Wire::Worker(1, Engine::RabbitMq), Weather::BlackHole),
         ],
     ),
     (
-        21,
-        &[Fault::Wire(
-            Wire::Postgres,
-            Weather::Slow(Duration::from_millis(80)),
-        )],
+        25,
+        &[
+            Fault::Wire(Wire::All(Engine::Postgres), Weather::BlackHole),
+            Fault::Wire(Wire::All(Engine::RabbitMq), Weather::Cut),
+        ],
     ),
     (
-        26,
+        30,
         &[
+            Fault::Wire(Wire::All(Engine::Postgres), Weather::Slow(LATE)),
             Fault::Wire(Wire::Provider, Weather::Cut),
             Fault::Wire(Wire::Shop, Weather::Cut),
         ],
@@ -123,7 +134,7 @@ async fn random(minutes: u64) {
         |seed| seed.parse().expect("DOORLINE_CHAOS_SEED is a number"),
     );
     while tokio::time::Instant::now() < end {
-        let waves = fault::draw(seed);
+        let waves = draw::draw(seed);
         println!("DOORLINE_CHAOS_SEED={seed}");
         if let Err(failure) = sell_under(&waves, seed).await {
             panic!("DOORLINE_CHAOS_SEED={seed} repeats it; under {waves:?}: {failure:?}");

@@ -1,6 +1,8 @@
 //! The distributed house as processes on loopback: two gateways behind a round-robin, two workers, and
 //! Redis, RabbitMQ and Postgres of their own. The distributed demo sells on it; the fault suites hurt it.
 
+mod wires;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,6 +16,9 @@ use sandbox::engine::{Process, free_port};
 use sandbox::relay::Relay;
 
 use crate::config::Environment;
+
+use wires::at_port;
+pub use wires::{Engine, MemberWires, Wires};
 
 /// How long an orderly end may take before a process is killed.
 const END_WITHIN: Duration = Duration::from_secs(20);
@@ -47,20 +52,6 @@ pub struct Engines {
     pub postgres: Postgres,
 }
 
-/// The wires between the processes and what they call, each of which can be made bad.
-pub struct Wires {
-    /// To Redis.
-    pub redis: Relay,
-    /// To RabbitMQ.
-    pub rabbitmq: Relay,
-    /// To Postgres.
-    pub postgres: Relay,
-    /// To the payment provider.
-    pub provider: Relay,
-    /// To the shop.
-    pub shop: Relay,
-}
-
 /// One process of ours.
 pub struct Member {
     /// What it is called in logs: `gateway-1`, `worker-2`.
@@ -80,7 +71,7 @@ pub struct Fleet {
     pub gateways: Vec<Member>,
     /// The workers.
     pub workers: Vec<Member>,
-    /// The wires that the processes were given, if any.
+    /// The wires that the processes were given, if any; each member's at its own place in the order.
     pub wires: Option<Wires>,
     /// The engines. Let go last: fields are dropped in order.
     pub engines: Engines,
@@ -102,64 +93,49 @@ impl Engines {
         })
     }
 
-    /// The variables by which our processes find them, directly or over `wires`.
+    /// Where one of them listens.
     #[must_use]
-    pub fn variables(&self, wires: Option<&Wires>) -> Vec<(String, String)> {
-        let over = |url: String, port: u16, wire: Option<&Relay>| match wire {
-            Some(wire) => url.replacen(&port.to_string(), &wire.address().port().to_string(), 1),
-            None => url,
-        };
-        let (redis, rabbitmq, postgres) = (&self.redis, &self.rabbitmq, &self.postgres);
-        [
-            (
-                "DOORLINE_REDIS_URL",
-                over(redis.url(), redis.port(), wires.map(|w| &w.redis)),
-            ),
-            (
-                "DOORLINE_RABBITMQ_URL",
-                over(rabbitmq.url(), rabbitmq.port(), wires.map(|w| &w.rabbitmq)),
-            ),
-            (
-                "DOORLINE_POSTGRES_URL",
-                over(postgres.url(), postgres.port(), wires.map(|w| &w.postgres)),
-            ),
-        ]
-        .map(|(name, url)| (name.to_owned(), url))
-        .into()
+    pub fn port(&self, engine: Engine) -> u16 {
+        match engine {
+            Engine::Redis => self.redis.port(),
+            Engine::RabbitMq => self.rabbitmq.port(),
+            Engine::Postgres => self.postgres.port(),
+        }
     }
-}
 
-impl Wires {
-    /// Wires to the engines, the provider and the shop; all of them good.
-    ///
-    /// # Errors
-    /// If there are no ports for them.
-    pub async fn to(engines: &Engines, provider: SocketAddr, shop: SocketAddr) -> std::io::Result<Self> {
-        let port = |port| vec![SocketAddr::from(([127, 0, 0, 1], port))];
-        Ok(Self {
-            redis: Relay::start(port(engines.redis.port())).await?,
-            rabbitmq: Relay::start(port(engines.rabbitmq.port())).await?,
-            postgres: Relay::start(port(engines.postgres.port())).await?,
-            provider: Relay::start(vec![provider]).await?,
-            shop: Relay::start(vec![shop]).await?,
-        })
+    fn url(&self, engine: Engine) -> String {
+        match engine {
+            Engine::Redis => self.redis.url(),
+            Engine::RabbitMq => self.rabbitmq.url(),
+            Engine::Postgres => self.postgres.url(),
+        }
+    }
+
+    /// The variables by which one of our processes finds them: over wires of its own where it has some, else directly.
+    #[must_use]
+    pub fn variables(&self, wires: Option<&MemberWires>) -> Vec<(String, String)> {
+        Engine::ALL
+            .map(|engine| {
+                let (url, port) = (self.url(engine), self.port(engine));
+                let known = match wires.and_then(|wires| wires.to(engine)) {
+                    Some(wire) => at_port(&url, port, wire.address().port()),
+                    None => url,
+                };
+                (engine.variable().to_owned(), known)
+            })
+            .into()
     }
 }
 
 impl Fleet {
     /// Brings the tables up to date, starts every process, and waits until each says that it is ready. They reach
-    /// the engines over `wires`, or directly.
+    /// the engines over `wires`, which were made for this plan, or directly.
     pub async fn launch(plan: &FleetPlan, engines: Engines, wires: Option<Wires>) -> anyhow::Result<Self> {
-        let mut variables = engines.variables(wires.as_ref());
-        variables.extend(plan.variables.iter().cloned());
-        migrate(plan, &variables).await?;
-        let member = |role: &'static str, number: usize| Member::new(plan, &variables, role, number);
-        let gateways: Vec<Member> = (1..=plan.gateways)
-            .map(|number| member("gateway", number))
-            .collect::<Result<_, _>>()?;
-        let workers: Vec<Member> = (1..=plan.workers)
-            .map(|number| member("worker", number))
-            .collect::<Result<_, _>>()?;
+        migrate(plan, &told(plan, &engines, None)).await?;
+        let of_gateways = wires.as_ref().map(|wires| wires.gateways.as_slice());
+        let of_workers = wires.as_ref().map(|wires| wires.workers.as_slice());
+        let gateways = crew(plan, &engines, "gateway", plan.gateways, of_gateways)?;
+        let workers = crew(plan, &engines, "worker", plan.workers, of_workers)?;
         for member in gateways.iter().chain(&workers) {
             member.process.start()?;
         }
@@ -198,6 +174,29 @@ impl Fleet {
     }
 }
 
+/// All that a process is told through its environment.
+fn told(plan: &FleetPlan, engines: &Engines, wires: Option<&MemberWires>) -> Vec<(String, String)> {
+    let mut told = engines.variables(wires);
+    told.extend(plan.variables.iter().cloned());
+    told
+}
+
+/// So many members of one role, each on its own wires if there are any. None runs yet.
+fn crew(
+    plan: &FleetPlan,
+    engines: &Engines,
+    role: &'static str,
+    count: usize,
+    wires: Option<&[MemberWires]>,
+) -> anyhow::Result<Vec<Member>> {
+    let member = |which: usize| {
+        // One that went round its wires would look as if it bore every fault.
+        let own = wires.map(|wires| wires.get(which).context("a member has no wires"));
+        Member::new(plan, told(plan, engines, own.transpose()?), role, which + 1)
+    };
+    (0..count).map(member).collect()
+}
+
 async fn migrate(plan: &FleetPlan, variables: &[(String, String)]) -> anyhow::Result<()> {
     let mut command = Command::new(&plan.program);
     command.arg("migrate").arg("--config").arg(&plan.config);
@@ -216,7 +215,7 @@ async fn migrate(plan: &FleetPlan, variables: &[(String, String)]) -> anyhow::Re
 impl Member {
     fn new(
         plan: &FleetPlan,
-        variables: &[(String, String)],
+        variables: Vec<(String, String)>,
         role: &'static str,
         number: usize,
     ) -> anyhow::Result<Self> {
@@ -225,7 +224,7 @@ impl Member {
         let (address, admin) = (loopback(free_port()?), loopback(free_port()?));
         let data = plan.folder.join(&name);
         std::fs::create_dir_all(&data).with_context(|| format!("cannot create {}", data.display()))?;
-        let (plan, variables) = (plan.clone(), variables.to_vec());
+        let plan = plan.clone();
         let process = Process::new(role, log_of(&plan.folder, &name), move || {
             let mut command = Command::new(&plan.program);
             command

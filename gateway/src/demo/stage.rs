@@ -198,6 +198,14 @@ async fn launch(
     ground: &Ground,
 ) -> anyhow::Result<(Fleet, Checkout)> {
     let engines = Engines::start().await?;
+    let fleet_plan = FleetPlan {
+        program: program.to_path_buf(),
+        config: folder.join("config.toml"),
+        folder: folder.to_path_buf(),
+        gateways: 2,
+        workers: 2,
+        variables: variables(),
+    };
     let Outside {
         mut provider,
         mut shop,
@@ -205,7 +213,7 @@ async fn launch(
     let wires = match wiring {
         Wiring::Direct => None,
         Wiring::Breakable => {
-            let wires = Wires::to(&engines, provider, shop).await?;
+            let wires = Wires::of(&fleet_plan, &engines, provider, shop).await?;
             (provider, shop) = (wires.provider.address(), wires.shop.address());
             Some(wires)
         }
@@ -213,16 +221,8 @@ async fn launch(
     let url = |address| format!("http://{address}");
     let text = plan.text(&url(shop), &url(provider), folder, "distributed");
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let config = folder.join("config.toml");
-    std::fs::write(&config, &text).with_context(|| format!("cannot write {}", config.display()))?;
-    let fleet_plan = FleetPlan {
-        program: program.to_path_buf(),
-        config,
-        folder: folder.to_path_buf(),
-        gateways: 2,
-        workers: 2,
-        variables: variables(),
-    };
+    let config = &fleet_plan.config;
+    std::fs::write(config, &text).with_context(|| format!("cannot write {}", config.display()))?;
     let mut known = engines.variables(None);
     known.extend(variables());
     let fleet = Fleet::launch(&fleet_plan, engines, wires).await?;

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::fault::Wave;
-use crate::pulse::{self, Pulse};
+use crate::pulse::{self, LET_IN_WITHIN, Pulse};
 
 const SHOPPERS: u32 = 150;
 const STOCK: u32 = 60;
@@ -81,7 +81,7 @@ async fn strike_all(stage: &Stage, waves: &[Wave], opening: Instant) -> anyhow::
     for wave in waves {
         tokio::time::sleep_until(opening + wave.at).await;
         wave.strike(fleet).await.with_context(|| format!("{wave:?}"))?;
-        let paused = Pulse::of(fleet.front.address()).await;
+        let paused = Pulse::of(fleet.front.address(), LET_IN_WITHIN).await;
         let paused = paused.with_context(|| format!("after {wave:?}"))?;
         println!("{:?}: let in again after {paused:?}", wave.faults);
     }

@@ -3,19 +3,34 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use gateway::demo::fleet::{Fleet, Member};
+use gateway::demo::fleet::{Engine, Fleet, Member, MemberWires};
 use sandbox::relay::{Relay, Weather};
+use tokio::time::Instant;
+
+use crate::pulse::{GO_ON_WITHIN, Pulse};
 
 /// How long a frozen process stays frozen, and a bad wire bad. Longer than every deadline of ours towards an
 /// engine, so that each of them is seen to strike.
 const SPELL: Duration = Duration::from_secs(4);
 /// How long a killed process stays away.
 const AWAY: Duration = Duration::from_secs(1);
-
 /// How long Postgres stays away when it is away for long.
 const LONG_AWAY: Duration = Duration::from_secs(20);
 /// How late everything passes a slow wire, in each direction.
-const LATE: Duration = Duration::from_millis(80);
+pub(crate) const LATE: Duration = Duration::from_millis(80);
+/// How often somebody comes to the gateway that is left, while the other one is cut off.
+const COME_EVERY: Duration = Duration::from_millis(500);
+
+/// So many orders at the provider that each of two workers has most likely some of them in hand.
+const GATHERED: u32 = 4;
+/// How long they may take to gather; there are none where everything is sold.
+const GATHER_WITHIN: Duration = Duration::from_secs(3);
+/// How often they are counted.
+const COUNT_EVERY: Duration = Duration::from_millis(100);
+/// Orders that a worker has in hand.
+const LEASED: &str = "SELECT count(*) FROM checkout.orders WHERE leased_until > checkout.ledger_now()";
+/// The database of the fleet.
+const DATABASE: &str = "doorline";
 
 /// One fault. Numbers choose a process and wrap around.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,19 +51,26 @@ pub(crate) enum Fault {
     FreezePostgres,
     /// Killed, and away for [`LONG_AWAY`].
     LosePostgres,
-    /// The wire to somebody is bad.
+    /// A worker is cut off from Postgres with orders in hand: what the provider answers cannot be written down.
+    CutWhilePaying(usize),
+    /// A wire is bad.
     Wire(Wire, Weather),
 }
 
-/// Who is at the other end of a wire.
+/// Between whom. Numbers choose a member and wrap around.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Wire {
-    Redis,
-    Rabbit,
-    Postgres,
+    /// Everybody who calls it, and an engine.
+    All(Engine),
+    /// One gateway and Redis or Postgres, while the other gateway reaches them.
+    Gateway(usize, Engine),
+    /// One worker and RabbitMQ or Postgres, while the other worker reaches them.
+    Worker(usize, Engine),
+    /// Everybody and the provider.
     Provider,
+    /// The gateways and the shop.
     Shop,
-    /// Shoppers, at the gateways.
+    /// Shoppers and the gateways.
     Front,
 }
 
@@ -61,86 +83,58 @@ pub(crate) struct Wave {
     pub(crate) faults: Vec<Fault>,
 }
 
-/// What may be drawn. All with one number strike the same part of the house, and never together.
-const ALL: &[(u8, Fault)] = &[
-    (0, Fault::KillGateway(0)),
-    (0, Fault::FreezeGateway(0)),
-    (1, Fault::KillGateway(1)),
-    (1, Fault::FreezeGateway(1)),
-    (2, Fault::KillWorker(0)),
-    (2, Fault::FreezeWorker(0)),
-    (3, Fault::KillWorker(1)),
-    (3, Fault::FreezeWorker(1)),
-    (4, Fault::KillRedis),
-    (4, Fault::FreezeRedis),
-    (4, Fault::FlushRedis),
-    (4, Fault::RollBackRedis),
-    (4, Fault::Wire(Wire::Redis, Weather::Cut)),
-    (4, Fault::Wire(Wire::Redis, Weather::BlackHole)),
-    (4, Fault::Wire(Wire::Redis, Weather::Slow(LATE))),
-    (5, Fault::KillRabbit),
-    (5, Fault::FreezeRabbit),
-    (5, Fault::WipeRabbit),
-    (5, Fault::Wire(Wire::Rabbit, Weather::Cut)),
-    (5, Fault::Wire(Wire::Rabbit, Weather::BlackHole)),
-    (5, Fault::Wire(Wire::Rabbit, Weather::Slow(LATE))),
-    (6, Fault::KillPostgres),
-    (6, Fault::FreezePostgres),
-    (6, Fault::LosePostgres),
-    (6, Fault::Wire(Wire::Postgres, Weather::Cut)),
-    (6, Fault::Wire(Wire::Postgres, Weather::BlackHole)),
-    (6, Fault::Wire(Wire::Postgres, Weather::Slow(LATE))),
-    (7, Fault::Wire(Wire::Provider, Weather::Cut)),
-    (7, Fault::Wire(Wire::Provider, Weather::BlackHole)),
-    (7, Fault::Wire(Wire::Provider, Weather::Slow(LATE))),
-    (8, Fault::Wire(Wire::Shop, Weather::Cut)),
-    (8, Fault::Wire(Wire::Shop, Weather::BlackHole)),
-    (8, Fault::Wire(Wire::Shop, Weather::Slow(LATE))),
-    (9, Fault::Wire(Wire::Front, Weather::Cut)),
-    (9, Fault::Wire(Wire::Front, Weather::BlackHole)),
-    (9, Fault::Wire(Wire::Front, Weather::Slow(LATE))),
-];
-
-/// Waves that depend on `seed` alone: six, some seconds apart, every second one of two faults.
-pub(crate) fn draw(seed: u64) -> Vec<Wave> {
-    let mut state = seed;
-    let mut next = move |below: usize| {
-        // SplitMix64 (Steele, Lea, Flood 2014).
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let drawn = (mixed ^ (mixed >> 31)) % u64::try_from(below).expect("a small number");
-        usize::try_from(drawn).expect("below a usize")
-    };
-    let mut at = 1;
-    let mut waves = Vec::new();
-    for wave in 0..6 {
-        let (part, first) = ALL[next(ALL.len())];
-        let others: Vec<Fault> = ALL
-            .iter()
-            .filter(|(other, _)| *other != part)
-            .map(|(_, fault)| *fault)
-            .collect();
-        let second = others[next(others.len())];
-        waves.push(Wave {
-            at: Duration::from_secs(at),
-            faults: if wave % 2 == 0 {
-                vec![first]
-            } else {
-                vec![first, second]
-            },
-        });
-        at += u64::try_from(2 + next(6)).expect("a small number");
-    }
-    waves
-}
-
 impl Wave {
-    /// Strikes with all of them at once, and lets them heal.
+    /// Strikes with all of them at once, and lets them heal. Where that leaves a gateway alone, it must go on.
     pub(crate) async fn strike(&self, fleet: &Fleet) -> anyhow::Result<()> {
         let strikes = self.faults.iter().map(|fault| fault.strike(fleet));
-        futures_util::future::try_join_all(strikes).await?;
+        let strikes = futures_util::future::try_join_all(strikes);
+        tokio::try_join!(strikes, self.others_go_on(fleet))?;
         Ok(())
+    }
+
+    /// Comes again and again to the gateway that is left alone, while the others are cut off, and is let in.
+    async fn others_go_on(&self, fleet: &Fleet) -> anyhow::Result<()> {
+        let Some(spared) = self.spares(fleet) else {
+            return Ok(());
+        };
+        let end = Instant::now() + SPELL;
+        while Instant::now() < end {
+            let let_in = Pulse::of(spared.address, GO_ON_WITHIN).await;
+            let_in.with_context(|| format!("{} did not go on while others were cut off", spared.name))?;
+            tokio::time::sleep(COME_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// A gateway that nothing is wrong with, where only single members are cut off from engines.
+    fn spares<'f>(&self, fleet: &'f Fleet) -> Option<&'f Member> {
+        let mut struck = Vec::new();
+        for fault in &self.faults {
+            match fault {
+                Fault::Wire(Wire::Gateway(which, _), _) => struck.push(which % fleet.gateways.len()),
+                // Nobody needs a worker to be let in.
+                Fault::Wire(Wire::Worker(..), _) | Fault::CutWhilePaying(_) => {}
+                Fault::Wire(Wire::All(_) | Wire::Provider | Wire::Shop | Wire::Front, _)
+                | Fault::KillGateway(_)
+                | Fault::FreezeGateway(_)
+                | Fault::KillWorker(_)
+                | Fault::FreezeWorker(_)
+                | Fault::KillRedis
+                | Fault::FreezeRedis
+                | Fault::FlushRedis
+                | Fault::RollBackRedis
+                | Fault::KillRabbit
+                | Fault::FreezeRabbit
+                | Fault::WipeRabbit
+                | Fault::KillPostgres
+                | Fault::FreezePostgres
+                | Fault::LosePostgres => return None,
+            }
+        }
+        let mut gateways = fleet.gateways.iter().enumerate();
+        gateways
+            .find(|(which, _)| !struck.contains(which))
+            .map(|(_, gateway)| gateway)
     }
 }
 
@@ -178,25 +172,39 @@ impl Fault {
                 Ok(engines.postgres.restart().await?)
             }
             Self::FreezePostgres => spell(|| engines.postgres.freeze(), || engines.postgres.thaw()).await,
+            Self::CutWhilePaying(which) => cut_while_paying(fleet, which).await,
             Self::Wire(wire, weather) => {
-                let wire = wire.of(fleet)?;
-                spell(|| wire.set(weather), || wire.set(Weather::Clear)).await
+                let wires = wire.of(fleet)?;
+                spell(|| set(&wires, weather), || set(&wires, Weather::Clear)).await
             }
         }
     }
 }
 
 impl Wire {
-    fn of(self, fleet: &Fleet) -> anyhow::Result<&Relay> {
+    /// The relays that it consists of.
+    fn of(self, fleet: &Fleet) -> anyhow::Result<Vec<&Relay>> {
         let wires = fleet.wires.as_ref().context("a fleet with wires")?;
         Ok(match self {
-            Self::Redis => &wires.redis,
-            Self::Rabbit => &wires.rabbitmq,
-            Self::Postgres => &wires.postgres,
-            Self::Provider => &wires.provider,
-            Self::Shop => &wires.shop,
-            Self::Front => &fleet.front,
+            Self::All(engine) => wires.all_to(engine),
+            Self::Gateway(which, engine) => vec![own(&wires.gateways, which, engine)?],
+            Self::Worker(which, engine) => vec![own(&wires.workers, which, engine)?],
+            Self::Provider => vec![&wires.provider],
+            Self::Shop => vec![&wires.shop],
+            Self::Front => vec![&fleet.front],
         })
+    }
+}
+
+/// One member's own wire.
+fn own(members: &[MemberWires], which: usize, engine: Engine) -> anyhow::Result<&Relay> {
+    let wire = members[which % members.len()].to(engine);
+    wire.with_context(|| format!("a member of that role has no wire to {engine:?}"))
+}
+
+fn set(wires: &[&Relay], weather: Weather) {
+    for wire in wires {
+        wire.set(weather);
     }
 }
 
@@ -217,6 +225,26 @@ async fn spell(begin: impl Fn(), end: impl Fn()) -> anyhow::Result<()> {
     begin();
     tokio::time::sleep(SPELL).await;
     end();
+    Ok(())
+}
+
+/// Lets orders gather at a provider that says nothing, each leased and its attempt written down, and cuts a worker off
+/// from Postgres just before the answers come.
+async fn cut_while_paying(fleet: &Fleet, which: usize) -> anyhow::Result<()> {
+    let provider = Wire::Provider.of(fleet)?;
+    let ledger = Wire::Worker(which, Engine::Postgres).of(fleet)?;
+    set(&provider, Weather::BlackHole);
+    let until = Instant::now() + GATHER_WITHIN;
+    let mut leased = 0;
+    while leased < GATHERED && Instant::now() < until {
+        tokio::time::sleep(COUNT_EVERY).await;
+        leased = fleet.engines.postgres.sql(DATABASE, LEASED)?.parse()?;
+    }
+    println!("{leased} orders are in the workers' hands as one of these loses Postgres");
+    set(&ledger, Weather::Cut);
+    set(&provider, Weather::Clear);
+    tokio::time::sleep(SPELL).await;
+    set(&ledger, Weather::Clear);
     Ok(())
 }
 
