@@ -1,7 +1,7 @@
 // Buys from the drop through the gateway's shopper API, which lives on this page's own origin.
-// Every step can be repeated: a key is kept until its order has an answer, an order id until it is
-// settled, so that a reload or a lost answer goes on where it stopped. From the reservation on the order is watched: it
-// may end without anybody touching this page.
+// Every step can be repeated: a key is kept until its order has an answer, an order id until its order has ended, so that a
+// reload or a lost answer goes on where it stopped. From the reservation on the order is watched: it may end without anybody
+// touching this page. An ended order is looked at again a few times: its end need not be the last word on the money.
 (() => {
   'use strict';
 
@@ -39,7 +39,7 @@
   }
 
   // Repeats what is safe to repeat: reads, and writes that carry a key.
-  async function call(method, path, { body, key } = {}) {
+  async function call(method, path, { body, key, retries = 8 } = {}) {
     const headers = { Accept: 'application/json' };
     if (body) headers['Content-Type'] = 'application/json';
     if (key) headers['Idempotency-Key'] = key;
@@ -48,7 +48,7 @@
       try {
         answer = await fetch(api + path, { method, headers, body: body && JSON.stringify(body), cache: 'no-store' });
       } catch (error) {
-        if (attempt >= 8) throw error;
+        if (attempt >= retries) throw error;
       }
       if (answer) {
         const told = Date.parse(answer.headers.get('Date'));
@@ -57,7 +57,7 @@
         if (answer.ok) return data;
         const busy = answer.status >= 500 || (answer.status === 429 && data.type && !/admission-required/.test(data.type));
         const twin = answer.status === 409 && /in-flight|in-progress|in-use/.test(data.type || '');
-        if (!(busy || twin) || attempt >= 8) throw new Refused(answer.status, data);
+        if (!(busy || twin) || attempt >= retries) throw new Refused(answer.status, data);
         const wait = Number(answer.headers.get('Retry-After'));
         if (wait > 0) await sleep(Math.min(wait, 20) * 1000);
       }
@@ -78,11 +78,17 @@
     alert.hidden = !text;
   }
 
-  function result(title, text, { again = '', id = null } = {}) {
+  function wait(title, text) {
+    find('[data-step="wait"] h2').textContent = title;
+    find('[data-wait-text]').textContent = text;
+    show('wait');
+  }
+
+  function result(title, text, again, id = null) {
     find('[data-result-title]').textContent = title;
     find('[data-result-text]').textContent = text;
     find('[data-again]').textContent = again;
-    find('[data-again]').hidden = !again;
+    find('[data-again]').hidden = false;
     find('[data-result-order]').hidden = !id;
     show('result');
     find('[data-result-title]').focus();
@@ -122,14 +128,67 @@
     show('pay');
   }
 
-  // What became of units that were given back, in words for people.
-  function whyReleased() {
-    switch (order.reason) {
-      case 'expired': return 'The time to pay was over. Nothing was charged.';
-      case 'cancelled': return 'You gave them back. Nothing was charged.';
-      case 'cancelled_by_shop': return 'The shop cancelled this order. Nothing was charged.';
-      case 'authorisation_lost': return 'Your bank took its approval back before the payment was made. Nothing was charged.';
-      default: return 'Nothing was charged.';
+  // An order in words for people --------------------------------------------------------------
+
+  const HELD_UP = {
+    payments_paused: 'Payments are paused for the moment.',
+    provider_unavailable: 'The payment service cannot be reached at the moment.',
+  };
+  const RELEASED = {
+    expired: 'The time to pay was over.',
+    cancelled: 'You gave them back.',
+    cancelled_by_shop: 'The shop cancelled this order.',
+    authorisation_lost: 'Your bank took its approval back before the payment was made.',
+  };
+  const LATE = {
+    released: 'The hold on your card was given up.',
+    being_released: 'The hold on your card is being given up.',
+    refunded: 'The money was given back.',
+    being_refunded: 'The money is being given back.',
+  };
+  const say = (...texts) => texts.filter(Boolean).join(' ');
+
+  // A payment that came through after all: what became of the money. Beside a payment of the order's own it is a second one.
+  function late(one) {
+    const which = /paid|refunded/.test(one.state) ? 'A second' : 'A';
+    return LATE[one.late_payment] ? `${which} payment came through late. ${LATE[one.late_payment]}` : '';
+  }
+
+  // An order that goes on: title and text. Nothing is charged before the provider is asked; from then on only the end tells.
+  function waiting(one) {
+    const title = 'Your order is in';
+    const begun = one.state === 'paying';
+    const held = HELD_UP[one.reason];
+    if (one.reason === 'cancelling') {
+      return ['Your order is being given up', say('What your bank was asked for is taken back. This page says when that is done.', late(one))];
+    }
+    if (!held) {
+      const text = begun ? 'The payment is being made.' : 'It is accepted and on its way to payment. You may leave this page open.';
+      return [title, say(text, late(one))];
+    }
+    const kept = begun
+      ? 'Your order is kept. Its payment has begun, and is finished when payments go on.'
+      : say('Your order is accepted and kept.', late(one) || 'Nothing has been charged yet.', 'Its payment is taken when payments go on.');
+    return [title, say(held, kept, begun && late(one), 'There is nothing that you need to do.')];
+  }
+
+  // An order that has ended: title, text, and the way on. Nothing where it has not.
+  function ending(one) {
+    const back = 'Back to the shoe';
+    switch (one.state) {
+      case 'paid':
+        return ['It is yours', say(late(one) ? 'Paid.' : 'Paid, once.', 'We will write to you when your pair is on its way.', late(one)), back];
+      case 'declined':
+        // Its payment was made and given back in a time that the ledger has lost.
+        if (one.reason === 'refunded') return ending({ ...one, state: 'refunded' });
+        return ['The card was declined', late(one) || 'Nothing was charged, and your pair went back to the pool at once.', 'Try another card'];
+      case 'released':
+        return ['The pairs were given back', late(one) || say(RELEASED[one.reason], 'Nothing was charged.'), 'Choose again'];
+      case 'refunded':
+        return one.reason === 'refund_failed'
+          ? ['The refund has not gone through', say('You do not have your money back yet. The staff of the shop look into it.', late(one)), back]
+          : ['Refunded', say('The payment was given back in full.', late(one)), back];
+      default: return null;
     }
   }
 
@@ -138,55 +197,64 @@
     // An answer that was long on its way: an order that has moved on is never just reserved again.
     const same = order && (!next.order || next.order === order.order);
     if (next.state === 'reserved' && same && order.state && order.state !== 'reserved') return;
-    order = { ...order, ...next };
+    // A whole answer replaces what was known: a reason that it leaves out holds no longer.
+    order = next.order ? next : { ...order, ...next };
     const id = order.order;
     for (const place of all('[data-order]')) place.textContent = id;
-    switch (order.state) {
-      case 'reserved':
-        showPayment();
-        return;
-      case 'action_required':
-        show('bank');
-        return;
-      case 'paid':
-        settle();
-        result('It is yours', 'Paid, once. We will write to you when your pair is on its way.', { id });
-        return;
-      case 'declined':
-        settle();
-        result('The card was declined', late() || 'Nothing was charged, and your pair went back to the pool at once.', { again: 'Try another card' });
-        return;
-      case 'released':
-        settle();
-        result('The pairs were given back', late() || whyReleased(), { again: 'Choose again' });
-        return;
-      case 'refunded':
-        settle();
-        result('Refunded', 'The payment was given back in full.', { id });
-        return;
-      default:
-        find('[data-wait-text]').textContent = order.state === 'paying'
-          ? 'The payment is being made.'
-          : 'It is accepted and on its way to payment. You may leave this page open.';
-        show('wait');
-    }
+    const end = ending(order);
+    if (end) keep(id);
+    else watch(id);
+    if (end) result(...end, id);
+    else if (order.state === 'reserved') showPayment();
+    else if (order.state === 'action_required') show('bank');
+    else wait(...waiting(order));
   }
 
-  // A payment that came through after all: what became of the money.
-  function late() {
-    switch (order.late_payment) {
-      case 'released': return 'A payment came through late. The hold on your card was given up.';
-      case 'being_released': return 'A payment came through late. The hold on your card is being given up.';
-      case 'refunded': return 'A payment came through late. The money was given back.';
-      case 'being_refunded': return 'A payment came through late. The money is being given back.';
-      default: return '';
-    }
-  }
+  // Ended orders ------------------------------------------------------------------------------
 
-  function settle() {
-    saved.drop('order');
-    saved.drop('key');
+  // A payment may come through late, a refund may be made or fail. The gateway is told so by the provider within seconds, or
+  // compares every five minutes. Six looks, each after three times as long as the one before, are spread over half an hour.
+  const RECENT_MS = 30 * 60 * 1000;
+  const FIRST_LOOK_MS = 5000;
+  const LOOKS_MAX = 6;
+  const ENDED_MAX = 4;
+  let ended = JSON.parse(saved.get('ended') || '[]').filter((one) => Date.now() - one.at < RECENT_MS);
+  const isKept = (id) => ended.some((one) => one.order === id);
+
+  function keep(id) {
     stopWatching();
+    saved.drop('order');
+    saved.set('shown', id);
+    if (isKept(id)) return;
+    ended = [...ended, { order: id, at: Date.now() }].slice(-ENDED_MAX);
+    saved.set('ended', JSON.stringify(ended));
+    lookBack(id, FIRST_LOOK_MS);
+  }
+
+  async function lookBack(id, first) {
+    const notice = document.createElement('p');
+    notice.setAttribute('role', 'status');
+    find('[data-alert]').before(notice);
+    for (let look = 0, pause = first; look < LOOKS_MAX; look += 1, pause = Math.max(FIRST_LOOK_MS, pause * 3)) {
+      await sleep(pause * (0.5 + Math.random() / 2));
+      if (!isKept(id)) break;
+      try {
+        // Not repeated: the next look is the repetition.
+        tell(await call('GET', `/orders/${id}`, { retries: 0 }), notice);
+      } catch (error) {
+        if (isGone(error)) break;
+      }
+    }
+  }
+
+  // Says what is new: in its own place while that is shown, else beside what the shopper has turned to.
+  function tell(found, notice) {
+    if (saved.get('shown') === found.order) {
+      if (!order || String(ending(found)) !== String(ending(order))) apply(found);
+    } else if (late(found)) {
+      notice.className = 'held';
+      notice.textContent = `Your earlier order ${found.order}: ${late(found)}`;
+    }
   }
 
   // Watching the order ----------------------------------------------------------------------
@@ -200,6 +268,7 @@
   function watch(id) {
     if (watching && watching.id === id) return;
     stopWatching();
+    saved.set('order', id);
     let live = true;
     let heardAt = 0;
     let wake = () => {};
@@ -224,8 +293,9 @@
           if (live) apply(data);
         } catch (error) {
           if (live && isGone(error)) {
-            settle();
-            result('This order is not known any more', 'Please start again.', { again: 'Choose again' });
+            stopWatching();
+            saved.drop('order');
+            result('This order is not known any more', 'Please start again.', 'Choose again');
           }
         }
       }
@@ -240,15 +310,13 @@
   // Shows an order of which only the id is known, however long it takes to be told.
   async function resume(id) {
     saved.set('order', id);
-    find('[data-wait-text]').textContent = 'Looking at it. You may leave this page open.';
-    show('wait');
+    wait('Looking at your order', 'You may leave this page open.');
     while (saved.get('order') === id) {
       try {
         const found = await call('GET', `/orders/${id}`);
         complain('');
         order = null;
         apply(found);
-        if (saved.get('order') === id) watch(id);
         return;
       } catch (error) {
         if (isGone(error)) {
@@ -274,11 +342,10 @@
     key ||= crypto.randomUUID();
     saved.set('key', key);
     saved.set('wanted', wanted);
-    order = await call('POST', `/drops/${drop}/orders`, { body: { items: [item] }, key });
+    saved.drop('shown');
+    const placed = await call('POST', `/drops/${drop}/orders`, { body: { items: [item] }, key });
     saved.drop('key');
-    saved.set('order', order.order);
-    apply(order);
-    if (saved.get('order')) watch(order.order);
+    apply(placed);
   }
 
   function explain(error) {
@@ -341,24 +408,21 @@
     const form = event.target;
     const card = new FormData(form).get('card');
     attempt(form, async () => {
-      const key = crypto.randomUUID();
-      const answer = await call('POST', `/orders/${order.order}/payment`, { body: { payment_method: card }, key });
-      apply({ state: 'accepted', ...answer });
-      if (saved.get('order')) watch(order.order);
+      const options = { body: { payment_method: card }, key: crypto.randomUUID() };
+      apply(await call('POST', `/orders/${order.order}/payment`, options));
     });
   });
 
   find('[data-cancel]').addEventListener('click', (event) => {
     attempt(event.target.form, async () => {
-      await call('DELETE', `/orders/${order.order}`);
-      settle();
-      show('choose');
+      apply(await call('DELETE', `/orders/${order.order}`));
       refreshStock();
     });
   });
 
   find('[data-again]').addEventListener('click', () => {
     order = null;
+    saved.drop('shown');
     show('choose');
     refreshStock();
   });
@@ -377,8 +441,8 @@
           body: JSON.stringify({ client_secret: secret, outcome: button.dataset.bank }),
         });
         if (!answer.ok) throw new Error('refused');
-        order.action = null;
-        apply({ state: 'paying' });
+        // The watch may have been told the end meanwhile.
+        if (order.state === 'action_required') apply({ state: 'paying', action: null });
       } catch {
         complain('The bank did not answer. Please try again.');
       } finally {
@@ -427,7 +491,8 @@
     }
   })();
 
-  // Going on after a reload.
+  // Going on after a reload. An ended order is shown again, but nobody waits for that.
   const unfinished = saved.get('order');
   if (unfinished) resume(unfinished);
+  for (const one of ended) lookBack(one.order, 0);
 })();

@@ -1,5 +1,5 @@
 // The demo shop's order page over time, against an orders API whose every answer the test decides: an order is watched
-// from its reservation on, is not lost by an outage, and ends in words for people.
+// from its reservation on, is not lost by an outage, and ends in words for people that stay true afterwards.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -9,6 +9,7 @@ import { shopper } from "../browser.mjs";
 const SHOP = new URL("../../../../sandbox/", import.meta.url);
 const API = "/.doorline/v1";
 const ID = "0193f2c4-7a10-7c3e-9d55-2f6f0c1b9a77";
+const NEXT_ID = "0193f2c4-7a10-7c3e-9d55-2f6f0c1b9a78";
 const soon = { timeout: 15000 };
 
 // The product page as the shop renders it, near enough for its script: one size, one card.
@@ -22,7 +23,11 @@ const productPage = async () => {
   return `<!doctype html><html lang="en"><title>Shop</title><main>${main}</main><script src="/assets/shop.js"></script></html>`;
 };
 
-// The gateway's orders API, with one order in it.
+const reserved = (id) => ({
+  order: id, state: "reserved", items: [{ sku: "AUR-42", quantity: 1 }], total: { amount: 12900, currency: "eur" },
+});
+
+// The gateway's orders API, with one order in it, and perhaps an earlier one.
 class Orders {
   constructor() {
     this.server = createServer((request, response) => {
@@ -34,7 +39,8 @@ class Orders {
   reset() {
     // How far the server's clock is ahead of the browser's.
     this.ahead = 0;
-    this.order = { order: ID, state: "reserved", items: [{ sku: "AUR-42", quantity: 1 }], total: { amount: 12900, currency: "eur" } };
+    this.order = reserved(ID);
+    this.earlier = null;
     this.refusals = {};
     this.log = [];
     for (const stream of this.streams ?? []) stream.destroy();
@@ -46,9 +52,15 @@ class Orders {
     this.order.reserved_until = new Date(Date.now() + this.ahead + seconds * 1000).toISOString();
   }
 
-  // What the order has become; told by the stream, and to who asks.
+  // The next purchase is another order; the one before can still be asked for.
+  another() {
+    this.earlier = this.order;
+    this.order = reserved(NEXT_ID);
+  }
+
+  // What the order has become; told by the stream, and to who asks. As in the API, a word that does not hold is left out.
   become(news) {
-    this.order = { ...this.order, ...news };
+    this.order = { ...this.order, reason: undefined, ...news };
     for (const stream of this.streams) stream.write(`data: ${JSON.stringify(this.order)}\n\n`);
   }
 
@@ -60,7 +72,7 @@ class Orders {
     if (path === "/assets/shop.js") {
       return response.writeHead(200, { "content-type": "text/javascript" }).end(await readFile(new URL("assets/shop.js", SHOP)));
     }
-    const asked = `${request.method} ${path.replace(API, "").replace(ID, "ID")}`;
+    const asked = `${request.method} ${path.replace(API, "").replace(this.order.order, "ID").replace(ID, "EARLIER")}`;
     this.log.push(asked);
     const refusal = this.refusals[asked];
     if (refusal) return this.json(response, refusal.status, refusal.body ?? {});
@@ -71,6 +83,11 @@ class Orders {
     }
     if (asked === "POST /drops/aurora/orders") return this.json(response, 201, this.order);
     if (asked === "GET /orders/ID") return this.json(response, 200, this.order);
+    if (asked === "GET /orders/EARLIER" && this.earlier) return this.json(response, 200, this.earlier);
+    if (asked === "DELETE /orders/ID") {
+      this.become({ state: "paying", reason: "cancelling" });
+      return this.json(response, 200, this.order);
+    }
     if (asked === "GET /drops/aurora") return this.json(response, 200, { poll_after_ms: 15000 });
     return this.json(response, 404, {});
   }
@@ -103,6 +120,12 @@ const step = (page, name) => page.locator(`[data-step=${name}]`).waitFor(soon);
 const reserve = async (page) => {
   await page.getByRole("button", { name: "Reserve" }).click();
   await step(page, "pay");
+};
+// Reserves, and has the page hear of the order by its stream.
+const follow = async (page, orders) => {
+  orders.reservedFor(300);
+  await reserve(page);
+  await until("stream", () => orders.streams.size === 1);
 };
 const ending = async (page) => {
   await step(page, "result");
@@ -218,6 +241,131 @@ export const shop = (browser) => {
     orders.become({ state: "paying" });
     await page.getByText("The payment is being made.").waitFor(soon);
     assert.ok(!(await page.evaluate(() => window.offered)), "the payment form came back");
+  });
+
+  for (const [reason, words] of [
+    ["payments_paused", "Payments are paused for the moment."],
+    ["provider_unavailable", "The payment service cannot be reached at the moment."],
+  ]) {
+    scenario(`${reason} is told to who waits, for as long as it holds`, async (page) => {
+      const told = page.locator("[data-wait-text]");
+      await follow(page, orders);
+      orders.become({ state: "accepted", reason });
+      await page.getByText(words).waitFor(soon);
+      for (const part of ["accepted and kept", "Nothing has been charged yet.", "nothing that you need to do"]) {
+        assert.ok((await told.innerText()).includes(part), part);
+      }
+      // The provider may have been asked already: nobody knows yet whether something was charged.
+      orders.become({ state: "paying", reason });
+      await page.getByText("Its payment has begun").waitFor(soon);
+      assert.match(await told.innerText(), /^(?!.*charged).*nothing that you need to do\.$/);
+      orders.become({ state: "paying" });
+      await page.getByText("The payment is being made.").waitFor(soon);
+      assert.equal(await told.innerText(), "The payment is being made.");
+    });
+  }
+
+  scenario("giving the pairs back is told as done only when it is", async (page) => {
+    await follow(page, orders);
+    await page.getByRole("button", { name: "Give the pairs back" }).click();
+    await page.getByRole("heading", { name: "Your order is being given up" }).waitFor(soon);
+    orders.become({ state: "released", reason: "cancelled" });
+    assert.deepEqual(await ending(page), ["The pairs were given back", "You gave them back. Nothing was charged."]);
+  });
+
+  scenario("a refund that failed is not told as given back, until it is", async (page) => {
+    await follow(page, orders);
+    orders.become({ state: "refunded", reason: "refund_failed" });
+    const [title, text] = await ending(page);
+    assert.equal(title, "The refund has not gone through");
+    assert.equal(text, "You do not have your money back yet. The staff of the shop look into it.");
+    orders.become({ state: "refunded" });
+    await page.getByText("The payment was given back in full.").waitFor(soon);
+  });
+
+  for (const [state, begins, which] of [
+    ["paid", "Paid. We will write", "A second"],
+    ["refunded", "The payment was given back in full. A second", "A second"],
+    ["declined", "A payment came", "A"],
+    ["released", "A payment came", "A"],
+  ]) {
+    scenario(`a late payment beside an order that is ${state} is told`, async (page) => {
+      await follow(page, orders);
+      orders.become({ state, late_payment: "being_refunded" });
+      const [, text] = await ending(page);
+      assert.ok(text.startsWith(begins), text);
+      assert.ok(text.endsWith(`${which} payment came through late. The money is being given back.`), text);
+    });
+  }
+
+  scenario("a payment that comes late replaces the words that nothing was charged", async (page) => {
+    await follow(page, orders);
+    orders.become({ state: "declined", reason: "card_declined" });
+    assert.match((await ending(page))[1], /^Nothing was charged/);
+    orders.become({ late_payment: "being_refunded" });
+    await page.getByText("The money is being given back.").waitFor(soon);
+    assert.equal(await page.getByText("Nothing was charged").count(), 0);
+  });
+
+  scenario("an ended order is shown after a reload, and stands in no other's way", async (page) => {
+    await follow(page, orders);
+    orders.become({ state: "declined", reason: "card_declined" });
+    await ending(page);
+    await page.reload();
+    assert.equal((await ending(page))[0], "The card was declined");
+    await page.getByRole("button", { name: "Try another card" }).click();
+    await step(page, "choose");
+    orders.another();
+    await follow(page, orders);
+    orders.earlier.late_payment = "being_refunded";
+    const notice = page.getByText(`Your earlier order ${ID}: A payment came through late. The money is being given back.`);
+    await notice.waitFor(soon);
+    assert.ok(await page.locator("[data-step=pay]").isVisible(), "the next purchase was interrupted");
+    await page.reload();
+    await step(page, "pay");
+    await notice.waitFor(soon);
+  });
+
+  scenario("an order that ended long ago is not shown again", async (page) => {
+    await follow(page, orders);
+    orders.become({ state: "paid" });
+    await ending(page);
+    await page.evaluate((at) => {
+      const ended = JSON.parse(sessionStorage.getItem("aurora.ended"));
+      sessionStorage.setItem("aurora.ended", JSON.stringify(ended.map((one) => ({ ...one, at }))));
+    }, Date.now() - 3_600_000);
+    orders.log.length = 0;
+    await page.reload({ waitUntil: "networkidle" });
+    await step(page, "choose");
+    assert.ok(!orders.log.includes("GET /orders/ID"), orders.log.join(", "));
+  });
+
+  scenario("an ended order is looked at ever more rarely, and not for ever", async (page) => {
+    // Time goes three hundred times as fast, and the long pauses are written down.
+    await page.addInitScript(() => {
+      const { setTimeout } = window;
+      window.pauses = [];
+      window.setTimeout = (work, ms) => {
+        if (ms > 15000) window.pauses.push(ms);
+        return setTimeout(work, ms / 300);
+      };
+    });
+    await page.reload();
+    await follow(page, orders);
+    orders.become({ state: "declined", reason: "card_declined" });
+    await ending(page);
+    const asked = (what) => orders.log.filter((line) => line === what).length;
+    await page.waitForFunction(() => window.pauses.length === 4, null, soon);
+    orders.log.length = 0;
+    await until("the last look", () => asked("GET /orders/ID") === 1);
+    orders.log.length = 0;
+    await until("the page went on", () => asked("GET /drops/aurora") > 2);
+    const pauses = await page.evaluate(() => window.pauses);
+    assert.equal(pauses.length, 4, pauses.join(", "));
+    for (const [at, pause] of pauses.entries()) {
+      const longest = 45_000 * 3 ** at;
+      assert.ok(pause >= longest / 2 && pause <= longest, `${pause} of ${longest} ms`);
+    }
   });
 
   return () => orders.close();
