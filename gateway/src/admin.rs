@@ -74,6 +74,8 @@ pub struct Admin {
     /// Cancelled when no more shoppers are taken: from then on we are not ready, though requests
     /// that were begun are still served, and we are still asked.
     pub stopping: CancellationToken,
+    /// What keeps the ledger, as operators know it.
+    pub ledger: &'static str,
     /// How the adapters show whether they can do their work.
     pub signs: Vec<Sign>,
     /// Whether the merchant's system is told what becomes of orders, by this process or another.

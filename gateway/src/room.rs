@@ -11,6 +11,7 @@ mod events;
 mod order;
 pub mod page;
 mod recall;
+mod refused;
 pub mod return_path;
 mod standing;
 mod ticket;

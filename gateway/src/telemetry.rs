@@ -54,6 +54,12 @@ impl LogHandle {
     }
 }
 
+/// Whether the user wants no colour. To the layer, "on a terminal" is the last word: it asks for nothing more.
+/// Source: <https://no-color.org>.
+fn colour_refused() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|wish| !wish.is_empty())
+}
+
 /// Sends log lines to standard error, in the form asked for. The filter comes from
 /// `DOORLINE_LOG` (for example `info,gateway=debug`), else it is `level` for everything.
 pub fn start_logging(level: &str, format: LogFormat) -> LogHandle {
@@ -65,7 +71,7 @@ pub fn start_logging(level: &str, format: LogFormat) -> LogHandle {
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = match format {
         LogFormat::Text => lines
-            .with_ansi(std::io::stderr().is_terminal())
+            .with_ansi(std::io::stderr().is_terminal() && !colour_refused())
             .with_target(false)
             .compact()
             .boxed(),

@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 
 /// A file beyond this cannot be proofread in one sitting.
 const FILE_LINES_MAX: usize = 500;
+/// Tests in the file that they test, beyond which they move to a file of their own.
+const INLINE_TEST_LINES_MAX: usize = 100;
+/// The program itself only begins: what it does lies in the library.
+const MAIN_LINES_MAX: usize = 60;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -155,6 +159,61 @@ fn only_adapters_touch_the_database() {
     }
 }
 
+/// The words that follow any of `before` in SQL.
+fn named_after<'a>(text: &'a str, before: &[&str]) -> BTreeSet<&'a str> {
+    let is_name = |c: char| c.is_ascii_lowercase() || c == '_' || c == '.';
+    let mut words = text.split_whitespace();
+    let mut found = BTreeSet::new();
+    while let Some(word) = words.next() {
+        if before.contains(&word.trim_start_matches(['"', '('])) {
+            let name = words.clone().next().unwrap_or_default();
+            let name = name.trim_matches(|c| !is_name(c));
+            found.insert(name.rsplit_once('.').map_or(name, |(_, table)| table));
+        }
+    }
+    found
+}
+
+#[test]
+fn nobody_reads_anothers_tables() {
+    let files = tree();
+    let owned_by = |package: &'static str| {
+        files
+            .iter()
+            .filter(move |(path, _)| path.starts_with(package) && !path.contains("test"))
+    };
+    let tables = |package| -> BTreeSet<&str> {
+        owned_by(package)
+            .flat_map(|(_, text)| named_after(text, &["TABLE"]))
+            .filter(|name| !name.is_empty())
+            .collect()
+    };
+    for (package, other) in [
+        ("admission/", "checkout-worker/"),
+        ("checkout-worker/", "admission/"),
+    ] {
+        let (own, theirs) = (tables(package), tables(other));
+        assert!(own.len() > 3, "{package} has tables: {own:?}");
+        for (path, text) in owned_by(package) {
+            let touched = named_after(text, &["FROM", "INTO", "JOIN", "UPDATE"]);
+            let foreign: Vec<_> = touched
+                .intersection(&theirs)
+                .filter(|name| !own.contains(*name))
+                .collect();
+            assert!(foreign.is_empty(), "{path} touches {foreign:?} of {other}");
+        }
+    }
+}
+
+#[test]
+fn the_mode_is_configuration_and_never_a_feature() {
+    for package in ["domain", "admission", "checkout-worker", "sandbox", "gateway"] {
+        let text = fs::read_to_string(root().join(package).join("Cargo.toml")).expect("a manifest");
+        let manifest: toml::Table = text.parse().expect("a manifest is TOML");
+        assert!(!manifest.contains_key("features"), "{package} comes in one form");
+    }
+}
+
 #[test]
 fn only_the_rabbitmq_adapter_speaks_amqp() {
     for (path, text) in sources().iter().filter(|(path, _)| path.contains("/src/")) {
@@ -208,6 +267,17 @@ fn every_file_says_what_it_is_for_and_fits_one_sitting() {
             "{path} has {lines} lines: split it by idea"
         );
         assert!(!path.ends_with("/mod.rs"), "{path}: write foo.rs beside foo/");
+        let inline = text
+            .split_once("#[cfg(test)]\nmod tests {")
+            .map_or(0, |(_, inside)| inside.lines().count());
+        assert!(
+            inline <= INLINE_TEST_LINES_MAX,
+            "{path}: its tests deserve a file of their own"
+        );
+        assert!(
+            !path.ends_with("src/main.rs") || lines <= MAIN_LINES_MAX,
+            "{path} does more than begin"
+        );
         let header = text.starts_with("//!") || text.starts_with("#![doc");
         assert!(header, "{path} must begin by saying what it is for");
     }

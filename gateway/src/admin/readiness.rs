@@ -16,7 +16,7 @@ pub(super) fn signs(admin: &Admin) -> Vec<(&'static str, Result<(), String>)> {
         "ledger",
         ledger
             .then_some(())
-            .ok_or_else(|| format!("has not answered for {silence}")),
+            .ok_or_else(|| format!("{} has not answered for {silence}", admin.ledger)),
     )];
     if let Some(front) = &admin.front {
         signs.push(("queue", refreshed(admin, front)));
@@ -28,14 +28,16 @@ pub(super) fn signs(admin: &Admin) -> Vec<(&'static str, Result<(), String>)> {
 /// Whether every drop's snapshot is fresh.
 fn refreshed(admin: &Admin, front: &Front) -> Result<(), String> {
     let drops = admin.drops.load();
-    let stale: Vec<&str> = drops
-        .keys()
-        .filter(|drop| front.desk.snapshot(drop).is_none_or(|snapshot| snapshot.stale))
-        .map(DropId::as_str)
-        .collect();
+    let trouble = |drop: &DropId| match front.desk.snapshot(drop) {
+        Some(snapshot) if snapshot.stale => Some(snapshot.trouble.unwrap_or("not read yet")),
+        Some(_) => None,
+        None => Some("not opened yet"),
+    };
+    let told = |drop: &DropId| trouble(drop).map(|why| format!("{drop} is not refreshed: {why}"));
+    let stale: Vec<String> = drops.keys().filter_map(told).collect();
     if stale.is_empty() {
         Ok(())
     } else {
-        Err(format!("not refreshed: {}", stale.join(", ")))
+        Err(stale.join("; "))
     }
 }

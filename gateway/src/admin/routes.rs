@@ -4,22 +4,24 @@ use std::sync::Arc;
 
 use admission::{Admission, Command, JoinError, KeyError};
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::body::HttpBody as _;
+use axum::extract::{FromRequest, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use checkout_worker::checkout::MendError;
 use checkout_worker::driver::Shut;
-use checkout_worker::ledger::{AuditEntry, LedgerError, OrderFilter};
+use checkout_worker::ledger::{AuditEntry, LedgerError, OrderFilter, Sort};
 use domain::saga::{Restock, StateName};
 use domain::{DropId, OrderId};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::changes::ChangeError;
 use super::operator::Operator;
-use super::wire::{Audit, DropChange, DropStatus, Object, OrderStatus, Switches};
+use super::wire::{Audit, DropChange, DropStatus, Mending, Object, OrderStatus, Switches};
 use super::{Admin, Front, gauges, process, readiness, waits};
 
 pub(super) type Shared = State<Arc<Admin>>;
@@ -223,10 +225,11 @@ pub(super) async fn change_drop(
 pub(super) struct OrdersQuery {
     drop: Option<String>,
     state: Option<String>,
+    after: Option<String>,
     limit: Option<u32>,
 }
 
-/// `GET orders`.
+/// `GET orders`: the newest first, and beyond `after` those before it.
 pub(super) async fn orders(
     State(admin): Shared,
     Query(query): Query<OrdersQuery>,
@@ -243,6 +246,8 @@ pub(super) async fn orders(
     let filter = OrderFilter {
         drop: query.drop.as_deref().map(drop_id).transpose()?,
         states,
+        sort: Sort::NewestFirst,
+        after: query.after.as_deref().map(order_id).transpose()?,
         limit: query.limit.unwrap_or(ORDERS_SHOWN).min(1_000),
         ..OrderFilter::default()
     };
@@ -269,16 +274,41 @@ pub(super) async fn order(
     Ok(Json(OrderStatus::from(&view)))
 }
 
+/// A body that may be left out, whatever its type is said to be: then everything in it is as usual.
+pub(super) struct Perhaps<T>(T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Perhaps<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        if request.body().is_end_stream() {
+            return Ok(Self(T::default()));
+        }
+        let read = Json::<Object<T>>::from_request(request, state).await;
+        read.map(|Json(Object(body))| Self(body))
+            .map_err(IntoResponse::into_response)
+    }
+}
+
 /// `POST orders/{order}/{cancel|refund|retry}`.
 pub(super) async fn mend(
     State(admin): Shared,
     Path((name, verb)): Path<(String, String)>,
     Operator(by): Operator,
+    Perhaps(how): Perhaps<Mending>,
 ) -> Result<Json<OrderStatus>, Failure> {
     let order = order_id(&name)?;
+    let restock = match (verb.as_str(), how.restock) {
+        ("refund", true) => Restock::Return,
+        (_, false) => Restock::Keep,
+        (_, true) => {
+            let why = "only a refund puts units back on sale by choice".to_owned();
+            return Err(Failure(StatusCode::UNPROCESSABLE_ENTITY, why));
+        }
+    };
     let view = match verb.as_str() {
         "cancel" => admin.checkout.cancel_by_operator(order, &by).await?,
-        "refund" => admin.checkout.refund(order, Restock::Keep, &by).await?,
+        "refund" => admin.checkout.refund(order, restock, &by).await?,
         "retry" => admin.checkout.retry(order, &by).await?,
         _ => return Err(unknown("command")),
     };

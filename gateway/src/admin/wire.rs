@@ -125,6 +125,8 @@ pub struct RestoreStatus {
     pub applied: u64,
     /// Payments whose order is lost: given up or given back.
     pub unknown: u64,
+    /// Those of them whose money was given back. The operators' log names each.
+    pub given_back: u64,
     /// Payments whose end was not seen.
     pub left: u64,
     /// The books at the end.
@@ -211,6 +213,15 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
+/// How an order is mended, where there is a choice.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Mending {
+    /// Whether the units of a refunded order go back on sale.
+    #[serde(default)]
+    pub restock: bool,
+}
+
 /// One order as ops see it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct OrderStatus {
@@ -228,6 +239,8 @@ pub struct OrderStatus {
     pub currency: String,
     /// Why it is parked or frozen.
     pub flag: Option<String>,
+    /// The provider's word for it, where the provider refused.
+    pub flag_reason: Option<String>,
     /// Why it came to nothing.
     pub reason: Option<String>,
     /// The payment at the provider.
@@ -386,6 +399,7 @@ impl From<&OrderView> for OrderStatus {
             amount: view.total.amount,
             currency: view.total.currency.to_string(),
             flag: view.flag.map(str::to_owned),
+            flag_reason: view.flag_reason.clone(),
             reason: view.reason.clone(),
             payment: view.payment.as_ref().map(|payment| payment.as_str().to_owned()),
             created_at: rfc3339(view.created_at.as_millis()),
@@ -404,6 +418,7 @@ impl From<&Restored> for RestoreStatus {
             seen: restored.found.seen,
             applied: restored.found.applied,
             unknown: restored.found.unknown,
+            given_back: restored.found.given_back,
             left: u64::try_from(restored.left).unwrap_or(u64::MAX),
             audit: Audit::from(&restored.audit),
         }

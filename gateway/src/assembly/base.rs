@@ -20,7 +20,7 @@ use super::{Ground, Role, merchant, payment, reload, terms};
 use crate::admin::changes::Changes;
 use crate::admin::{Admin, AdminService, Front, Sign};
 use crate::config::secret::admin::admin_token;
-use crate::config::{Config, DropConfig};
+use crate::config::{BackendMode, Config, DropConfig};
 use crate::edge::listener::{ConnectionCaps, Listener, ListenerConfig};
 use crate::edge::observe::Unobserved;
 use crate::supervisor::Supervisor;
@@ -154,6 +154,10 @@ impl Base {
             token: admin_token(config, &ground.environment, ground.entropy.as_ref())?,
             supervisor: self.supervisor.clone(),
             stopping: self.stopping.clone(),
+            ledger: match config.backend.mode {
+                BackendMode::Embedded => "SQLite",
+                BackendMode::Distributed => "Postgres",
+            },
             signs,
             has_webhooks: config.webhooks.url.is_some(),
         });

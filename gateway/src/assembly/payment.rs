@@ -86,9 +86,20 @@ pub(super) async fn open(
     let provider = Stripe::new(&stripe, turns).context("the payment provider's client cannot be built")?;
     Ok(Payment {
         provider: Arc::new(provider),
-        signing: Signing::new([access.webhook_secret.as_str()], None),
+        signing: Signing::new(access.webhook_secret.split_whitespace(), is_live(&access.key)),
         sandbox: access.sandbox,
     })
+}
+
+/// Which mode a key works in, as its prefix says; events of the other mode are none of ours. Nothing for a key that does not
+/// say. Source: <https://docs.stripe.com/keys>.
+fn is_live(key: &str) -> Option<bool> {
+    let (_, rest) = key.split_once('_')?;
+    match rest.split_once('_')?.0 {
+        "live" => Some(true),
+        "test" => Some(false),
+        _ => None,
+    }
 }
 
 impl Access {

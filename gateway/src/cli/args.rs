@@ -337,8 +337,8 @@ pub enum OrdersCommand {
     Show(OrderArgument),
     /// Cancel an order, where still possible
     Cancel(OrderArgument),
-    /// Pay a paid order back; its units stay sold
-    Refund(OrderArgument),
+    /// Pay a paid order back; its units stay sold, unless they are put back on sale
+    Refund(RefundArgument),
 }
 
 /// Which orders to list.
@@ -350,9 +350,22 @@ pub struct OrderFilter {
     /// Only in this state, such as `paid`
     #[arg(long)]
     pub state: Option<String>,
+    /// Only those made before this order: the last one shown, for the next page
+    #[arg(long, value_name = "ORDER")]
+    pub after: Option<uuid::Uuid>,
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub limit: u32,
+}
+
+/// Which order to pay back, and what becomes of its units.
+#[derive(Args, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RefundArgument {
+    /// The order's id
+    pub order: uuid::Uuid,
+    /// Put the units back on sale: they go to whoever waits
+    #[arg(long)]
+    pub restock: bool,
 }
 
 /// Names an order.

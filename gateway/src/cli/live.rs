@@ -17,7 +17,7 @@ use crate::admin::wire::log::LogLine;
 use crate::admin::wire::report::Report;
 use crate::admin::wire::stock::{StockRequest, StockStatus};
 use crate::admin::wire::webhooks::{ReplayRequest, Replayed, WebhookStatus};
-use crate::admin::wire::{Audit, DropChange, DropStatus, OrderStatus, RestoreStatus, SwitchStatus};
+use crate::admin::wire::{Audit, DropChange, DropStatus, Mending, OrderStatus, RestoreStatus, SwitchStatus};
 use crate::assembly::{self, Doorline, Following, Ground, Role, Source, Worker};
 use crate::config::secret::admin::existing_admin_token;
 use crate::config::{BackendMode, Environment, Loaded, LogFormat, SecretError};
@@ -282,13 +282,27 @@ async fn orders(
                 .as_ref()
                 .map(|state| format!("&state={state}"))
                 .unwrap_or_default();
+            let after = filter
+                .after
+                .as_ref()
+                .map(|order| format!("&after={order}"))
+                .unwrap_or_default();
             client
-                .get(&format!("orders?limit={}{drop}{state}", filter.limit))
+                .get(&format!("orders?limit={}{drop}{state}{after}", filter.limit))
                 .await?
         }
         OrdersCommand::Show(target) => vec![client.get(&format!("orders/{}", target.order)).await?],
         OrdersCommand::Cancel(target) => vec![client.post(&format!("orders/{}/cancel", target.order)).await?],
-        OrdersCommand::Refund(target) => vec![client.post(&format!("orders/{}/refund", target.order)).await?],
+        OrdersCommand::Refund(target) => {
+            let how = Mending {
+                restock: target.restock,
+            };
+            vec![
+                client
+                    .post_with(&format!("orders/{}/refund", target.order), &how)
+                    .await?,
+            ]
+        }
     };
     show::orders(&orders, form, out)
 }

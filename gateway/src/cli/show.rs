@@ -131,19 +131,27 @@ pub(super) fn orders(orders: &[OrderStatus], form: OutputForm, out: &mut dyn Wri
             order.state.clone(),
             items.join(", "),
             format!("{} {}", order.amount, order.currency),
-            order
-                .flag
-                .clone()
-                .or_else(|| order.reason.clone())
-                .unwrap_or_default(),
+            why(order),
+            order.payment.clone().unwrap_or_default(),
             order.changed_at.clone(),
         ]
     };
     table(
-        &["order", "drop", "state", "items", "amount", "why", "changed"],
+        &[
+            "order", "drop", "state", "items", "amount", "why", "payment", "changed",
+        ],
         &orders.iter().map(row).collect::<Vec<_>>(),
         out,
     )
+}
+
+/// What holds an order up, with the provider's word for it, or why it came to nothing.
+fn why(order: &OrderStatus) -> String {
+    match (&order.flag, &order.flag_reason) {
+        (Some(flag), Some(word)) => format!("{flag}: {word}"),
+        (Some(flag), None) => flag.clone(),
+        (None, _) => order.reason.clone().unwrap_or_default(),
+    }
 }
 
 /// Shows events that were not taken.
@@ -238,6 +246,13 @@ pub(super) fn restored(status: &RestoreStatus, form: OutputForm, out: &mut dyn W
         "payments since {} compared: {} seen, {} steps taken, {} without an order, {} left; keys are drawn from {}",
         status.since, status.seen, status.applied, status.unknown, status.left, status.key_space
     )?;
+    if status.given_back > 0 {
+        let count = status.given_back;
+        writeln!(
+            out,
+            "money of {count} lost orders was given back: `doorline log` names each"
+        )?;
+    }
     self::audit(&status.audit, form, out)?;
     let verdict = if status.done {
         "restored: orders are taken again as soon as gateways and workers run"

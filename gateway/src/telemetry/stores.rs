@@ -118,7 +118,7 @@ impl Ledger for TimedLedger {
         newer<'a>(known: Vec<(OrderId, u64)>) -> Vec<(OrderId, u64)>;
         apply<'a>(transition: Transition) -> Applied;
         redrive<'a>(limit: u32, patience: Span, paused: Vec<DropId>) -> u32;
-        due_drops<'a>() -> Vec<DropId>;
+        due_drops<'a>() -> Vec<(DropId, u64)>;
         list<'a>(filter: OrderFilter) -> Vec<OrderRecord>;
         pending<'a>(channel: Channel, limit: u32) -> Vec<Pending>;
         delivered<'a>(messages: Vec<i64>) -> ();

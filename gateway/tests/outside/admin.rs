@@ -200,6 +200,17 @@ async fn an_operator_looks_into_orders_and_mends_them() {
 
     let all = operator.get("/admin/v1/orders").await.expect(200).json();
     assert_eq!(all.as_array().map(Vec::len), Some(2), "{all}");
+    assert_eq!(
+        (&all[0]["order"], &all[1]["order"]),
+        (&json!(held), &json!(paid)),
+        "the newest first"
+    );
+    let page = format!("/admin/v1/orders?limit=1&after={held}");
+    let next = operator.get(&page).await.expect(200).json();
+    assert_eq!(
+        (next.as_array().map(Vec::len), &next[0]["order"]),
+        (Some(1), &json!(paid))
+    );
     let some = operator
         .get("/admin/v1/orders?drop=aurora&state=paid&limit=5")
         .await
@@ -225,6 +236,12 @@ async fn an_operator_looks_into_orders_and_mends_them() {
     let cancelled = verb(held, "cancel").await.expect(200).json();
     assert_eq!(cancelled["state"], "released");
     assert_eq!(verb(paid, "cancel").await.status, 409);
+    let restocked = json!({"restock": true});
+    let path = format!("/admin/v1/orders/{held}/cancel");
+    operator
+        .post(&path, &restocked)
+        .await
+        .problem(422, "unprocessable");
     verb(paid, "refund").await.expect(200);
     buyer.until_order(paid, "refunded").await;
     assert_eq!(house.provider.tally().net_captured(), 0);

@@ -5,6 +5,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
+use crate::client::{DROP, until};
 use crate::house::{ADMIN_TOKEN, House, SKU};
 use crate::program::{doorline, run, stderr, stdout};
 
@@ -96,9 +97,16 @@ pub(crate) async fn commands_look_into_orders_and_books() {
     assert_eq!(reconciled["clean"], true);
     let table = stdout(&command(&house, &["audit"]).await);
     assert!(table.contains("every unit and every charge adds up"), "{table}");
-    let refunded = answer(&house, &["orders", "refund", &id]).await;
+    let older = answer(&house, &["orders", "list", "--after", &id]).await;
+    assert_eq!(older, json!([]));
+    let refunded = answer(&house, &["orders", "refund", &id, "--restock"]).await;
     assert_eq!(refunded[0]["order"], id.as_str());
     browser.until_order(&id, "refunded").await;
+    until("the unit is on sale again", async || {
+        let state = house.browser().get(DROP).await.json();
+        (state["stock"][SKU]["available"] == 50).then_some(())
+    })
+    .await;
     let late = command(&house, &["orders", "cancel", &id]).await;
     assert_eq!(late.status.code(), Some(1));
     assert!(stdout(&late).is_empty() && !stderr(&late).is_empty());

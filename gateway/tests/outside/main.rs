@@ -34,6 +34,7 @@ mod reservations;
 mod security;
 mod shared;
 mod shared_polls;
+mod shared_ready;
 mod shared_start;
 mod shared_stock;
 mod shopper_api;

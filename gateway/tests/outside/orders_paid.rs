@@ -1,5 +1,6 @@
 //! Paying: accepted, declined, confirmed with the bank, cancelled too late.
 
+use sandbox::provider::{FaultPlan, Outage};
 use serde_json::{Value, json};
 
 use crate::client::{DROP, PAGE, until};
@@ -261,5 +262,52 @@ async fn paused_payments_keep_orders_until_they_resume() {
         .await
         .expect(200);
     browser.until_order(id(&order), "paid").await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn while_the_provider_is_away_shoppers_browse_keep_their_places_and_are_told_the_truth() {
+    let terms = Terms {
+        total_active_users: 2,
+        ..Terms::default()
+    };
+    let house = House::open(terms).await;
+    let (first, second, waiter) = (house.browser(), house.browser(), house.browser());
+    first.enter().await;
+    second.enter().await;
+    let place = waiter.join().await;
+    let away = |outage| FaultPlan {
+        outage,
+        ..FaultPlan::default()
+    };
+    house.provider.set_faults(away(Outage::Refuse)).expect("a plan");
+    let mut orders = Vec::new();
+    for buyer in [&first, &second] {
+        let order = buyer.order("k-1", &one_paid_with("pm_card_visa")).await;
+        orders.push(id(&order.expect(202).json()).to_owned());
+    }
+    let path = format!("/.doorline/v1/orders/{}", orders[0]);
+    let held_up = until("the shopper is told what holds the order up", async || {
+        let order = first.get(&path).await.expect(200).json();
+        (order["reason"] == "provider_unavailable").then_some(order)
+    })
+    .await;
+    assert!(
+        held_up["state"] == "accepted" || held_up["state"] == "paying",
+        "{held_up}"
+    );
+    assert!(
+        !second.page(PAGE).await.is_waiting_room(),
+        "who is inside browses on"
+    );
+    let still = waiter.get(&format!("{DROP}/ticket")).await.expect(200).json();
+    assert_eq!(still["number"], place["number"], "who waits keeps the place");
+    assert_eq!(house.provider.tally().net_captured(), 0);
+    house.provider.set_faults(away(Outage::None)).expect("a plan");
+    for (buyer, order) in [(&first, &orders[0]), (&second, &orders[1])] {
+        buyer.until_order(order, "paid").await;
+    }
+    waiter.enter().await;
+    assert_eq!(house.provider.tally().net_captured(), 2 * 12_900);
     house.close().await;
 }

@@ -26,6 +26,14 @@ fn event(id: &str) -> String {
     .to_string()
 }
 
+/// How many events came to this end so far.
+async fn counted(house: &House, outcome: &str) -> u32 {
+    let metrics = house.operator().get("/metrics").await.expect(200).body;
+    let line = format!("doorline_webhooks_total{{outcome=\"{outcome}\"}} ");
+    let count = metrics.lines().find_map(|text| text.strip_prefix(&line));
+    count.map_or(0, |count| count.parse().expect("a number"))
+}
+
 async fn deliver(browser: &Browser, header: &str, body: &str) -> Answer {
     let headers = [("stripe-signature", header), ("content-type", "application/json")];
     browser.ask("POST", PATH, &headers, Some(body)).await
@@ -76,6 +84,24 @@ async fn whatever_is_not_signed_now_with_our_secret_is_refused() {
     deliver(&browser, &header, &changed)
         .await
         .problem(400, "webhook-refused");
+    // Forged: by somebody else, of another second, changed. Out of time: old, of the future.
+    for (outcome, count) in [("malformed_header", 6), ("forged", 3), ("out_of_time", 2)] {
+        assert_eq!(counted(&house, outcome).await, count, "{outcome}");
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn an_event_of_the_other_mode_is_refused() {
+    // The sandbox's key is one of the test mode, as the provider writes them.
+    let house = House::usual().await;
+    let browser = house.browser();
+    let (body, now) = (event("evt_3").replace("false", "true"), now_seconds());
+    let header = format!("t={now},v1={}", signature(WEBHOOK_SECRET, now, &body));
+    deliver(&browser, &header, &body)
+        .await
+        .problem(400, "webhook-refused");
+    assert_eq!(counted(&house, "other_mode").await, 1);
     house.close().await;
 }
 
@@ -89,15 +115,7 @@ async fn a_signed_body_that_is_no_event_or_too_large_is_refused() {
     deliver(&browser, &header, odd)
         .await
         .problem(400, "webhook-refused");
-    let counted = async || {
-        let metrics = house.operator().get("/metrics").await.expect(200).body;
-        let line = metrics.lines().find_map(|line| {
-            line.strip_prefix("doorline_webhooks_total{outcome=\"too_large\"} ")
-                .map(str::to_owned)
-        });
-        line.map_or(0, |count| count.parse::<u32>().expect("a number"))
-    };
-    let before = counted().await;
+    let before = counted(&house, "too_large").await;
     let huge = " ".repeat(256 * 1_024 + 1);
     let header = format!("t={now},v1={}", signature(WEBHOOK_SECRET, now, &huge));
     deliver(&browser, &header, &huge)
@@ -111,6 +129,6 @@ async fn a_signed_body_that_is_no_event_or_too_large_is_refused() {
     let answer = raw(house.doorline.address, &announced).await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     assert!(answer.contains("webhook-refused"), "{answer}");
-    assert_eq!(counted().await, before + 2);
+    assert_eq!(counted(&house, "too_large").await, before + 2);
     house.close().await;
 }

@@ -26,24 +26,3 @@ fn every_limit_of_the_upstream_reaches_the_proxy() {
     assert_eq!(told.connections_max, 5);
     assert_eq!(proxy("").connections_max, 256, "as it is documented");
 }
-
-#[test]
-fn the_cores_share_the_connections_and_each_has_one() {
-    for (connections, cores) in [(256, 1), (256, 2), (257, 2), (10, 4), (4, 4), (3, 4), (1, 16)] {
-        let mut whole = proxy("");
-        whole.connections_max = connections;
-        let shares: Vec<_> = (0..cores)
-            .map(|core| share_of(core, cores, &whole).connections_max)
-            .collect();
-        assert_eq!(
-            shares.iter().sum::<usize>(),
-            connections.max(cores),
-            "{connections} over {cores}: {shares:?}"
-        );
-        let (least, most) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
-        assert!(
-            *least > 0 && most - least < 2,
-            "{connections} over {cores}: {shares:?}"
-        );
-    }
-}

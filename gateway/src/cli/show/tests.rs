@@ -20,6 +20,7 @@ fn order() -> OrderStatus {
         amount: 38_700,
         currency: "eur".to_owned(),
         flag: None,
+        flag_reason: None,
         reason: None,
         payment: None,
         created_at: "2026-11-27T09:00:00Z".to_owned(),
@@ -95,8 +96,8 @@ fn columns_are_as_wide_as_their_widest_cell() {
     let shown = written(|out| orders(&[order()], OutputForm::Table, out));
     assert_eq!(
         shown,
-        "order                                 drop    state        items                   amount     why  changed\n\
-         018f5c2e-7a5b-7c33-9d0e-1f2a3b4c5d6e  aurora  authorising  2 × AUR-42, 1 × AUR-43  38700 eur       \
+        "order                                 drop    state        items                   amount     why  payment  changed\n\
+         018f5c2e-7a5b-7c33-9d0e-1f2a3b4c5d6e  aurora  authorising  2 × AUR-42, 1 × AUR-43  38700 eur                \
          2026-11-27T09:00:05Z\n"
     );
 }
@@ -112,13 +113,23 @@ fn why_an_order_stands_still_comes_before_why_it_ended() {
         written(|out| orders(&[order], OutputForm::Table, out))
     };
     assert!(why(Some("no_answer"), Some("card_declined")).contains("no_answer"));
+    let refused = OrderStatus {
+        flag: Some("rejected".to_owned()),
+        flag_reason: Some("account_closed".to_owned()),
+        ..order()
+    };
+    let shown = written(|out| orders(&[refused], OutputForm::Table, out));
+    assert!(shown.contains("rejected: account_closed"), "{shown}");
     assert!(why(None, Some("card_declined")).contains("card_declined"));
 }
 
 #[test]
 fn nothing_to_show_is_a_head_for_people_and_an_empty_list_for_programs() {
     let table = written(|out| orders(&[], OutputForm::Table, out));
-    assert_eq!(table, "order  drop  state  items  amount  why  changed\n");
+    assert_eq!(
+        table,
+        "order  drop  state  items  amount  why  payment  changed\n"
+    );
     assert_eq!(written(|out| orders(&[], OutputForm::Json, out)), "[]\n");
     assert_eq!(written(|out| drops(&[], OutputForm::Json, out)), "[]\n");
 }
