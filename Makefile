@@ -14,7 +14,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Root's Postgres runs as another user, who may not be let into the folder of a clone.
 NEWER := $(if $(SUDO),$(abspath $(TARGET)),/var/cache/doorline)/newer-engines
 
-.PHONY: help setup setup-cc setup-engines setup-newer-engines setup-judges setup-browser setup-dashboards setup-k6 demo demo-distributed test test-newer-engines test-browser test-dashboards pictures drill k6 breakpoint chaos bench lint
+.PHONY: help setup setup-cc setup-engines setup-newer-engines setup-judges setup-browser setup-dashboards setup-k6 demo demo-distributed test test-newer-engines test-browser test-dashboards pictures drill k6 breakpoint chaos storm bench lint
 
 help:            ## list the commands
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -112,6 +112,10 @@ breakpoint: setup-k6  ## more and more shoppers at BASE_URL until something give
 chaos: setup     ## random faults on the distributed house for MINUTES (15); SEED repeats a list
 	DOORLINE_CHAOS_MINUTES=$(or $(MINUTES),15) $(if $(SEED),DOORLINE_CHAOS_SEED=$(SEED)) \
 	  cargo nextest run -p gateway --locked --test chaos --no-capture
+
+storm: setup     ## ORDERS (10000) through a provider that misbehaves, and a sale that is AWAY (120) seconds without it
+	DOORLINE_STORM_ORDERS=$(or $(ORDERS),10000) DOORLINE_OUTAGE_SECONDS=$(or $(AWAY),120) \
+	  cargo nextest run --workspace --locked --no-capture -E 'package(checkout-worker) & test(/^storm::/)'
 
 bench: setup     ## CPU and memory against nginx, haproxy and an empty server; orders per second
 	cargo bench --locked --bench ratios -- $(ARGS)

@@ -388,7 +388,8 @@ pub trait Ledger: Send + Sync {
     /// The drops with orders that are due, not leased and not flagged, and how many each has; shoppers at their bank do not
     /// count. It looks at each such order: ask once a second at most.
     fn due_drops(&self) -> LedgerReply<'_, Vec<(DropId, u64)>>;
-    /// Lists orders.
+    /// Lists orders. One that cannot be read is left out and logged, so that it hides no other: a page may be short of the
+    /// limit though there are more.
     fn list(&self, filter: OrderFilter) -> LedgerReply<'_, Vec<OrderRecord>>;
     /// The oldest messages of one channel that are not delivered, at most `limit`.
     fn pending(&self, channel: Channel, limit: u32) -> LedgerReply<'_, Vec<Pending>>;

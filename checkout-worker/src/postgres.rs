@@ -42,6 +42,9 @@ use writer::Writer;
 
 pub use schema::migrate;
 
+/// The longest that moving to the next key space may take. An operator waits for it, and nothing is sold meanwhile.
+const NEXT_SPACE_WITHIN: Duration = Duration::from_mins(15);
+
 /// Where the ledger is, and how long it may take.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresConfig {
@@ -203,19 +206,20 @@ impl PostgresLedger {
         doing: &'static str,
         work: impl for<'c> FnOnce(&'c mut PgConnection) -> Work<'c, T> + Send + 'static,
     ) -> LedgerReply<'_, T> {
-        self.long_call(Kind::Read, doing, work)
+        self.long_call(Kind::Read, self.report_within, doing, work)
     }
 
-    /// A call that goes through whole tables, and may take as long as a report.
+    /// A call that goes through whole tables.
     fn long_call<T: Send + 'static>(
         &self,
         kind: Kind,
+        within: Duration,
         doing: &'static str,
         work: impl for<'c> FnOnce(&'c mut PgConnection) -> Work<'c, T> + Send + 'static,
     ) -> LedgerReply<'_, T> {
-        let (usual, longer) = (self.call_within.as_millis(), self.report_within.as_millis());
+        let (usual, longer) = (self.call_within.as_millis(), within.as_millis());
         Box::pin(async move {
-            let done = connect::call(&self.pool, kind, self.report_within, move |c| {
+            let done = connect::call(&self.pool, kind, within, move |c| {
                 Box::pin(async move {
                     connect::set(c, Pace::Report, longer).await?;
                     let done = work(&mut *c).await;
@@ -416,9 +420,12 @@ impl Ledger for PostgresLedger {
 
     fn next_key_space(&self, entry: AuditEntry) -> LedgerReply<'_, KeySpace> {
         // It changes every order there is.
-        self.long_call(Kind::Write, "moving to the next key space", |c| {
-            Box::pin(async move { log::next_key_space(c, entry).await })
-        })
+        self.long_call(
+            Kind::Write,
+            NEXT_SPACE_WITHIN,
+            "moving to the next key space",
+            |c| Box::pin(async move { log::next_key_space(c, entry).await }),
+        )
     }
 
     fn switches(&self) -> LedgerReply<'_, Vec<String>> {

@@ -32,6 +32,13 @@ pub(crate) struct Corrupt {
     pub(crate) what: String,
 }
 
+impl Corrupt {
+    /// Says that a list goes on without this order.
+    pub(crate) fn left_out(&self) {
+        tracing::error!(order.id = %self.order, what = self.what, "an order that cannot be read is left out of a list");
+    }
+}
+
 /// The version of [`StateRow`] that is written. Readers refuse others rather than guess.
 const STATE_ROW_VERSION: u32 = 1;
 

@@ -304,7 +304,9 @@ impl QueueStore for RedisStore {
         Box::pin(async move {
             let shelf = self.shelf(drop)?;
             self.heal(&shelf, at).await?;
-            self.look(&shelf, at).await.map(|looked| looked.view)
+            self.look(&shelf, at, view::Revoked::Named)
+                .await
+                .map(|looked| looked.view)
         })
     }
 

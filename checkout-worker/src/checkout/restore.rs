@@ -23,6 +23,8 @@ use super::Checkout;
 const ROUNDS_MAX: u32 = 20;
 /// Between two rounds: the provider's list may trail its own answers.
 const BETWEEN_ROUNDS: Duration = Duration::from_secs(1);
+/// Of so many of the oldest open orders the first that can be read says how far back payments may be owed.
+const OLDEST_OPEN: u32 = 128;
 /// Spaces that are left behind at once. Nobody restores one copy so often within the day for which the provider remembers
 /// keys; a payment that says so was written by hand.
 const SPACES_MAX: u32 = 64;
@@ -107,24 +109,14 @@ impl Checkout {
     /// for a person, and once it is mended the restore is run again.
     async fn oldest_open(&self) -> Result<Timestamp, LedgerError> {
         let states = StateName::ALL.into_iter().filter(|state| !state.is_end());
-        let mut filter = OrderFilter {
+        let filter = OrderFilter {
             states: states.collect(),
-            limit: 1,
+            limit: OLDEST_OPEN,
             ..OrderFilter::default()
         };
-        loop {
-            match self.driver().ledger.list(filter.clone()).await {
-                Err(LedgerError::Corrupt { order, what }) => {
-                    tracing::error!(order.id = %order, %what, "an order that cannot be read is left out of the restore");
-                    filter.after = Some(order);
-                }
-                listed => {
-                    let oldest = listed?;
-                    let oldest = oldest.first();
-                    return Ok(oldest.map_or(Timestamp::NEVER, |record| record.created_at));
-                }
-            }
-        }
+        let oldest = self.driver().ledger.list(filter).await?;
+        let oldest = oldest.first();
+        Ok(oldest.map_or(Timestamp::NEVER, |record| record.created_at))
     }
 
     /// Compares until nothing moves any more.

@@ -102,8 +102,10 @@ impl Jobs {
                 ..OrderFilter::default()
             };
             let mut orders = self.driver.ledger.list(filter).await?;
-            let is_last = orders.len() < usize::try_from(BATCH).unwrap_or(usize::MAX);
             after = orders.last().map(|record| record.order.id);
+            if after.is_none() {
+                break;
+            }
             orders.retain(|record| {
                 let order = &record.order;
                 // Giving up goes on while payments are paused.
@@ -112,9 +114,6 @@ impl Jobs {
             });
             count += orders.len();
             self.feed_all(orders, &Event::Drive).await;
-            if is_last {
-                break;
-            }
         }
         Ok(count)
     }

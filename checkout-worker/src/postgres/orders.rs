@@ -100,7 +100,8 @@ pub(super) async fn list(c: &mut PgConnection, filter: &OrderFilter) -> Result<V
     query.push(direction).push_bind(limit);
     let rows = query.build().fetch_all(&mut *c).await?;
     let found = records(c, &rows).await?;
-    let mut found: Vec<OrderRecord> = found.into_values().collect::<Result<_, _>>()?;
+    let readable = |record: Result<OrderRecord, Corrupt>| record.inspect_err(Corrupt::left_out).ok();
+    let mut found: Vec<OrderRecord> = found.into_values().filter_map(readable).collect();
     if filter.sort == Sort::NewestFirst {
         found.reverse();
     }

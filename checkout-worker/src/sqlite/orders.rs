@@ -86,7 +86,15 @@ pub(super) fn list(store: &Store<'_>, filter: &OrderFilter) -> Result<Vec<OrderR
     let raw: Vec<OrderRow> = statement
         .query_map(params_from_iter(values), order_row)?
         .collect::<Result<_, _>>()?;
-    raw.into_iter().map(|raw| record(store, raw)).collect()
+    let mut found = Vec::with_capacity(raw.len());
+    for raw in raw {
+        match record(store, raw) {
+            Ok(record) => found.push(record),
+            Err(StoreError::Corrupt(row)) => row.left_out(),
+            Err(failed) => return Err(failed),
+        }
+    }
+    Ok(found)
 }
 
 /// Stores a step, if the order is still as the step left it.

@@ -71,6 +71,18 @@ async fn an_order_that_cannot_be_read_keeps_no_other_from_its_payment_and_is_not
 }
 
 #[tokio::test]
+async fn an_order_that_cannot_be_read_keeps_no_other_shopper_waiting_for_the_bank_or_the_reconciler() {
+    let shop = Watched::usual().await;
+    let [_, other] = confirmed(&shop).await;
+    by_hand(&shop, "UPDATE orders SET tries = -1 WHERE client_key = 'key-1'");
+    shop.clock.advance(Span::from_mins(1));
+    shop.checkout.jobs().look_for_confirmations().await.unwrap();
+    assert_eq!(shop.state(other).await, StateName::Paid);
+    shop.clock.advance(Span::from_mins(10));
+    shop.checkout.jobs().reconcile_orders().await.unwrap();
+}
+
+#[tokio::test]
 async fn an_order_whose_step_is_not_stored_keeps_no_other_from_its_payment() {
     let shop = Watched::usual().await;
     let mut orders = Vec::new();

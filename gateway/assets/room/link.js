@@ -62,7 +62,7 @@ const poll=async()=>{
     // First contact sets a cookie; the number comes with the next request.
     else if(answer.status===428&&polls<3)wait=300;
     // Joining is closed or not open: the server knows how to say it.
-    else if(live.state==="joining"&&(answer.status===409||answer.status===403)){wait=30000;again();}
+    else if(live.state==="joining"&&(answer.status===409||await isClosed(answer))){wait=30000;again();}
     else if(!answer.ok){wait=retryAfter(answer);throw new Error(answer.status);}
     else{
       const body=await answer.json();
@@ -163,10 +163,13 @@ const go=(path)=>{
 
 // A server that is busy says when to ask again, and the form is not to be pressed anew for that. Sent without script it
 // would only be refused once more, and take the page away with it.
+// A drop that admits nobody is no trouble that passes by itself.
+const isClosed=async(answer)=>answer.status===503&&String((await answer.json().catch(()=>({}))).type).endsWith("/drop-closed");
+
 const insist=async(button,send)=>{
   for(let tries=1;;tries++){
     const answer=await send().catch(()=>null);
-    if(answer&&answer.status!==429&&answer.status<500)return answer;
+    if(answer&&answer.status!==429&&(answer.status<500||await isClosed(answer)))return answer;
     const wait=(answer&&retryAfter(answer))||Math.min(30000,1000*2**Math.min(tries,5))*(0.5+Math.random()/2);
     write(button,`Trying again in ${spanOf(Math.ceil(wait/1000))}`);
     await new Promise((resolve)=>setTimeout(resolve,wait));

@@ -22,44 +22,65 @@ use decode::{HeadWords, calls_of, revoked_of, view_of};
 const ROWS_TOGETHER: usize = 10_000;
 
 /// Sessions that are looked at in one script before they get their time back.
-const SESSIONS_TOGETHER: u64 = 500;
+const SESSIONS_TOGETHER: u64 = 2_000;
 
 /// A view, and what of it is written down.
 pub(super) struct Looked {
     pub(super) view: View,
     era: Era,
     calls: Vec<Call>,
-    revoked: Vec<(AdmissionId, Timestamp)>,
+    /// Where it was asked for.
+    ends: Vec<(AdmissionId, Timestamp)>,
+}
+
+/// What is asked about admissions that were ended early.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Revoked {
+    /// Which they are: all that requests are judged by.
+    Named,
+    /// Also until when their tokens are to be refused, for the record.
+    Dated,
 }
 
 impl RedisStore {
     /// The queue at this moment. Ranks places first if the draw is not in the keys yet.
-    pub(super) async fn look(&self, shelf: &Shelf, at: Moment) -> Result<Looked, Unavailable> {
-        let (looked, ranked) = self.look_once(shelf, at).await?;
+    pub(super) async fn look(
+        &self,
+        shelf: &Shelf,
+        at: Moment,
+        asked: Revoked,
+    ) -> Result<Looked, Unavailable> {
+        let (looked, ranked) = self.look_once(shelf, at, asked).await?;
         if ranked || !self.rank_places(shelf, at).await? {
             return Ok(looked);
         }
-        Ok(self.look_once(shelf, at).await?.0)
+        Ok(self.look_once(shelf, at, asked).await?.0)
     }
 
-    async fn look_once(&self, shelf: &Shelf, at: Moment) -> Result<(Looked, bool), Unavailable> {
+    async fn look_once(
+        &self,
+        shelf: &Shelf,
+        at: Moment,
+        asked: Revoked,
+    ) -> Result<(Looked, bool), Unavailable> {
         let words = |_: &Known| {
             Words::default()
                 .number(HELD.as_millis())
                 .number(CLAIM_DELAY.as_millis())
+                .text(if asked == Revoked::Dated { "1" } else { "" })
         };
         let mut done = self.run(shelf, &self.scripts.view, at, words).await?;
         let head = HeadWords::read(&mut done.reply.list()?)?;
         let calls = calls_of(&mut done.reply.list()?)?;
-        let revoked = revoked_of(&mut done.reply.list()?)?;
-        let view = view_of(&head, &calls, &revoked, &mut done.reply, &shelf.rules(), at)?;
+        let (revoked, ends) = revoked_of(&mut done.reply.list()?, asked)?;
+        let view = view_of(&head, &calls, revoked, &mut done.reply, &shelf.rules(), at)?;
         shelf.hint.store(hint_of(&mut done.reply.list()?)?.map(Arc::new));
         let ranked = head.number("ranked")? == head.number("order")?;
         let looked = Looked {
             view,
             era: done.era,
             calls,
-            revoked,
+            ends,
         };
         Ok((looked, ranked))
     }
@@ -176,7 +197,7 @@ impl RedisStore {
     /// Writes down what follows: who joined, the call history, that somebody works here. And what ended early, though
     /// whoever ended it has done so: the answer that says it may have been lost.
     pub(super) async fn write_behind(&self, shelf: &Shelf, now: Timestamp) -> Result<(), Unavailable> {
-        let looked = self.look(shelf, moment(now)).await?;
+        let looked = self.look(shelf, moment(now), Revoked::Dated).await?;
         let view = &looked.view;
         let switches = Switches {
             version: view.version,
@@ -185,7 +206,7 @@ impl RedisStore {
         };
         let now_written = Written {
             switches: Some(switches),
-            revoked: looked.revoked.iter().copied().collect(),
+            revoked: looked.ends.iter().copied().collect(),
             calls: looked.calls,
         };
         let mut rows: Vec<Row> = changed(&shelf.written(), switches, &now_written);

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header::{CONNECTION, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -45,6 +45,10 @@ pub fn requested_upgrade(parts: &Parts) -> Option<HeaderValue> {
     };
     let named = parts.headers.get_all(CONNECTION).iter().any(asks);
     let able = parts.version == Version::HTTP_11 && parts.extensions.get::<OnUpgrade>().is_some();
+    // The handshake is a GET without a body (RFC 6455, section 4.1): an upload on its way would outlive what the tunnel holds.
+    let has_body =
+        parts.headers.contains_key(CONTENT_LENGTH) || parts.headers.contains_key(TRANSFER_ENCODING);
+    let able = able && parts.method == Method::GET && !has_body;
     (named && able && is_websocket(&parts.headers)).then(|| HeaderValue::from_static(WEBSOCKET))
 }
 

@@ -136,7 +136,11 @@ impl Upstream {
             }
             let own = &mut line.waiting[number];
             if own.len() >= self.config.waiting_max {
-                own.retain(|waiting| !waiting.turn.is_closed());
+                // All wait equally long, so that those who gave up stand in front. To look through the whole line for each who
+                // comes to a full one would hold all cores up.
+                while own.front().is_some_and(|waiting| waiting.turn.is_closed()) {
+                    own.pop_front();
+                }
                 if own.len() >= self.config.waiting_max {
                     return Err(ProxyError::Saturated);
                 }

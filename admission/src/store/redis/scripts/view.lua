@@ -1,9 +1,11 @@
 -- The queue at this moment, from counts and not from lists of shoppers.
 --
 -- ARGV 6 held, for how long a claim counts; 7 delay, how much later claims are counted at
+--      8 '1' where it is asked until when each admission is revoked: there may be tens of thousands, and this runs
+--        several times a second
 -- Returns {'OK', .., head, calls, revoked, counts, joined_at, stock}
 --   head: name, value, ..     calls: first rank, rank after, opened_at:called_at:called:shown, ..
---   revoked: admission, until when its token is to be refused, ..
+--   revoked: admission, ..; with '1' each with the instant until when its token is to be refused
 --   counts: waiting, active, ordered, claims, returning
 --   joined_at of the first in line, or ''     stock: the hint as in head.lua, name, value, ..
 
@@ -17,9 +19,14 @@ for i = 1, #stretches, 2 do
   calls[#calls + 1] = int(stretches[i + 1])
   calls[#calls + 1] = redis.call('HGET', KEYS[13], stretches[i])
 end
-local revoked = redis.call('ZRANGE', KEYS[11], 0, -1, 'WITHSCORES')
-for i = 2, #revoked, 2 do
-  revoked[i] = int(revoked[i])
+local revoked
+if ARGV[8] == '1' then
+  revoked = redis.call('ZRANGE', KEYS[11], 0, -1, 'WITHSCORES')
+  for i = 2, #revoked, 2 do
+    revoked[i] = int(revoked[i])
+  end
+else
+  revoked = redis.call('ZRANGE', KEYS[11], 0, -1)
 end
 local counts = {
   redis.call('ZCOUNT', KEYS[3], head.frontier, '+inf'),

@@ -14,6 +14,7 @@ use domain::{AdmissionId, Control, DropRules, Phase, Rank, Room, Span, Timestamp
 use crate::store::Unavailable;
 use crate::store::redis::reply::{Reply, nonsense, parse};
 use crate::store::redis::seed_of;
+use crate::store::redis::view::Revoked;
 
 /// The head's names and values.
 pub(super) struct HeadWords(BTreeMap<String, Vec<u8>>);
@@ -103,20 +104,27 @@ pub(super) fn calls_of(list: &mut Reply) -> Result<Vec<Call>, Unavailable> {
     Ok(calls)
 }
 
-/// Admissions that were ended early, and until when their tokens are to be refused.
-pub(super) fn revoked_of(list: &mut Reply) -> Result<Vec<(AdmissionId, Timestamp)>, Unavailable> {
-    let mut revoked = Vec::with_capacity(list.len() / 2);
+/// Admissions that were ended early; and where that was asked, until when their tokens are to be refused.
+pub(super) fn revoked_of(
+    list: &mut Reply,
+    asked: Revoked,
+) -> Result<(Vec<AdmissionId>, Vec<(AdmissionId, Timestamp)>), Unavailable> {
+    let (mut revoked, mut ends) = (Vec::with_capacity(list.len()), Vec::new());
     while list.len() > 0 {
-        revoked.push((AdmissionId(list.id()?), list.time()?));
+        let admission = AdmissionId(list.id()?);
+        revoked.push(admission);
+        if asked == Revoked::Dated {
+            ends.push((admission, list.time()?));
+        }
     }
-    Ok(revoked)
+    Ok((revoked, ends))
 }
 
 /// The whole view.
 pub(super) fn view_of(
     head: &HeadWords,
     entries: &[Call],
-    revoked: &[(AdmissionId, Timestamp)],
+    revoked: Vec<AdmissionId>,
     reply: &mut Reply,
     rules: &DropRules,
     at: Moment,
@@ -149,7 +157,7 @@ pub(super) fn view_of(
         commitment: seed.commitment(),
         draw: head.number_if_any("cohort")?.map(|cohort| Draw { seed, cohort }),
         started: head.flag("started")?,
-        revoked: revoked.iter().map(|(admission, _)| *admission).collect(),
+        revoked,
         oldest_wait: joined_at.map_or(domain::Span::ZERO, since),
         tally: head.tally()?,
     })
