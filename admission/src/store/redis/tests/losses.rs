@@ -218,8 +218,8 @@ async fn a_gateway_on_a_server_that_takes_no_writes_stops_nobody() {
     assert!(admission(&subject.claim(1, 1).await).is_some());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_to_a_server_that_became_a_replica_is_left() {
+/// A store that works with the first of two servers; its address leads to the second for whoever connects from now on.
+async fn moved_behind_its_name() -> (Redis, Redis, Relay, Subject) {
     let (old, new) = tokio::join!(Redis::start(), Redis::start());
     let (old, new) = (old.unwrap(), new.unwrap());
     let address = |redis: &Redis| SocketAddr::from(([127, 0, 0, 1], redis.port()));
@@ -231,6 +231,12 @@ async fn a_connection_to_a_server_that_became_a_replica_is_left() {
     subject.join(&[1]).await;
     assert_eq!(relay.carried(), [1, 1]);
     subject.store.flush(subject.at().now).await.unwrap();
+    (old, new, relay, subject)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_to_a_server_that_became_a_replica_is_left() {
+    let (old, new, _relay, subject) = moved_behind_its_name().await;
     follow(&old, &new).await;
     let back = tokio::time::timeout(Duration::from_secs(20), until_back(&subject)).await;
     assert_eq!(back.unwrap().room.waiting, 1);
@@ -238,15 +244,7 @@ async fn a_connection_to_a_server_that_became_a_replica_is_left() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_to_a_server_that_fell_silent_is_left() {
-    let (old, new) = tokio::join!(Redis::start(), Redis::start());
-    let (old, new) = (old.unwrap(), new.unwrap());
-    let address = |redis: &Redis| SocketAddr::from(([127, 0, 0, 1], redis.port()));
-    let relay = Relay::start(vec![address(&new), address(&old)]).await.unwrap();
-    let store = store_on(vec![format!("redis://{}", relay.address())], false, memory()).await;
-    let subject = Subject::open(store, &contract::rules(10, 100)).await;
-    subject.join(&[1]).await;
-    assert_eq!(relay.carried(), [1, 1]);
-    subject.store.flush(subject.at().now).await.unwrap();
+    let (old, _new, _relay, subject) = moved_behind_its_name().await;
     // It hangs, and its connections with it; the name leads to another one by now.
     old.freeze();
     let back = tokio::time::timeout(Duration::from_secs(20), until_back(&subject)).await;
