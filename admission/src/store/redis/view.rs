@@ -72,7 +72,8 @@ impl RedisStore {
         let mut done = self.run(shelf, &self.scripts.view, at, words).await?;
         let head = HeadWords::read(&mut done.reply.list()?)?;
         let calls = calls_of(&mut done.reply.list()?)?;
-        let (revoked, ends) = revoked_of(&mut done.reply.list()?, asked)?;
+        let mut ends = Vec::new();
+        let revoked = revoked_of(&mut done.reply.list()?, asked, &mut ends)?;
         let view = view_of(&head, &calls, revoked, &mut done.reply, &shelf.rules(), at)?;
         shelf.hint.store(hint_of(&mut done.reply.list()?)?.map(Arc::new));
         let ranked = head.number("ranked")? == head.number("order")?;

@@ -104,12 +104,13 @@ pub(super) fn calls_of(list: &mut Reply) -> Result<Vec<Call>, Unavailable> {
     Ok(calls)
 }
 
-/// Admissions that were ended early; and where that was asked, until when their tokens are to be refused.
+/// Admissions that were ended early; and into `ends`, where that was asked, until when their tokens are to be refused.
 pub(super) fn revoked_of(
     list: &mut Reply,
     asked: Revoked,
-) -> Result<(Vec<AdmissionId>, Vec<(AdmissionId, Timestamp)>), Unavailable> {
-    let (mut revoked, mut ends) = (Vec::with_capacity(list.len()), Vec::new());
+    ends: &mut Vec<(AdmissionId, Timestamp)>,
+) -> Result<Vec<AdmissionId>, Unavailable> {
+    let mut revoked = Vec::with_capacity(list.len());
     while list.len() > 0 {
         let admission = AdmissionId(list.id()?);
         revoked.push(admission);
@@ -117,7 +118,7 @@ pub(super) fn revoked_of(
             ends.push((admission, list.time()?));
         }
     }
-    Ok((revoked, ends))
+    Ok(revoked)
 }
 
 /// The whole view.
