@@ -40,28 +40,26 @@ struct Shop {
     checkout: Checkout,
 }
 
-async fn open(house: &House, provider: &Witness, merchant: &Arc<Notebook>) -> Checkout {
-    let ports = Ports {
-        merchant: Some(Arc::clone(merchant) as _),
-        ..ports(
-            house.ledger.clone(),
-            Arc::new(provider.clone()),
-            house.clock.clone(),
-        )
-    };
-    Checkout::open(config(8), ports).await.unwrap()
-}
-
 impl Shop {
     async fn over(house: House) -> Self {
         let provider = Witness::over(MemoryProvider::new(house.clock.clone()));
-        let merchant = Arc::new(Notebook::default());
-        let checkout = open(&house, &provider, &merchant).await;
+        Self::open(house, provider, Arc::default()).await
+    }
+
+    async fn open(house: House, provider: Witness, merchant: Arc<Notebook>) -> Self {
+        let ports = Ports {
+            merchant: Some(merchant.clone()),
+            ..ports(
+                house.ledger.clone(),
+                Arc::new(provider.clone()),
+                house.clock.clone(),
+            )
+        };
         Self {
+            checkout: Checkout::open(config(8), ports).await.unwrap(),
             house,
             provider,
             merchant,
-            checkout,
         }
     }
 
@@ -75,13 +73,7 @@ impl Shop {
         } = self;
         drop(checkout);
         house.reopened().await;
-        let checkout = open(&house, &provider, &merchant).await;
-        Self {
-            house,
-            provider,
-            merchant,
-            checkout,
-        }
+        Self::open(house, provider, merchant).await
     }
 
     /// An order that was taken to payment.

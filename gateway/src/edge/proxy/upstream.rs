@@ -136,11 +136,7 @@ impl Upstream {
             }
             let own = &mut line.waiting[number];
             if own.len() >= self.config.waiting_max {
-                // All wait equally long, so that those who gave up stand in front. To look through the whole line for each who
-                // comes to a full one would hold all cores up.
-                while own.front().is_some_and(|waiting| waiting.turn.is_closed()) {
-                    own.pop_front();
-                }
+                forget_gone(own);
                 if own.len() >= self.config.waiting_max {
                     return Err(ProxyError::Saturated);
                 }
@@ -193,7 +189,7 @@ impl Upstream {
     fn taker(&self, number: usize) -> Taker {
         let patience = self.config.wait / PATIENCE_PART;
         self.in_line(|line| {
-            line.forget_gone();
+            line.waiting.iter_mut().for_each(forget_gone);
             let Some((longest, _)) = line.longest() else {
                 return Taker::Nobody;
             };
@@ -225,15 +221,6 @@ impl Line {
         self.waiting.iter().map(VecDeque::len).sum()
     }
 
-    /// Forgets who has stopped waiting, so that the first of each runtime does wait.
-    fn forget_gone(&mut self) {
-        for own in &mut self.waiting {
-            while own.front().is_some_and(|first| first.turn.is_closed()) {
-                own.pop_front();
-            }
-        }
-    }
-
     /// Since when the one waits that has waited longest, and of which runtime it is.
     fn longest(&self) -> Option<(Instant, usize)> {
         let all = self.waiting.iter().enumerate();
@@ -243,9 +230,17 @@ impl Line {
 
     /// Takes out the one that has waited longest.
     fn next(&mut self) -> Option<oneshot::Sender<Grant>> {
-        self.forget_gone();
+        self.waiting.iter_mut().for_each(forget_gone);
         let (_, number) = self.longest()?;
         Some(self.waiting[number].pop_front()?.turn)
+    }
+}
+
+/// Forgets who has stopped waiting in front, so that the first does wait. All wait equally long, so that those who gave up
+/// stand there; to look through the whole line each time would hold all cores up.
+fn forget_gone(waiting: &mut VecDeque<Waiting>) {
+    while waiting.front().is_some_and(|first| first.turn.is_closed()) {
+        waiting.pop_front();
     }
 }
 
