@@ -212,7 +212,7 @@ impl Checkout {
         valve.configure(config.stopped);
         // The switches before the keys: whoever reads that no restore is under way then reads the space that the last one
         // moved to.
-        valve.follow(Switches::of_names(ledger.switches().await?));
+        valve.follow(valve.reading(), Switches::of_names(ledger.switches().await?));
         let breaker = crate::breaker::Breaker::default();
         let keys = Keys::of(ledger.key_space().await?);
         let driver = Driver {

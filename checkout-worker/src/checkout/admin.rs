@@ -172,8 +172,8 @@ impl Checkout {
 
     /// Drains each drop as it is configured, or as an operator changed it since.
     pub(super) async fn follow_changes(&self) -> Result<(), LedgerError> {
-        self.driver().drain.follow(&self.changes().await?);
-        Ok(())
+        let driver = self.driver();
+        driver.drain.follow_ledger(driver.ledger.as_ref()).await
     }
 
     /// The stock of a drop, by SKU.

@@ -76,7 +76,7 @@ impl Checkout {
             .set_switch(RESTORING.to_owned(), true, begun)
             .await?;
         // Only here: others stay stopped, and here is nobody who takes orders to payment.
-        driver.valve.follow(Switches::default());
+        driver.valve.follow(driver.valve.reading(), Switches::default());
         driver.valve.configure(Switches::default());
         self.next_key_space(by).await?;
         let since = since.min(self.oldest_open().await?);

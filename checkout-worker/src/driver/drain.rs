@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use domain::saga::ACTION_TIME;
 use domain::{DropId, Span};
+use tokio::sync::Mutex;
 
-use crate::ledger::{Change, LedgerError};
+use crate::ledger::{Change, Ledger, LedgerError};
 use crate::pace::Pace;
 use crate::turns::Turns;
 
@@ -25,6 +26,8 @@ pub struct Drain {
     turns: Arc<dyn Turns>,
     drops: RwLock<BTreeMap<DropId, Terms>>,
     others: Arc<Pace>,
+    /// One reading of the changes at a time, or an old one would be carried out after a new one.
+    reading: Mutex<()>,
 }
 
 #[derive(Clone, Debug)]
@@ -43,6 +46,7 @@ impl Drain {
             turns,
             drops: RwLock::default(),
             others: Arc::new(others),
+            reading: Mutex::default(),
         }
     }
 
@@ -76,6 +80,16 @@ impl Drain {
             let in_force = Change::in_force(changes, drop, DRAIN_PER_SECOND, &configured);
             terms.pace.set(in_force.parse().unwrap_or(terms.configured));
         }
+    }
+
+    /// Does [`Drain::follow`] with what operators have changed by now.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read; the rates stay as they are.
+    pub async fn follow_ledger(&self, ledger: &dyn Ledger) -> Result<(), LedgerError> {
+        let _alone = self.reading.lock().await;
+        self.follow(&ledger.changes().await?);
+        Ok(())
     }
 
     /// Waits for the drop's turn.

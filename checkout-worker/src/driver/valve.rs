@@ -28,6 +28,14 @@ struct State {
     configured: Switches,
     /// Credentials were refused here, and the ledger does not know it yet.
     halted: bool,
+    /// How often an operator has turned a switch at this very process.
+    turns: u64,
+}
+
+/// From when on the ledger's switches were read: what is turned here meanwhile is newer than what they say.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    turns: u64,
 }
 
 impl State {
@@ -76,6 +84,7 @@ impl Valve {
         self.change(|state| {
             state.halted = false;
             state.switched.set_halted(false);
+            state.turns += 1;
         });
     }
 
@@ -88,13 +97,26 @@ impl Valve {
     pub fn set(&self, switch: Switch, on: bool) {
         self.change(|state| {
             state.switched.set(switch, on);
+            state.turns += 1;
         });
     }
 
+    /// To be asked for before the ledger's switches are read, for [`Valve::follow`].
+    pub fn reading(&self) -> Reading {
+        Reading {
+            turns: self.state.borrow().turns,
+        }
+    }
+
     /// Takes over all durable switches, which operators set at whatever process. A halt that the ledger does not keep yet
-    /// outlasts that. Says whether it changed anything.
-    pub fn follow(&self, switched: Switches) -> bool {
-        self.change(|state| state.switched = switched)
+    /// outlasts that. Where a switch was turned here since `reading`, they may be older than it, and the next reading is
+    /// waited for. Says whether it changed anything.
+    pub fn follow(&self, reading: Reading, switched: Switches) -> bool {
+        self.change(|state| {
+            if state.turns == reading.turns {
+                state.switched = switched;
+            }
+        })
     }
 
     /// Takes over what the configuration stops.
@@ -150,20 +172,42 @@ mod tests {
         Switches::from_iter([Switch::everywhere(Stops::Payments)])
     }
 
+    fn follow(valve: &Valve, switched: Switches) {
+        valve.follow(valve.reading(), switched);
+    }
+
+    #[test]
+    fn what_was_read_before_a_switch_was_turned_here_does_not_turn_it_back() {
+        let valve = Valve::default();
+        let before = valve.reading();
+        valve.set(Switch::everywhere(Stops::Payments), true);
+        assert!(!valve.follow(before, Switches::default()));
+        assert_eq!(valve.shut_everywhere(), Some(Shut::Paused));
+        let before = valve.reading();
+        valve.set(Switch::everywhere(Stops::Payments), false);
+        assert!(!valve.follow(before, everywhere()));
+        assert_eq!(valve.shut_everywhere(), None);
+        assert!(
+            valve.follow(valve.reading(), everywhere()),
+            "another process turned it"
+        );
+        assert_eq!(valve.shut_everywhere(), Some(Shut::Paused));
+    }
+
     #[test]
     fn the_switch_pauses_and_resumes_but_does_not_end_a_halt() {
         let valve = Valve::default();
         let drop = DropId::new("aurora").unwrap();
-        valve.follow(everywhere());
+        follow(&valve, everywhere());
         assert_eq!(valve.shut(&drop), Some(Shut::Paused));
-        valve.follow(Switches::default());
+        follow(&valve, Switches::default());
         assert_eq!(valve.shut(&drop), None);
         valve.halt();
-        valve.follow(Switches::default());
+        follow(&valve, Switches::default());
         assert_eq!(valve.shut(&drop), Some(Shut::Halted));
-        valve.follow(everywhere());
+        follow(&valve, everywhere());
         assert_eq!(valve.shut_everywhere(), Some(Shut::Paused));
-        valve.follow(Switches::default());
+        follow(&valve, Switches::default());
         assert_eq!(valve.shut_everywhere(), Some(Shut::Halted));
         valve.end_halt();
         assert_eq!(valve.shut_everywhere(), None);
@@ -180,7 +224,7 @@ mod tests {
         );
         // Another call is refused while payments stand still; then somebody resumes them at another process.
         valve.halt();
-        valve.follow(Switches::default());
+        follow(&valve, Switches::default());
         assert_eq!(valve.shut_everywhere(), None);
         valve.halt();
         assert!(valve.is_halted_here(), "refused once more");

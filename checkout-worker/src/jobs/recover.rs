@@ -123,7 +123,7 @@ impl Jobs {
     /// at any of them.
     pub async fn follow_switches(&self) -> Result<(), LedgerError> {
         let (ledger, valve) = (&self.driver.ledger, &self.driver.valve);
-        self.driver.drain.follow(&ledger.changes().await?);
+        self.driver.drain.follow_ledger(ledger.as_ref()).await?;
         if valve.is_halted_here() {
             let why = "the provider refused our credentials";
             let entry = AuditEntry::new("payments.halt", why, "worker");
@@ -132,9 +132,10 @@ impl Jobs {
         }
         // A process that stood still through a restore goes on when that has ended, and must then not draw keys from the space
         // before: the switches are read first, and what they open is opened last.
+        let reading = valve.reading();
         let switches = Switches::of_names(ledger.switches().await?);
         self.driver.keys.move_to(ledger.key_space().await?);
-        if valve.follow(switches) {
+        if valve.follow(reading, switches) {
             // Whoever waits for an order is told that it waits, or that it goes on.
             self.driver.hub.wake_all();
         }

@@ -21,15 +21,17 @@ async fn four_gateways_give_every_shopper_a_number_of_their_own() {
     let marks: Arc<dyn Marks> = Arc::new(MemoryMarks::default());
     let gateways = shared(gateways(&redis, &marks, 4, &contract::rules(10, 10)).await);
     let mut crowd = JoinSet::new();
-    for batch in 0..80_u64 {
-        let gateway = gateways[usize::try_from(batch % 4).unwrap()].clone();
+    // A gateway sends one batch of joins at a time; two here, so that batches of one gateway meet as well.
+    for hand in 0..8_u64 {
+        let gateway = gateways[usize::try_from(hand % 4).unwrap()].clone();
         crowd.spawn(async move {
-            let names: Vec<u64> = (batch * 100..batch * 100 + 100).collect();
-            let places = gateway.join(&names).await;
-            places
-                .into_iter()
-                .map(|place| place.unwrap().number.0)
-                .collect::<Vec<_>>()
+            let mut numbers = Vec::new();
+            for batch in (hand..80).step_by(8) {
+                let names: Vec<u64> = (batch * 100..batch * 100 + 100).collect();
+                let places = gateway.join(&names).await;
+                numbers.extend(places.into_iter().map(|place| place.unwrap().number.0));
+            }
+            numbers
         });
     }
     let numbers: BTreeSet<u64> = crowd.join_all().await.into_iter().flatten().collect();
