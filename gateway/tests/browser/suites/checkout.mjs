@@ -34,6 +34,7 @@ export const checkout = (browser, url) => {
       const provider = await product.getAttribute("data-provider");
       try {
         await page.locator("form[data-step=choose] button[type=submit]").click();
+        await page.locator("form[data-step=pay]").waitFor({ timeout: PATIENCE_MS });
         await page.locator("input[name=card][value=pm_card_threeDSecure2Required]").check({ force: true });
         await page.locator("form[data-step=pay] button[type=submit]").click();
         await page.locator("[data-bank=succeed]").waitFor({ timeout: PATIENCE_MS });

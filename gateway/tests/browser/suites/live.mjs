@@ -280,7 +280,11 @@ export const live = (browser, mock) => {
   // Chance decides when a page returns; here it always says the same.
   const withChance = async (page, chance) => {
     await page.addInitScript((fixed) => { Math.random = () => fixed; }, chance);
-    await page.reload();
+    // A reload alone would leave the stream of the page before to be taken for that of the new one.
+    const url = page.url();
+    await page.goto("about:blank");
+    await until("the stream before ends", () => mock.streams.size === 0);
+    await page.goto(url);
   };
   const asksSince = (since) => mock.log.filter((l) => l.at >= since && l.path.endsWith("/ticket")).map((l) => l.at - since);
 
