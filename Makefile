@@ -14,6 +14,11 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Root's Postgres runs as another user, who may not be let into the folder of a clone.
 NEWER := $(if $(SUDO),$(abspath $(TARGET)),/var/cache/doorline)/newer-engines
 
+# Tests kill processes and never the machine: what those keep outlives them in memory as it does on a disk, and is synced
+# in no time. Only where there is plenty.
+IN_MEMORY := $(shell [ "$$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 4000000 ] 2>/dev/null && \
+  awk '/^MemAvailable/ && $$2 > 8000000 {print "TMPDIR=/dev/shm"}' /proc/meminfo)
+
 .PHONY: help setup setup-cc setup-engines setup-newer-engines setup-judges setup-browser setup-dashboards setup-k6 demo demo-distributed test test-newer-engines test-browser test-dashboards pictures drill k6 breakpoint chaos storm bench lint
 
 help:            ## list the commands
@@ -78,14 +83,14 @@ demo-distributed: setup-cc setup-engines  ## the same sale on two gateways, two 
 	$(TARGET)/release/doorline demo --distributed $(ARGS)
 
 test: setup setup-browser  ## everything: rules, crashes, real servers, real browser
-	cargo nextest run --workspace --locked --no-fail-fast
+	$(IN_MEMORY) cargo nextest run --workspace --locked --no-fail-fast
 	cargo test --workspace --locked --doc
 	$(MAKE) test-newer-engines
 	$(MAKE) test-browser
 	$(MAKE) test-dashboards
 
 test-newer-engines: setup setup-newer-engines  ## the suites of the ports once more, on RabbitMQ 4, Redis 8 and Postgres 17
-	PATH="$(NEWER)/bin:$$PATH" cargo nextest run --workspace --locked --no-fail-fast -E '$(ON_ENGINES)'
+	$(IN_MEMORY) PATH="$(NEWER)/bin:$$PATH" cargo nextest run --workspace --locked --no-fail-fast -E '$(ON_ENGINES)'
 
 test-browser: setup-browser  ## the pages in a real browser, against a running demo
 	cargo build --workspace --locked --bin doorline --example page_gallery

@@ -25,10 +25,12 @@ const FOLDERS: [&str; 4] = [
 ];
 /// How long killed processes may take to be gone: SIGKILL is answered at once unless the disk hangs.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
+/// How long one may take that was asked to stop at once.
+const QUITS_WITHIN: Duration = Duration::from_secs(2);
 /// How often it is looked for.
 const GONE_POLL: Duration = Duration::from_millis(5);
 
-/// A running Postgres. Killed, and its folder removed, when dropped.
+/// A running Postgres. Stopped at once, and its folder removed, when dropped.
 pub struct Postgres {
     process: Process,
     port: u16,
@@ -110,11 +112,9 @@ impl Postgres {
     /// # Errors
     /// If the server refuses.
     pub fn fresh_database(&self, name: &str) -> Result<String, EngineError> {
-        self.sql(
-            "postgres",
-            &format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)"),
-        )?;
-        self.sql("postgres", &format!("CREATE DATABASE \"{name}\""))?;
+        let drop = format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)");
+        let create = format!("CREATE DATABASE \"{name}\"");
+        self.run("postgres", &[&drop, &create])?;
         Ok(self.database(name))
     }
 
@@ -124,9 +124,15 @@ impl Postgres {
     /// # Errors
     /// If the server refuses or does not answer.
     pub fn sql(&self, database: &str, statement: &str) -> Result<String, EngineError> {
+        self.run(database, &[statement])
+    }
+
+    /// Runs statements one after the other, each committed by itself.
+    fn run(&self, database: &str, statements: &[&str]) -> Result<String, EngineError> {
         let output = Command::new(&self.psql)
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", NAME])
-            .args(["-d", database, "-XqAt", "-v", "ON_ERROR_STOP=1", "-c", statement])
+            .args(["-d", database, "-XqAt", "-v", "ON_ERROR_STOP=1"])
+            .args(statements.iter().flat_map(|statement| ["-c", statement]))
             // A frozen server accepts connections and says nothing.
             .env("PGCONNECT_TIMEOUT", "5")
             .stdin(Stdio::null())
@@ -144,12 +150,7 @@ impl Postgres {
         }
         self.process.kill();
         // A successor refuses the folder as long as one of them lives.
-        let begun = clock::monotonic();
-        while family.iter().any(|member| lives(*member))
-            && clock::monotonic().duration_since(begun) < GONE_WITHIN
-        {
-            std::thread::sleep(GONE_POLL);
-        }
+        await_end(&family, GONE_WITHIN);
     }
 
     /// Freezes all of it: connections stay open and nobody answers.
@@ -209,6 +210,13 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
+        // Asked to stop at once, without a checkpoint, it takes its shared memory along; killed, it would leave that on the
+        // machine.
+        self.thaw();
+        self.process.signal(Signal::QUIT);
+        if let Some(postmaster) = self.process.pid() {
+            await_end(&[postmaster], QUITS_WITHIN);
+        }
         self.kill();
     }
 }
@@ -298,6 +306,14 @@ fn stat(pid: Pid) -> Option<Stat> {
     let mut fields = fields.split(' ');
     let (state, parent) = (fields.next()?.chars().next()?, fields.next()?.parse().ok()?);
     Some(Stat { state, parent })
+}
+
+/// Waits until none of them lives any more, but not longer than `within`.
+fn await_end(family: &[Pid], within: Duration) {
+    let begun = clock::monotonic();
+    while family.iter().any(|member| lives(*member)) && clock::monotonic().duration_since(begun) < within {
+        std::thread::sleep(GONE_POLL);
+    }
 }
 
 /// A dead process that nobody has waited for yet holds nothing any more.
