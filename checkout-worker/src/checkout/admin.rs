@@ -113,12 +113,17 @@ impl Checkout {
 
     /// Stops what the switch stops: here at once, at every other process within a second. Holds over a restart.
     pub async fn stop(&self, switch: Switch, by: &str) -> Result<(), LedgerError> {
+        // Before it is written, which may take long or fail: at least this process stops. And after: a job that read the
+        // switches meanwhile, as it does each second, has opened the valve again.
+        self.turn_on_here(switch.clone());
         let noted = self.note_switch(&switch, true, by).await;
-        // After the switch, which a job reads each second: it would open the valve again. And in any case: where the
-        // switch cannot be written, at least this process stops.
+        self.turn_on_here(switch);
+        noted
+    }
+
+    fn turn_on_here(&self, switch: Switch) {
         self.driver().valve.set(switch, true);
         self.driver().hub.wake_all();
-        noted
     }
 
     /// Ends what the switch stopped; a stop of all payments for refused credentials ends too. What the configuration

@@ -12,6 +12,7 @@ use checkout_worker::switch::{Stops, Switch, Switches};
 use checkout_worker::{Checkout, CheckoutConfig, DropTerms, Purchase};
 use domain::saga::StateName;
 use domain::{AdmissionId, Clock, DropId, OrderId, Timestamp};
+use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::support::{RunningClock, VISA, config, drop_id, item, line, place, ports, purchase, terms};
@@ -125,6 +126,17 @@ async fn shop_while_one_drop_waits(checkout: &Checkout) {
         until(checkout, *order, StateName::Paid).await;
         assert_eq!(checkout.view(*order).await.unwrap().unwrap().reason, None);
     }
+}
+
+#[tokio::test]
+async fn a_stop_is_in_force_here_before_it_is_written_down() {
+    let processes = Processes::new();
+    let checkout = processes.start(two_drops()).await;
+    // As far as it goes without an answer of the ledger.
+    let _written = checkout
+        .stop(only_here(Stops::Payments), "operator")
+        .now_or_never();
+    assert_eq!(checkout.payments_shut(&drop_id()), Some(Shut::Paused));
 }
 
 #[tokio::test]
