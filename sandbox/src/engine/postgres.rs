@@ -358,4 +358,20 @@ mod tests {
         postgres.thaw();
         assert_eq!(postgres.sql(NAME, "SELECT 1").unwrap(), "1");
     }
+
+    #[tokio::test]
+    async fn a_server_that_is_dropped_takes_its_shared_memory_along() {
+        let postgres = Postgres::start().await.unwrap();
+        let notes = std::fs::read_to_string(postgres.folder().join("data/postmaster.pid")).unwrap();
+        let segment = notes.lines().nth(6).unwrap().split_whitespace().nth(1).unwrap();
+        let is_there = || {
+            let segments = std::fs::read_to_string("/proc/sysvipc/shm").unwrap();
+            segments
+                .lines()
+                .any(|line| line.split_whitespace().nth(1) == Some(segment))
+        };
+        assert!(is_there(), "{notes}");
+        drop(postgres);
+        assert!(!is_there());
+    }
 }
