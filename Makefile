@@ -16,7 +16,7 @@ NEWER := $(if $(SUDO),$(abspath $(TARGET)),/var/cache/doorline)/newer-engines
 
 # Tests kill processes and never the machine: what those keep outlives them in memory as it does on a disk, and is synced
 # in no time. Only where there is plenty.
-IN_MEMORY := $(shell [ "$$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 4000000 ] 2>/dev/null && \
+IN_MEMORY = $(shell [ "$$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 4000000 ] 2>/dev/null && \
   awk '/^MemAvailable/ && $$2 > 8000000 {print "TMPDIR=/dev/shm"}' /proc/meminfo)
 
 .PHONY: help setup setup-cc setup-engines setup-newer-engines setup-judges setup-browser setup-dashboards setup-k6 demo demo-distributed test test-newer-engines test-browser test-dashboards pictures drill k6 breakpoint chaos storm bench lint
